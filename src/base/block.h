@@ -1,0 +1,111 @@
+/* Blocks: the reference-counted memory that bytes are received into and sent from.
+ *
+ *      data ........ rd ............ wr ........ data + cap
+ *      consumed      |  unread/unsent |   room   |
+ *
+ * A worker has one pool of equal blocks on a last-in-first-out list, so that the block used a
+ * moment ago, still in the cache, is used again; an idle connection holds none. Bigger blocks come
+ * from malloc. All of them count towards the pool's `max_bytes` (LimitsConfig.max_buffered_bytes).
+ *
+ * Bytes at [data, wr) never move while somebody else holds a reference: appending behind `wr` is
+ * always allowed, compacting only with refs == 1. That is how a request keeps its head and body
+ * in place while its connection reads on.
+ *
+ * Owner: by reference. Thread: the pool's worker only. */
+#ifndef CL_BASE_BLOCK_H
+#define CL_BASE_BLOCK_H
+
+#include "base/common.h"
+
+/* Data bytes of a pooled block: a head of ordinary size with its body, and small enough that a
+ * thousand slow connections cost 8 MB. */
+enum { CL_BLOCK_SIZE = 8192 - 64 };
+
+struct cl_block_pool;
+
+struct cl_block {
+    struct cl_block *next; /* free list, or the queue of whoever holds the block */
+    struct cl_block_pool *pool;
+    size_t cap;
+    size_t rd;
+    size_t wr;
+    uint32_t refs;
+    uint32_t tag; /* the event back end's: its index in the provided-buffer ring */
+    _Alignas(16) char data[];
+};
+
+struct cl_block_pool {
+    struct cl_block *free;
+    size_t free_count;
+    size_t free_max;  /* blocks kept when nobody needs them */
+    size_t used;      /* bytes in blocks that somebody holds */
+    size_t max_bytes; /* 0: no limit */
+};
+
+void cl_block_pool_init(struct cl_block_pool *p, size_t max_bytes);
+/* Every block must have been released. */
+void cl_block_pool_free(struct cl_block_pool *p);
+
+/* A block with one reference, rd == wr == 0, and at least `cap` bytes (CL_BLOCK_SIZE or less: from
+ * the pool). NULL: out of memory or over max_bytes. */
+struct cl_block *cl_block_new_slow(struct cl_block_pool *p, size_t cap) CL_MUST_USE;
+void cl_block_free_slow(struct cl_block *b);
+
+CL_INLINE CL_MUST_USE struct cl_block *cl_block_new(struct cl_block_pool *p, size_t cap) {
+#if !defined(CL_POISON)
+    struct cl_block *b = p->free;
+    if (CL_LIKELY(b && cap <= CL_BLOCK_SIZE && (!p->max_bytes || p->used < p->max_bytes))) {
+        p->free = b->next;
+        p->free_count--;
+        p->used += CL_BLOCK_SIZE;
+        b->next = NULL;
+        b->rd = b->wr = 0;
+        b->refs = 1;
+        return b;
+    }
+#endif
+    return cl_block_new_slow(p, cap);
+}
+
+CL_INLINE void cl_block_ref(struct cl_block *b) {
+    b->refs++;
+}
+
+CL_INLINE void cl_block_unref(struct cl_block *b) {
+    if (--b->refs)
+        return;
+#if !defined(CL_POISON)
+    struct cl_block_pool *p = b->pool;
+    if (CL_LIKELY(b->cap == CL_BLOCK_SIZE && p->free_count < p->free_max)) {
+        p->used -= CL_BLOCK_SIZE;
+        p->free_count++;
+        b->next = p->free;
+        p->free = b;
+        return;
+    }
+#endif
+    cl_block_free_slow(b);
+}
+
+CL_INLINE size_t cl_block_len(const struct cl_block *b) {
+    return b->wr - b->rd;
+}
+
+CL_INLINE size_t cl_block_room(const struct cl_block *b) {
+    return b->cap - b->wr;
+}
+
+CL_INLINE char *cl_block_rd(struct cl_block *b) {
+    return b->data + b->rd;
+}
+
+CL_INLINE char *cl_block_wr(struct cl_block *b) {
+    return b->data + b->wr;
+}
+
+/* Make room for `need` more bytes behind wr, in this block (compacted when nobody else looks) or in
+ * a new one that takes over the unread bytes; *b is replaced and the old reference dropped. At
+ * most `max` unread bytes plus room. Errors: CELLO_ELIMIT (max), CELLO_ENOMEM; *b is unchanged. */
+int cl_block_reserve(struct cl_block **b, size_t need, size_t max) CL_MUST_USE;
+
+#endif

@@ -1,0 +1,29 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { LINE_MAX_BYTES = 1024 };
+
+static void to_stderr(void *ctx, enum cl_log_level level, const char *line) {
+    (void)ctx;
+    if (level >= CL_LOG_WARNING)
+        fprintf(stderr, "cello: %s\n", line);
+}
+
+static cl_log_fn sink_fn = to_stderr;
+static void *sink_ctx;
+
+void cl_log_set_sink(cl_log_fn fn, void *ctx) {
+    sink_fn = fn ? fn : to_stderr;
+    sink_ctx = ctx;
+}
+
+void cl_log(enum cl_log_level level, const char *fmt, ...) {
+    char line[LINE_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    sink_fn(sink_ctx, level, line);
+}

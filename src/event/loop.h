@@ -1,0 +1,158 @@
+/* The event loop: one thread, completions, two back ends.
+ *
+ * The interface is completion-shaped: an operation is started, its result is reported by a
+ * callback. io_uring works like that; epoll imitates it cheaply (receive when readable and report
+ * the bytes; send at once and report only what could not be finished).
+ *
+ *      turn:   hooks.before_wait -> wait -> hooks.after_wait
+ *              -> completions (on_recv, on_sent, on_accept) -> posted messages -> timers
+ *              -> hooks.batch (handlers run here, all ready requests at once)
+ *              -> flush list (one write per connection that has answers)
+ *
+ * Received bytes go to `*io->in`, a block of the loop's pool: appended to what is unread there, or
+ * the whole provided buffer handed over (io_uring), so nothing is copied for a request that
+ * arrives in one piece.
+ *
+ * Thread: everything but cl_loop_post and cl_loop_wake belongs to the loop's thread. */
+#ifndef CL_EVENT_LOOP_H
+#define CL_EVENT_LOOP_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/block.h"
+#include "event/timer.h"
+
+enum cl_backend { CL_BACKEND_AUTO, CL_BACKEND_EPOLL, CL_BACKEND_URING };
+
+struct cl_loop;
+struct cl_io;
+
+/* What a connection's socket reports. Any callback may close the io. */
+struct cl_io_ops {
+    /* Bytes were appended to *io->in (result > 0), or CELLO_EOF, CELLO_ESYS (reset),
+     * CELLO_ELIMIT (in is full: reading is paused until cl_io_recv_resume),
+     * CELLO_ENOMEM (the pool is empty; also paused). */
+    void (*on_recv)(struct cl_io *io, int result);
+    /* A send that returned CELLO_EAGAIN is finished: CELLO_OK, or an error (the peer is gone). */
+    void (*on_sent)(struct cl_io *io, int err);
+    /* After cl_io_close: the kernel holds nothing of this io any more, its memory may go. */
+    void (*on_closed)(struct cl_io *io);
+};
+
+/* A connected stream socket in a loop; embedded by its owner. */
+struct cl_io {
+    const struct cl_io_ops *ops;
+    struct cl_loop *loop;
+    struct cl_block **in; /* where received bytes go; *in may be NULL */
+    size_t in_max;        /* most unread bytes in *in */
+    struct iovec *iov;    /* the send in progress: the caller's array, advanced in place */
+    int iov_count;
+    int fd;
+    uint32_t state;                    /* the back end's flags */
+    uint32_t pending;                  /* kernel operations that still refer to this io */
+    struct cl_io *next;                /* the loop's lists: ready again, closed */
+    struct cl_io *all_next, *all_prev; /* every open io, for shutdown */
+};
+
+/* A listening socket. */
+struct cl_listener {
+    struct cl_loop *loop;
+    int fd;
+    uint32_t state;
+    uint32_t pending;
+    /* A connection was accepted: non-blocking, close-on-exec. The callee owns fd. */
+    void (*on_accept)(struct cl_listener *l, int fd);
+    void (*on_closed)(struct cl_listener *l);
+    struct cl_listener *next;
+    struct cl_timer retry; /* accept goes on after EMFILE */
+};
+
+/* A message to the loop's thread, owned by the sender until run() is called there. */
+struct cl_post {
+    struct cl_post *next;
+    void (*run)(struct cl_post *p);
+};
+
+/* A deferred call at the end of the turn; see cl_loop_flush_later. */
+struct cl_flush {
+    struct cl_flush *next;
+    bool queued;
+    void (*run)(struct cl_flush *f);
+};
+
+/* A foreign descriptor watched for readiness (level-triggered): asyncio's epoll descriptor. */
+struct cl_poll {
+    struct cl_loop *loop;
+    int fd;
+    uint32_t state;
+    uint32_t pending;
+    void (*on_ready)(struct cl_poll *p);
+};
+
+struct cl_loop_hooks {
+    void *ctx;
+    /* Around a wait that may block: the binding gives up and takes the GIL. May be NULL. */
+    void (*before_wait)(void *ctx);
+    void (*after_wait)(void *ctx);
+    /* After the completions of a turn. Returns true when work is left: the next wait does not
+     * block. May be NULL. */
+    bool (*batch)(void *ctx);
+};
+
+struct cl_loop_config {
+    enum cl_backend backend;
+    size_t max_buffered_bytes; /* 0: no limit */
+};
+
+/* Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP (io_uring asked for by name and refused by the
+ * kernel or not built in; AUTO falls back to epoll by itself). */
+int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) CL_MUST_USE;
+/* Every io, listener and poll must have been closed and reported closed. */
+void cl_loop_del(struct cl_loop *l);
+void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks);
+
+/* One turn. Waits at most `timeout_ns` (0: do not wait; UINT64_MAX: until something happens).
+ * Errors: CELLO_ESYS (errno EINTR when a signal came: the caller looks at its flags). */
+int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns);
+/* Wakes a waiting turn. Thread and signal handler: any. */
+void cl_loop_wake(struct cl_loop *l);
+/* Run p->run(p) on the loop's thread. Thread: any. */
+void cl_loop_post(struct cl_loop *l, struct cl_post *p);
+/* Run f->run(f) at the end of this turn, after the batch; once, however often it is asked. */
+void cl_loop_flush_later(struct cl_loop *l, struct cl_flush *f);
+
+uint64_t cl_loop_now_ns(const struct cl_loop *l); /* read once a turn */
+struct cl_block_pool *cl_loop_pool(struct cl_loop *l);
+struct cl_timer_wheel *cl_loop_timers(struct cl_loop *l);
+enum cl_backend cl_loop_backend(const struct cl_loop *l);
+/* A descriptor that is readable when a turn has something to do: for a foreign loop that drives
+ * this one. */
+int cl_loop_poll_fd(const struct cl_loop *l);
+
+/* Start accepting. Errors: CELLO_ESYS, CELLO_ENOMEM. */
+int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) CL_MUST_USE;
+/* Stop and start accepting (a connection limit); the kernel's queue stays. */
+void cl_listener_pause(struct cl_listener *ls);
+void cl_listener_resume(struct cl_listener *ls);
+/* Stop for good and close the descriptor; on_closed follows, not before this call returns. */
+void cl_listener_close(struct cl_listener *ls);
+
+/* Start receiving on a connected, non-blocking socket; the io owns fd from now on. The caller has
+ * set ops, in and in_max. Errors: CELLO_ESYS, CELLO_ENOMEM; fd is then still the caller's. */
+int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) CL_MUST_USE;
+/* Send all of iov[0..count). CELLO_OK: everything is with the kernel. CELLO_EAGAIN: in progress,
+ * iov and the bytes must stay until on_sent. Other: CELLO_ESYS, the peer is gone. One at a time. */
+int cl_io_send(struct cl_io *io, struct iovec *iov, int count) CL_MUST_USE;
+/* Back-pressure: no on_recv until resume. Bytes that had arrived before are reported then. */
+void cl_io_recv_pause(struct cl_io *io);
+void cl_io_recv_resume(struct cl_io *io);
+/* Half-close: the peer sees the end of our bytes after those sent. */
+void cl_io_shutdown(struct cl_io *io);
+/* Cancel everything and close; on_closed follows, not before this call returns. Idempotent. */
+void cl_io_close(struct cl_io *io);
+
+int cl_poll_open(struct cl_loop *l, struct cl_poll *p, int fd) CL_MUST_USE;
+void cl_poll_close(struct cl_poll *p);
+
+#endif

@@ -1,0 +1,57 @@
+/* A byte-stream connection: what protocols see of TCP, unix sockets, the memory transport and,
+ * later, TLS.
+ *
+ * The protocol reads from `in` (a block of the loop's pool that the transport appends to; it
+ * consumes by moving in->rd and may take the block over) and writes with cl_stream_send. */
+#ifndef CL_NET_STREAM_H
+#define CL_NET_STREAM_H
+
+#include "event/loop.h"
+#include "net/addr.h"
+
+struct cl_stream;
+
+struct cl_stream_ops {
+    /* As cl_io_send. */
+    int (*send)(struct cl_stream *s, struct iovec *iov, int count);
+    void (*pause)(struct cl_stream *s);
+    void (*resume)(struct cl_stream *s);
+    void (*shutdown)(struct cl_stream *s);
+    void (*close)(struct cl_stream *s);
+};
+
+/* The protocol's side; meanings as in struct cl_io_ops. */
+struct cl_stream_handler {
+    void (*on_recv)(struct cl_stream *s, int result);
+    void (*on_sent)(struct cl_stream *s, int err);
+    void (*on_closed)(struct cl_stream *s); /* the stream's memory goes right afterwards */
+};
+
+struct cl_stream {
+    const struct cl_stream_ops *ops;
+    const struct cl_stream_handler *handler;
+    struct cl_loop *loop;
+    void *protocol; /* the connection object that reads this stream */
+    struct cl_block *in;
+    size_t in_max;
+    struct cl_addr peer;
+    struct cl_addr local;
+};
+
+CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov, int count) {
+    return s->ops->send(s, iov, count);
+}
+CL_INLINE void cl_stream_pause(struct cl_stream *s) {
+    s->ops->pause(s);
+}
+CL_INLINE void cl_stream_resume(struct cl_stream *s) {
+    s->ops->resume(s);
+}
+CL_INLINE void cl_stream_shutdown(struct cl_stream *s) {
+    s->ops->shutdown(s);
+}
+CL_INLINE void cl_stream_close(struct cl_stream *s) {
+    s->ops->close(s);
+}
+
+#endif
