@@ -1,0 +1,21 @@
+# Third-party libraries. Only pcre2 and threads are required.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(liburing IMPORTED_TARGET liburing>=2.3)
+
+if(NOT liburing_FOUND)
+  message(STATUS "liburing >= 2.3 is absent: building with the epoll back end only")
+endif()
+
+if(CELLO_TESTS)
+  pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
+  if(NOT cmocka_FOUND)
+    message(STATUS "cmocka is absent: the unit tests are not built (run: make setup-test)")
+  endif()
+endif()
+
+if(CELLO_PYTHON)
+  find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
+endif()
