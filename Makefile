@@ -10,18 +10,20 @@ PYTHON  ?= python3
 VENV    ?= .venv
 TARGET  ?=
 SECONDS ?= 60
-EXAMPLE ?= $(firstword $(sort $(wildcard examples/python/*.py)))
+EXAMPLE ?= $(firstword $(sort $(wildcard examples/python/[0-9]*.py)))
 
-python  := $(VENV)/bin/python
-pytest  := $(python) -m pytest
 stamps  := build/stamps
-sources := $(shell find src include ext python cmake CMakeLists.txt pyproject.toml -type f \
-                        -not -name '*.pyc')
+python  := $(VENV)/bin/python
+pytest   = $(UNDER) $(python) -m pytest $(PYTEST_ARGS)
+sources := $(shell find CMakeLists.txt pyproject.toml cmake include src ext python -type f \
+                        -name '*[a-zA-Z]' -not -name '*.pyc')
+c_files := $(shell find include src ext tests fuzz bench examples tools -name '*.[ch]' \
+                        -not -name '*_table.h')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-unit test-api test-http test-lint test-fuzz test-all \
-        check fmt asan fuzz bench bench-quick docs clean setup setup-test
+.PHONY: help run build test test-unit test-lint test-api test-http test-fuzz test-all \
+        check fmt asan fuzz bench bench-quick docs clean FORCE
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -30,91 +32,108 @@ help: ## this list
 # ---- use it -------------------------------------------------------------------------------------
 
 run: $(VENV)/.cello ## serve the first example (EXAMPLE=file.py for another)
-	$(python) $(EXAMPLE)
+	@$(python) $(EXAMPLE)
 
-build: $(VENV)/.cello ## .venv with cello importable
+build: $(VENV)/.cello ## leave .venv with cello importable
 
 # ---- test it ------------------------------------------------------------------------------------
 
 test: test-unit test-lint test-api test-http test-fuzz ## everything a change must pass
 
-test-unit: ctest-dev ctest-asan ## the C units and fuzz seeds: gcc, then AddressSanitizer and UBSan
+test-unit: ctest-dev ctest-asan ## C units and fuzz seeds, plain and under ASan and UBSan
 
-test-api: $(VENV)/.test ## the Python API, the examples and the types
-	tools/run_pytest.sh $(python) tests/2_* tests/3_*
-
-test-http: $(VENV)/.test build/dev/.built ## a real server over real sockets, both back ends
-	tools/run_pytest.sh $(python) tests/4_* tests/5_* tests/6_*
-
-test-lint: $(VENV)/.test build/dev/.built ## the rules of the code
+test-lint: $(VENV)/.test build/dev/.built ## the rules of the code, each with its own test
 	$(pytest) tests/7_lint
 
-test-fuzz: ## one minute of fuzzing, split over all targets
-	$(MAKE) --no-print-directory fuzz SECONDS=60
+test-api: $(VENV)/.test build/dev/.built ## the Python API, types and examples
+	$(pytest) $(wildcard tests/2_* tests/3_*)
 
-test-all: ## test on every Python found, clang, sanitizers on everything, slow tests
-	tools/test_all.sh
+test-http: $(VENV)/.test build/dev/.built ## real servers over real sockets, both back ends
+	$(pytest) $(wildcard tests/4_* tests/5_* tests/6_*)
 
-asan: ctest-asan ## the C units under AddressSanitizer and UBSan, then the Python tests on that build
-	tools/test_asan_python.sh $(PYTHON)
+test-fuzz: build/fuzz/.built ## one minute of fuzzing, split over all targets
+	tools/fuzz.sh 60
 
-fuzz: build/fuzz/.built ## fuzz (TARGET=name for one, SECONDS=n in total)
+test-all: test ctest-clang ctest-tsan asan ## other Pythons, clang, sanitizers on all, slow tests
+	tools/each_python.sh $(PYTHON) $(MAKE) --no-print-directory test-api test-http
+	$(pytest) -m slow tests
+	tools/fuzz.sh 600
+
+asan: ctest-asan ## everything under ASan and UBSan, the Python module included
+	$(MAKE) --no-print-directory test-api test-http VENV=$(VENV)-asan \
+	    BUILD_ARGS='$(asan_build)' UNDER='$(asan_run)' PYTEST_ARGS='--timeout=300'
+
+fuzz: build/fuzz/.built ## TARGET=name for one target, SECONDS=n for all together
 	tools/fuzz.sh $(SECONDS) $(TARGET)
 
 # ---- keep it tidy -------------------------------------------------------------------------------
 
-check: $(VENV)/.test build/dev/.built ## lints, formatting, types; changes nothing
-	tools/format.sh --check $(VENV)
-	tools/check_types.sh $(VENV)
-	$(pytest) tests/7_lint
+check: $(VENV)/.lint test-lint ## lints, formatting and types; changes nothing
+	clang-format --dry-run --Werror $(c_files)
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy python/cello
+	cd build && ../$(VENV)/bin/stubtest cello
 
-fmt: $(VENV)/.test ## format C and Python
-	tools/format.sh --write $(VENV)
+fmt: $(VENV)/.lint ## format C and Python
+	clang-format -i $(c_files)
+	$(VENV)/bin/ruff check --quiet --fix .
+	$(VENV)/bin/ruff format .
 
-docs: $(VENV)/.test ## run every Python block of README and docs/
+docs: $(VENV)/.test ## run every Python block of the README and docs/
 	$(pytest) tests/7_lint/test_docs.py
 
 # ---- measure it ---------------------------------------------------------------------------------
 
-bench: $(VENV)/.test ## against the pinned peers: results as JSON and a table
+bench: $(VENV)/.test ## against pinned peers: JSON results, a table, a plot
 	$(python) bench/run.py
 
 bench-quick: $(VENV)/.test ## the same in two minutes, without peers
 	$(python) bench/run.py --quick
 
-clean: ## remove everything that was built, and the environments
+clean: ## remove all that was built, and the environments
 	rm -rf build dist .venv .venv-* .pytest_cache .mypy_cache .ruff_cache
 
 # ---- how it is done -----------------------------------------------------------------------------
 
-setup: $(stamps)/system-build
-setup-test: $(stamps)/system-test
-
+# System packages: the set `build`, and the set `test` that adds to it.
 $(stamps)/system-%: tools/setup_system.sh
-	@mkdir -p $(@D)
-	tools/setup_system.sh $* $(PYTHON)
-	@touch $@
+	@tools/setup_system.sh $* $(PYTHON)
+	@mkdir -p $(@D) && touch $@
 
-# An environment with the build tools. Its stamp knows the interpreter: another PYTHON, another one.
-$(VENV)/.env: requirements/build.txt tools/setup_venv.sh | $(stamps)/system-build
-	tools/setup_venv.sh $(PYTHON) $(VENV)
+# The environment: made, cello built into it, then what tests and lints need.
+$(VENV)/.env: tools/setup_venv.sh requirements/build.txt | $(stamps)/system-build
+	@tools/setup_venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
 $(VENV)/.cello: $(VENV)/.env $(sources)
-	$(python) -m pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	$(python) -m pip install --quiet --no-build-isolation --no-deps --force-reinstall \
+	    $(BUILD_ARGS) .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.cello requirements/test.txt | $(stamps)/system-test
-	$(python) -m pip install --quiet -r requirements/test.txt
+$(VENV)/.test: requirements/test.txt $(VENV)/.cello | $(stamps)/system-test
+	$(python) -m pip install --quiet -r $<
 	@touch $@
 
-build/%/build.ninja: CMakePresets.json | $(stamps)/system-build $(stamps)/system-test
+$(VENV)/.lint: requirements/lint.txt $(VENV)/.test
+	$(python) -m pip install --quiet -r $<
+	@touch $@
+
+# The C side: one folder per preset of CMakePresets.json. Ninja knows best what is out of date.
+build/%/build.ninja: | $(stamps)/system-test
 	cmake --preset $*
 
-# Always asks ninja, which knows best what is out of date.
-.PHONY: FORCE
 build/%/.built: build/%/build.ninja FORCE
 	cmake --build --preset $*
 
 ctest-%: build/%/.built
-	ctest --preset $* --jobs 2
+	ctest --preset $* --parallel 2
+
+# The Python module under sanitizers: their run time must come first in the process. Leaks are
+# looked for by the C tests; an interpreter keeps too much on purpose.
+asan_build = -Ccmake.build-type=RelWithDebInfo -Ccmake.define.CELLO_SANITIZE=address,undefined \
+             -Cbuild-dir=build/python-asan-{wheel_tag}
+asan_run   = env LD_PRELOAD=$(shell gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc \
+                 ASAN_OPTIONS=detect_leaks=0
+
+.SECONDARY:
