@@ -1,0 +1,112 @@
+/* A request: the meaning of a message, whatever protocol carried it.
+ *
+ * Every span points into blocks the request holds (head and body stay where they were received)
+ * or into its arena; all of it is valid until the last reference is dropped, also after the
+ * connection is gone.
+ *
+ * References: the connection holds one until the response is complete; whoever needs the request
+ * longer (a suspended handler, a Python object that escaped) takes another. Thread: the worker's.
+ */
+#ifndef CL_HTTP_REQUEST_H
+#define CL_HTTP_REQUEST_H
+
+#include "base/arena.h"
+#include "base/block.h"
+#include "http/filter.h"
+#include "http/generator.h"
+#include "http/header.h"
+#include "http/method.h"
+
+struct cl_conn;
+struct cl_route;
+struct cl_worker;
+
+enum { CL_MAX_PARAMS = 16 };
+
+/* A path parameter: the raw span of the path, percent-decoded on use. */
+struct cl_param {
+    struct cl_str name;
+    struct cl_str raw;
+};
+
+enum cl_body_kind {
+    CL_BODY_NONE,
+    CL_BODY_BYTES,  /* response.body: copied, or sent in place when pinned */
+    CL_BODY_SINK,   /* written into the connection's own output block */
+    CL_BODY_STREAM, /* pulled from response.generator */
+};
+
+struct cl_response {
+    int status;
+    enum cl_body_kind kind;
+    struct cl_str content_type; /* empty: no such header */
+    struct cl_header *headers;  /* others, in the arena */
+    uint16_t header_count, header_cap;
+    bool head_sent;
+    bool close;              /* the connection must not be used again */
+    bool has_length;         /* CL_BODY_STREAM: `length` is known */
+    struct cl_str body;      /* CL_BODY_BYTES */
+    void (*release)(void *); /* body is pinned: called once when it is not needed any more */
+    void *release_ctx;       /* with release NULL, a non-NULL ctx marks bytes that live forever */
+    struct cl_sink *sink;    /* CL_BODY_SINK */
+    struct cl_generator *generator;
+    uint64_t length;
+    uint64_t bytes_sent; /* of the body, for the log */
+};
+
+struct cl_request {
+    struct cl_request *next; /* the worker's free list or a handler's queue */
+    struct cl_worker *worker;
+    struct cl_conn *conn; /* NULL once the peer is gone or the response complete */
+    uint32_t refs;
+
+    enum cl_method method;
+    uint8_t version_minor;
+    bool answered; /* a response was given; later ones are programming errors */
+    bool chain_ran;
+    struct cl_str method_name;
+    struct cl_str target; /* as received */
+    struct cl_str path;   /* raw: dot segments removed, still percent-encoded */
+    struct cl_str query;  /* raw, without '?' */
+    struct cl_str host;
+    const struct cl_addr *peer; /* valid while conn is */
+    struct cl_block *head_block;
+    struct cl_block *body_block;
+    struct cl_str body;
+    uint64_t max_body;
+    uint64_t start_ns;
+
+    const struct cl_route *route; /* NULL: no route matched */
+    const struct cl_chain *chain;
+    void *state; /* the handler's, from on_request to the last reference */
+    struct cl_str request_id;
+
+    struct cl_response response;
+    struct cl_arena arena;
+    uint32_t param_count;
+    uint32_t header_count;
+    struct cl_param params[CL_MAX_PARAMS];
+    struct cl_header headers[]; /* limits.max_headers */
+};
+
+/* From the worker's free list, with one reference. NULL: out of memory. */
+struct cl_request *cl_request_new(struct cl_worker *w) CL_MUST_USE;
+
+CL_INLINE void cl_request_ref(struct cl_request *r) {
+    r->refs++;
+}
+void cl_request_release(struct cl_request *r);
+CL_INLINE void cl_request_unref(struct cl_request *r) {
+    if (--r->refs == 0)
+        cl_request_release(r);
+}
+
+/* The first header of that id or name (ASCII case-insensitive); NULL: none. */
+const struct cl_header *cl_request_header(const struct cl_request *r, enum cl_header_id id);
+const struct cl_header *cl_request_header_named(const struct cl_request *r, struct cl_str name);
+
+/* A parameter, percent-decoded (in the arena when it had to change).
+ * Errors: CELLO_ENOENT; CELLO_EPERCENT, CELLO_EUTF8; CELLO_ENOMEM. */
+int cl_request_param(struct cl_request *r, struct cl_str name, struct cl_str *out) CL_MUST_USE;
+
+#endif

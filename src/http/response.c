@@ -1,0 +1,167 @@
+#include "http/response.h"
+
+#include "http/status.h"
+#include "http/worker.h"
+
+/* Fields that frame the message: the protocol writes them, a handler must not. */
+static bool is_framing(enum cl_header_id id) {
+    switch (id) {
+    case CL_HEADER_CONTENT_LENGTH:
+    case CL_HEADER_TRANSFER_ENCODING:
+    case CL_HEADER_CONNECTION:
+    case CL_HEADER_KEEP_ALIVE:
+    case CL_HEADER_DATE: return true;
+    default: return false;
+    }
+}
+
+static struct cl_header *add_header(struct cl_request *r) {
+    struct cl_response *s = &r->response;
+    if (s->header_count == s->header_cap) {
+        if (s->header_cap >= r->worker->limits.max_headers)
+            return NULL;
+        uint16_t cap = s->header_cap ? (uint16_t)(s->header_cap * 2) : 8;
+        struct cl_header *h = cl_arena_alloc(&r->arena, cap * sizeof *h);
+        if (!h)
+            return NULL;
+        if (s->header_count)
+            memcpy(h, s->headers, s->header_count * sizeof *h);
+        s->headers = h;
+        s->header_cap = cap;
+    }
+    return &s->headers[s->header_count++];
+}
+
+int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) {
+    enum cl_header_id id = cl_header_id_from(name);
+    if (is_framing(id) || !cl_header_name_valid(name) || !cl_header_value_valid(value))
+        return CELLO_EINVAL;
+    if (id == CL_HEADER_CONTENT_TYPE) {
+        r->response.content_type = value;
+        return CELLO_OK;
+    }
+    struct cl_header *h = add_header(r);
+    if (!h)
+        return CELLO_ENOMEM;
+    *h = (struct cl_header){.name = name, .value = value, .id = (uint16_t)id};
+    return CELLO_OK;
+}
+
+int cl_response_header_copy(struct cl_request *r, struct cl_str name, struct cl_str value) {
+    struct cl_str n = cl_arena_dup(&r->arena, name);
+    struct cl_str v = cl_arena_dup(&r->arena, value);
+    if (!n.ptr || !v.ptr)
+        return CELLO_ENOMEM;
+    return cl_response_header(r, n, v);
+}
+
+int cl_response_header_set(struct cl_request *r, struct cl_str name, struct cl_str value) {
+    struct cl_response *s = &r->response;
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < s->header_count; i++)
+        if (!cl_str_ieq(s->headers[i].name, name))
+            s->headers[kept++] = s->headers[i];
+    s->header_count = kept;
+    return cl_response_header(r, name, value);
+}
+
+const struct cl_header *cl_response_find(const struct cl_request *r, struct cl_str name) {
+    for (uint16_t i = 0; i < r->response.header_count; i++)
+        if (cl_str_ieq(r->response.headers[i].name, name))
+            return &r->response.headers[i];
+    return NULL;
+}
+
+static void run_after_steps(struct cl_request *r) {
+    if (!r->chain || r->chain_ran)
+        return;
+    r->chain_ran = true;
+    for (size_t i = r->chain->count; i-- > 0;) {
+        const struct cl_step *step = r->chain->steps[i];
+        /* Only memory can fail here; the answer then goes without this step's header. */
+        if (step->after && step->after(step, r) != CELLO_OK)
+            break;
+    }
+}
+
+static void release_body(struct cl_response *s) {
+    if (s->release)
+        s->release(s->release_ctx);
+    s->release = NULL;
+}
+
+/* Hand the filled response to the protocol; r may be gone afterwards. */
+static void respond(struct cl_request *r, enum cl_body_kind kind) {
+    assert(!r->answered);
+    r->answered = true;
+    r->response.kind = kind;
+    if (r->response.status == 0)
+        r->response.status = 200;
+    if (CL_UNLIKELY(!r->conn)) {
+        release_body(&r->response);
+        if (kind == CL_BODY_STREAM)
+            r->response.generator->stop(r->response.generator, r);
+        return;
+    }
+    run_after_steps(r);
+    r->conn->ops->respond(r);
+}
+
+void cl_respond_bytes(struct cl_request *r, struct cl_str body) {
+    r->response.body = body;
+    respond(r, CL_BODY_BYTES);
+}
+
+void cl_respond_pinned(struct cl_request *r, struct cl_str body, void (*release)(void *),
+                       void *ctx) {
+    r->response.body = body;
+    r->response.release = release;
+    r->response.release_ctx = ctx;
+    respond(r, CL_BODY_BYTES);
+}
+
+void cl_respond_static(struct cl_request *r, struct cl_str body) {
+    static char forever;
+    r->response.body = body;
+    r->response.release_ctx = &forever;
+    respond(r, CL_BODY_BYTES);
+}
+
+void cl_respond_empty(struct cl_request *r) {
+    respond(r, CL_BODY_NONE);
+}
+
+struct cl_sink *cl_response_sink(struct cl_request *r, size_t hint) {
+    if (CL_UNLIKELY(!r->conn))
+        return NULL;
+    r->response.sink = r->conn->ops->sink(r, hint);
+    return r->response.sink;
+}
+
+void cl_respond_sink(struct cl_request *r) {
+    respond(r, CL_BODY_SINK);
+}
+
+void cl_response_sink_drop(struct cl_request *r) {
+    if (r->response.sink && r->conn)
+        r->conn->ops->sink_drop(r);
+    r->response.sink = NULL;
+}
+
+void cl_respond_stream(struct cl_request *r, struct cl_generator *g, bool has_length,
+                       uint64_t length) {
+    r->response.generator = g;
+    r->response.has_length = has_length;
+    r->response.length = length;
+    respond(r, CL_BODY_STREAM);
+}
+
+void cl_response_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
+    if (r->conn)
+        r->conn->ops->chunk(r, bytes, last);
+}
+
+void cl_response_abort(struct cl_request *r) {
+    if (r->conn)
+        r->conn->ops->abort(r);
+}

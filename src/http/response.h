@@ -1,0 +1,53 @@
+/* Answering a request. Exactly one of the cl_respond_* functions ends each request that a handler
+ * was given; status, type and headers are set before it. All of them work when the peer has gone:
+ * the bytes are dropped. Afterwards the request may be gone unless the caller holds a reference. */
+#ifndef CL_HTTP_RESPONSE_H
+#define CL_HTTP_RESPONSE_H
+
+#include "base/sink.h"
+#include "http/request.h"
+
+/* Add a header; name and value must live as long as the request (arena, constants).
+ * Errors: CELLO_EINVAL (name is not a token; CR, LF, NUL or another control character in value;
+ * or a header that the engine itself writes: Content-Length, Transfer-Encoding, Connection,
+ * Date), CELLO_ENOMEM. */
+int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) CL_MUST_USE;
+/* The same with copies in the arena. */
+int cl_response_header_copy(struct cl_request *r, struct cl_str name,
+                            struct cl_str value) CL_MUST_USE;
+/* Replace every header of that name, or add it. */
+int cl_response_header_set(struct cl_request *r, struct cl_str name,
+                           struct cl_str value) CL_MUST_USE;
+const struct cl_header *cl_response_find(const struct cl_request *r, struct cl_str name);
+
+/* The whole body, copied before this returns. */
+void cl_respond_bytes(struct cl_request *r, struct cl_str body);
+/* The whole body, sent from where it lies; release(ctx) is called once, on the worker's thread,
+ * when the bytes are not needed any more. */
+void cl_respond_pinned(struct cl_request *r, struct cl_str body, void (*release)(void *),
+                       void *ctx);
+/* The whole body, which lives as long as the process. */
+void cl_respond_static(struct cl_request *r, struct cl_str body);
+/* No body. */
+void cl_respond_empty(struct cl_request *r);
+
+/* Where to write a body: the connection's output block, with room in front for the head. `hint`:
+ * how many bytes are expected. At most one sink is open per worker. NULL: out of memory, or the
+ * peer is gone. Ends with cl_respond_sink, or cl_response_sink_drop to answer otherwise. */
+struct cl_sink *cl_response_sink(struct cl_request *r, size_t hint) CL_MUST_USE;
+void cl_respond_sink(struct cl_request *r);
+void cl_response_sink_drop(struct cl_request *r);
+
+/* A body that is pulled from g; length is known when has_length. */
+void cl_respond_stream(struct cl_request *r, struct cl_generator *g, bool has_length,
+                       uint64_t length);
+/* A generator's answer to proceed(). `bytes` stay valid until the next proceed or stop. */
+void cl_response_chunk(struct cl_request *r, struct cl_str bytes, bool last);
+/* The generator failed midway: the peer must see that the body is not complete. */
+void cl_response_abort(struct cl_request *r);
+
+/* application/problem+json (RFC 9457) with type, title, status, detail, instance; detail may be
+ * empty. Headers set before are kept. */
+void cl_respond_problem(struct cl_request *r, int status, struct cl_str detail);
+
+#endif
