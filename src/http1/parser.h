@@ -12,16 +12,18 @@
 #include "http/method.h"
 #include "http/uri.h"
 
-/* What a request line needs besides its target: a method, two spaces, "HTTP/1.1", CRLF, and a few
- * empty lines that old clients send in front. max_request_line = max_uri + this. */
-#define CL_H1_REQUEST_LINE_EXTRA 64
-
 struct cl_h1_limits {
     size_t
         max_request_line; /* bytes up to the LF of the request line, empty lines before included */
     size_t max_uri;       /* bytes of the target */
     size_t max_header_size; /* bytes of all field lines, with the empty line that ends them */
     unsigned max_headers;   /* field lines; the array in cl_h1_head has this many; <= 65534 */
+};
+
+enum {
+    CL_H1_OPTION_CLOSE = 1,
+    CL_H1_OPTION_KEEP_ALIVE = 2,
+    CL_H1_OPTION_UPGRADE = 4,
 };
 
 /* Every span points into the input (uri.path may be a static "/"). `headers` is set by the caller
@@ -42,6 +44,7 @@ struct cl_h1_head {
     bool chunked;
     bool keep_alive;      /* by version and Connection */
     bool expect_continue; /* never in HTTP/1.0, where it is ignored */
+    uint8_t connection;   /* the options named by Connection: CL_H1_OPTION_* */
     bool upgrade;         /* HTTP/1.1, Connection names upgrade, and there is an Upgrade field */
 
     /* 1 + the index of the first header with that id, 0 when there is none; [0] means nothing. */
