@@ -15,10 +15,10 @@ EXAMPLE ?= $(firstword $(sort $(wildcard examples/python/[0-9]*.py)))
 stamps  := build/stamps
 python  := $(VENV)/bin/python
 pytest   = $(UNDER) $(python) -m pytest $(PYTEST_ARGS)
-sources := $(shell find CMakeLists.txt pyproject.toml cmake include src ext python -type f \
-                        -name '*[a-zA-Z]' -not -name '*.pyc')
-c_files := $(shell find include src ext tests fuzz bench examples tools -name '*.[ch]' \
-                        -not -name '*_table.h')
+sources := CMakeLists.txt pyproject.toml $(wildcard cmake/*) \
+           $(shell find include src $(wildcard ext python) -name '*.[ch]' -o -name '*.py*' \
+                        -not -name '*.pyc')
+c_files  = $(shell git ls-files '*.c' '*.h' ':!*_table.h')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -1,0 +1,85 @@
+"""Every Python block of the README and of docs/ runs.
+
+    ```python             runs by itself, as a script
+    ```python continues   runs after the blocks before it on the page, back to the last plain one
+
+There is no third kind. `app.run()` in a block starts the server on a free port and stops it.
+"""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from source_tree import relative, tracked_files
+
+FENCE = re.compile(r"^```(py[^\n]*)\n(.*?)^```$", re.M | re.S)
+KINDS = ("python", "python continues")
+
+# Runs before a block: a server that would serve for ever starts, and stops again.
+PRELUDE = """
+import cello
+def _start_and_stop(app, host="127.0.0.1", port=0, **settings):
+    with app.start(host, port=0, **settings):
+        pass
+cello.App.run = _start_and_stop
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    page: str
+    line: int
+    kind: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks_of(page: str, text: str) -> list[Block]:
+    blocks: list[Block] = []
+    for found in FENCE.finditer(text):
+        kind, code = found[1].strip(), found[2]
+        if kind == "python continues" and blocks:
+            code = blocks[-1].code + code
+        blocks.append(Block(page, text.count("\n", 0, found.start()) + 1, kind, code))
+    return blocks
+
+
+def run(block: Block, folder: Path, prelude: str = PRELUDE) -> subprocess.CompletedProcess[str]:
+    script = folder / "block.py"
+    script.write_text(block.code)
+    code = f"{prelude}\nimport runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+BLOCKS = [
+    block for path in tracked_files("*.md") for block in blocks_of(relative(path), path.read_text())
+]
+
+
+def test_every_block_is_of_a_known_kind() -> None:
+    assert [str(block) for block in BLOCKS if block.kind not in KINDS] == []
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_block_runs(block: Block, tmp_path: Path) -> None:
+    done = run(block, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_finds_a_broken_block(tmp_path: Path) -> None:
+    page = "# T\n```python\nx = 1\n```\n```python continues\nassert x == 2\n```\n"
+    first, second = blocks_of("page.md", page)
+    assert (first.line, second.line) == (2, 5)
+    assert run(first, tmp_path, prelude="").returncode == 0
+    assert run(second, tmp_path, prelude="").returncode == 1
