@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:?seconds in total}
 targets=()
-for program in build/fuzz/fuzz/"${2:-*}"_fuzz; do
+for program in build/fuzz/fuzz/${2:-*}_fuzz; do
     [ -x "$program" ] && targets+=("$(basename "$program" _fuzz)")
 done
 if [ ${#targets[@]} = 0 ]; then
