@@ -103,8 +103,14 @@ $(stamps)/system-%: tools/setup_system.sh
 	@tools/setup_system.sh $* $(PYTHON)
 	@mkdir -p $(@D) && touch $@
 
+# The interpreter asked for; newer than the environment when it is another one.
+asked_for := $(stamps)/python-of-$(subst /,-,$(VENV))
+$(asked_for): FORCE
+	@mkdir -p $(@D)
+	@echo '$(PYTHON)' | cmp -s - $@ || echo '$(PYTHON)' >$@
+
 # The environment: made, cello built into it, then what tests and lints need.
-$(VENV)/.env: tools/setup_venv.sh requirements/build.txt | $(stamps)/system-build
+$(VENV)/.env: $(asked_for) tools/setup_venv.sh requirements/build.txt | $(stamps)/system-build
 	@tools/setup_venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
