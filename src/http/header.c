@@ -9,8 +9,7 @@ struct cl_header_entry {
 
 #include "http/headers_table.h"
 
-/* Token characters, RFC 9110 section 5.6.2. */
-static const uint8_t token_chars[256] = {
+const uint8_t cl_header_token_chars[256] = {
     ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
     ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
     ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
@@ -62,7 +61,7 @@ struct cl_str cl_header_name(enum cl_header_id id) {
 bool cl_header_name_valid(struct cl_str name) {
     unsigned valid = name.len > 0;
     for (size_t i = 0; i < name.len; i++)
-        valid &= token_chars[(unsigned char)name.ptr[i]];
+        valid &= cl_header_token_chars[(unsigned char)name.ptr[i]];
     return valid;
 }
 

@@ -111,6 +111,9 @@ enum cl_header_id cl_header_id_from(struct cl_str name);
 /* The static lower-case name; empty for CL_HEADER_OTHER and for anything outside the enum. */
 struct cl_str cl_header_name(enum cl_header_id id);
 
+/* 1 for the characters of a token, RFC 9110 section 5.6.2. */
+extern const uint8_t cl_header_token_chars[256];
+
 /* A token, RFC 9110 section 5.6.2: not empty, no separators, no control characters. */
 bool cl_header_name_valid(struct cl_str name);
 
