@@ -6,7 +6,10 @@
 enum { FREE_MAX = 256 };
 
 void cl_block_pool_init(struct cl_block_pool *p, size_t max_bytes) {
-    *p = (struct cl_block_pool){.max_bytes = max_bytes, .free_max = FREE_MAX};
+    *p = (struct cl_block_pool){
+        .max_bytes = max_bytes ? max_bytes : SIZE_MAX,
+        .free_max = FREE_MAX,
+    };
 }
 
 void cl_block_pool_free(struct cl_block_pool *p) {
@@ -21,7 +24,7 @@ void cl_block_pool_free(struct cl_block_pool *p) {
 
 struct cl_block *cl_block_new_slow(struct cl_block_pool *p, size_t cap) {
     cap = CL_MAX(cap, (size_t)CL_BLOCK_SIZE);
-    if (p->max_bytes && (cap > p->max_bytes || p->used > p->max_bytes - cap))
+    if (p->max_bytes - p->used < cap)
         return NULL;
     struct cl_block *b = cl_malloc(sizeof *b + cap);
     if (!b)

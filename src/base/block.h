@@ -39,9 +39,10 @@ struct cl_block_pool {
     size_t free_count;
     size_t free_max;  /* blocks kept when nobody needs them */
     size_t used;      /* bytes in blocks that somebody holds */
-    size_t max_bytes; /* 0: no limit */
+    size_t max_bytes; /* most of them */
 };
 
+/* max_bytes 0: no limit. */
 void cl_block_pool_init(struct cl_block_pool *p, size_t max_bytes);
 /* Every block must have been released. */
 void cl_block_pool_free(struct cl_block_pool *p);
@@ -54,7 +55,7 @@ void cl_block_free_slow(struct cl_block *b);
 CL_INLINE CL_MUST_USE struct cl_block *cl_block_new(struct cl_block_pool *p, size_t cap) {
 #if !defined(CL_POISON)
     struct cl_block *b = p->free;
-    if (CL_LIKELY(b && cap <= CL_BLOCK_SIZE && (!p->max_bytes || p->used < p->max_bytes))) {
+    if (CL_LIKELY(b && cap <= CL_BLOCK_SIZE && p->max_bytes - p->used >= CL_BLOCK_SIZE)) {
         p->free = b->next;
         p->free_count--;
         p->used += CL_BLOCK_SIZE;
@@ -101,6 +102,15 @@ CL_INLINE char *cl_block_rd(struct cl_block *b) {
 
 CL_INLINE char *cl_block_wr(struct cl_block *b) {
     return b->data + b->wr;
+}
+
+/* *b has nothing unread and nobody else looks at it: give it back and set *b to NULL. For whoever
+ * receives into *b, so that an idle connection holds no block. */
+CL_INLINE void cl_block_drop_empty(struct cl_block **b) {
+    if (*b && (*b)->rd == (*b)->wr && (*b)->refs == 1) {
+        cl_block_unref(*b);
+        *b = NULL;
+    }
 }
 
 /* Make room for `need` more bytes behind wr, in this block (compacted when nobody else looks) or in

@@ -45,13 +45,15 @@ struct cl_io {
     const struct cl_io_ops *ops;
     struct cl_loop *loop;
     struct cl_block **in; /* where received bytes go; *in may be NULL */
-    size_t in_max;        /* most unread bytes in *in */
+    const size_t *in_max; /* most unread bytes in *in; may be changed at any time */
     struct iovec *iov;    /* the send in progress: the caller's array, advanced in place */
     int iov_count;
     int fd;
     uint32_t state;                    /* the back end's flags */
     uint32_t pending;                  /* kernel operations that still refer to this io */
     struct cl_io *next;                /* the loop's lists: ready again, closed */
+    struct cl_block *held, *held_last; /* received, not reported yet: paused, or in is full */
+    struct msghdr msg;                 /* of a send with several parts */
     struct cl_io *all_next, *all_prev; /* every open io, for shutdown */
 };
 
@@ -61,7 +63,8 @@ struct cl_listener {
     int fd;
     uint32_t state;
     uint32_t pending;
-    /* A connection was accepted: non-blocking, close-on-exec. The callee owns fd. */
+    /* A connection was accepted: close-on-exec, and non-blocking where the back end wants it so.
+     * The callee owns fd. After a pause, a few that the kernel had handed over may still come. */
     void (*on_accept)(struct cl_listener *l, int fd);
     void (*on_closed)(struct cl_listener *l);
     struct cl_listener *next;
@@ -113,6 +116,7 @@ void cl_loop_del(struct cl_loop *l);
 void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks);
 
 /* One turn. Waits at most `timeout_ns` (0: do not wait; UINT64_MAX: until something happens).
+ * Every turn of a loop must come from the same thread, which need not be the one that made it.
  * Errors: CELLO_ESYS (errno EINTR when a signal came: the caller looks at its flags). */
 int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns);
 /* Wakes a waiting turn. Thread and signal handler: any. */
@@ -121,14 +125,25 @@ void cl_loop_wake(struct cl_loop *l);
 void cl_loop_post(struct cl_loop *l, struct cl_post *p);
 /* Run f->run(f) at the end of this turn, after the batch; once, however often it is asked. */
 void cl_loop_flush_later(struct cl_loop *l, struct cl_flush *f);
+/* Off the list again, if it is on it: its memory is about to go. */
+void cl_loop_flush_cancel(struct cl_loop *l, struct cl_flush *f);
 
 uint64_t cl_loop_now_ns(const struct cl_loop *l); /* read once a turn */
 struct cl_block_pool *cl_loop_pool(struct cl_loop *l);
 struct cl_timer_wheel *cl_loop_timers(struct cl_loop *l);
 enum cl_backend cl_loop_backend(const struct cl_loop *l);
+/* Ios and listeners that have not been reported closed yet. */
+size_t cl_loop_open_count(const struct cl_loop *l);
 /* A descriptor that is readable when a turn has something to do: for a foreign loop that drives
- * this one. */
-int cl_loop_poll_fd(const struct cl_loop *l);
+ * this one with turns of timeout 0. Timers do not show there: turn again at cl_loop_next_ns. */
+int cl_loop_poll_fd(struct cl_loop *l);
+/* When a turn has something to do although no event comes; 0: at once; UINT64_MAX: never. */
+uint64_t cl_loop_next_ns(const struct cl_loop *l);
+
+/* Memory for connection objects, all of one size: kept on a free list that goes with the loop.
+ * NULL: out of memory. */
+void *cl_loop_obj_new(struct cl_loop *l, size_t size) CL_MUST_USE;
+void cl_loop_obj_del(struct cl_loop *l, void *obj);
 
 /* Start accepting. Errors: CELLO_ESYS, CELLO_ENOMEM. */
 int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) CL_MUST_USE;

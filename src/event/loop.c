@@ -1,0 +1,484 @@
+#include "event/loop.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "event/loop_internal.h"
+
+/* Objects kept for cl_loop_obj_new; what a burst left beyond that goes back to the heap. */
+enum { SPARES_MAX = 1024 };
+
+struct cl_loop_spare {
+    struct cl_loop_spare *next;
+};
+
+/* ---- the loop's life ------------------------------------------------------------------------ */
+
+static int new_backend(struct cl_loop **out, const struct cl_loop_config *cfg, int wake_fd) {
+    if (cfg->backend == CL_BACKEND_URING)
+        return cl_loop_uring_new(out, wake_fd);
+    return cl_loop_epoll_new(out, wake_fd);
+}
+
+int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) {
+    int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (wake_fd < 0)
+        return CELLO_ESYS;
+    struct cl_loop *l;
+    int err = new_backend(&l, cfg, wake_fd);
+    if (err) {
+        int saved = errno;
+        close(wake_fd);
+        errno = saved;
+        return err;
+    }
+    l->wake_fd = wake_fd;
+    l->now_ns = cl_now_ns();
+    l->flushes_end = &l->flushes;
+    l->ready_end = &l->ready;
+    l->all.all_next = l->all.all_prev = &l->all;
+    atomic_init(&l->posts, NULL);
+    cl_block_pool_init(&l->pool, cfg->max_buffered_bytes);
+    cl_timer_wheel_init(&l->timers, l->now_ns);
+    *out = l;
+    return CELLO_OK;
+}
+
+void cl_loop_del(struct cl_loop *l) {
+    if (!l)
+        return;
+    assert(l->open_count == 0);
+    while (l->spares) {
+        struct cl_loop_spare *next = l->spares->next;
+        cl_free(l->spares);
+        l->spares = next;
+    }
+    l->ops->stop(l);
+    close(l->wake_fd);
+    cl_block_pool_free(&l->pool);
+    cl_free(l);
+}
+
+void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks) {
+    l->hooks = *hooks;
+}
+
+/* ---- a turn --------------------------------------------------------------------------------- */
+
+static bool has_work(const struct cl_loop *l) {
+    return l->work_left || l->ready || l->flushes || l->closed || l->closed_listeners;
+}
+
+uint64_t cl_loop_next_ns(const struct cl_loop *l) {
+    return has_work(l) ? 0 : cl_timer_wheel_next_ns(&l->timers);
+}
+
+/* The coarse clock is late by some milliseconds, which a wheel of 20 ms ticks does not notice, and
+ * costs a fifth of the exact one. */
+static uint64_t wait_limit(const struct cl_loop *l, uint64_t timeout_ns) {
+    uint64_t next_ns = timeout_ns ? cl_loop_next_ns(l) : 0;
+    if (next_ns == UINT64_MAX || next_ns == 0)
+        return next_ns ? timeout_ns : 0;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    uint64_t coarse_ns = (uint64_t)t.tv_sec * CL_NS_PER_S + (uint64_t)t.tv_nsec;
+    uint64_t now_ns = CL_MAX(coarse_ns, l->now_ns);
+    return next_ns <= now_ns ? 0 : CL_MIN(timeout_ns, next_ns - now_ns);
+}
+
+static int wait_events(struct cl_loop *l, uint64_t limit_ns) {
+    if (!limit_ns)
+        return l->ops->wait(l, 0);
+    if (l->hooks.before_wait)
+        l->hooks.before_wait(l->hooks.ctx);
+    int err = l->ops->wait(l, limit_ns);
+    if (l->hooks.after_wait) {
+        int saved = errno;
+        l->hooks.after_wait(l->hooks.ctx);
+        errno = saved;
+    }
+    return err;
+}
+
+static void run_posts(struct cl_loop *l) {
+    if (!atomic_load_explicit(&l->posts, memory_order_relaxed))
+        return;
+    struct cl_post *newest = atomic_exchange_explicit(&l->posts, NULL, memory_order_acquire);
+    struct cl_post *p = NULL;
+    while (newest) {
+        struct cl_post *older = newest->next;
+        newest->next = p;
+        p = newest;
+        newest = older;
+    }
+    while (p) {
+        struct cl_post *next = p->next;
+        p->run(p);
+        p = next;
+    }
+}
+
+/* Only what is on the list now: a flush that asks for another gets it in the next turn. */
+static void run_flushes(struct cl_loop *l) {
+    l->flushing = l->flushes;
+    l->flushes = NULL;
+    l->flushes_end = &l->flushes;
+    while (l->flushing) {
+        struct cl_flush *f = l->flushing;
+        l->flushing = f->next;
+        f->queued = false;
+        f->run(f);
+    }
+}
+
+static void report_closed(struct cl_loop *l) {
+    while (l->closed) {
+        struct cl_io *io = l->closed;
+        l->closed = io->next;
+        io->all_prev->all_next = io->all_next;
+        io->all_next->all_prev = io->all_prev;
+        l->open_count--;
+        io->ops->on_closed(io);
+    }
+    while (l->closed_listeners) {
+        struct cl_listener *ls = l->closed_listeners;
+        l->closed_listeners = ls->next;
+        l->open_count--;
+        ls->on_closed(ls);
+    }
+}
+
+int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns) {
+    int err = wait_events(l, wait_limit(l, timeout_ns));
+    l->now_ns = cl_now_ns();
+    if (CL_UNLIKELY(err))
+        return err;
+    l->in_turn = true;
+    l->ops->dispatch(l);
+    run_posts(l);
+    cl_timer_wheel_run(&l->timers, l->now_ns);
+    if (l->hooks.batch)
+        l->work_left = l->hooks.batch(l->hooks.ctx);
+    run_flushes(l);
+    report_closed(l);
+    l->ops->settle(l, timeout_ns == 0);
+    l->in_turn = false;
+    if (l->driven && has_work(l))
+        cl_loop_wake(l);
+    return CELLO_OK;
+}
+
+void cl_loop_need_turn(struct cl_loop *l) {
+    if (CL_UNLIKELY(l->driven && !l->in_turn))
+        cl_loop_wake(l);
+}
+
+void cl_loop_wake(struct cl_loop *l) {
+    int saved = errno;
+    /* Fails only when the counter is full, and then the loop is being woken already. */
+    ssize_t n = write(l->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)n;
+    errno = saved;
+}
+
+void cl_loop_post(struct cl_loop *l, struct cl_post *p) {
+    struct cl_post *head = atomic_load_explicit(&l->posts, memory_order_relaxed);
+    do {
+        p->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&l->posts, &head, p, memory_order_release,
+                                                    memory_order_relaxed));
+    /* Whoever made the list non-empty wakes. `p` may be gone already. */
+    if (!head)
+        cl_loop_wake(l);
+}
+
+void cl_loop_flush_later(struct cl_loop *l, struct cl_flush *f) {
+    if (f->queued)
+        return;
+    f->queued = true;
+    f->next = NULL;
+    *l->flushes_end = f;
+    l->flushes_end = &f->next;
+    cl_loop_need_turn(l);
+}
+
+void cl_loop_flush_cancel(struct cl_loop *l, struct cl_flush *f) {
+    if (!f->queued)
+        return;
+    f->queued = false;
+    struct cl_flush **at = &l->flushing;
+    while (*at && *at != f)
+        at = &(*at)->next;
+    if (*at) {
+        *at = f->next;
+        return;
+    }
+    for (at = &l->flushes; *at != f;)
+        at = &(*at)->next;
+    if (!(*at = f->next))
+        l->flushes_end = at;
+}
+
+/* ---- what the loop knows -------------------------------------------------------------------- */
+
+uint64_t cl_loop_now_ns(const struct cl_loop *l) {
+    return l->now_ns;
+}
+
+struct cl_block_pool *cl_loop_pool(struct cl_loop *l) {
+    return &l->pool;
+}
+
+struct cl_timer_wheel *cl_loop_timers(struct cl_loop *l) {
+    return &l->timers;
+}
+
+enum cl_backend cl_loop_backend(const struct cl_loop *l) {
+    return l->ops->backend;
+}
+
+size_t cl_loop_open_count(const struct cl_loop *l) {
+    return l->open_count;
+}
+
+int cl_loop_poll_fd(struct cl_loop *l) {
+    l->driven = true;
+    if (has_work(l))
+        cl_loop_wake(l);
+    return l->ops->poll_fd(l);
+}
+
+void *cl_loop_obj_new(struct cl_loop *l, size_t size) {
+    assert(size >= sizeof(struct cl_loop_spare));
+    assert(!l->spare_size || l->spare_size == size);
+    l->spare_size = size;
+    struct cl_loop_spare *s = l->spares;
+    if (!s)
+        return cl_malloc(size);
+    l->spares = s->next;
+    l->spare_count--;
+    return s;
+}
+
+void cl_loop_obj_del(struct cl_loop *l, void *obj) {
+#if !defined(CL_POISON)
+    if (l->spare_count < SPARES_MAX) {
+        struct cl_loop_spare *s = obj;
+        s->next = l->spares;
+        l->spares = s;
+        l->spare_count++;
+        return;
+    }
+#endif
+    (void)l;
+    cl_free(obj);
+}
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) {
+    io->loop = l;
+    io->fd = fd;
+    io->state = 0;
+    io->pending = 0;
+    io->next = NULL;
+    io->held = io->held_last = NULL;
+    int err = l->ops->io_open(io);
+    if (err)
+        return err;
+    io->all_next = &l->all;
+    io->all_prev = l->all.all_prev;
+    io->all_prev->all_next = io;
+    l->all.all_prev = io;
+    l->open_count++;
+    return CELLO_OK;
+}
+
+int cl_io_send(struct cl_io *io, struct iovec *iov, int count) {
+    assert(!(io->state & (CL_IO_SENDING | CL_IO_CLOSED)));
+    io->iov = iov;
+    io->iov_count = count;
+    if (cl_io_advance(io, 0))
+        return CELLO_OK;
+    return io->loop->ops->io_send(io);
+}
+
+void cl_io_recv_pause(struct cl_io *io) {
+    if (io->state & (CL_IO_PAUSED | CL_IO_CLOSED))
+        return;
+    io->state |= CL_IO_PAUSED;
+    io->loop->ops->io_pause(io);
+}
+
+void cl_io_recv_resume(struct cl_io *io) {
+    if ((io->state & (CL_IO_PAUSED | CL_IO_CLOSED)) != CL_IO_PAUSED)
+        return;
+    io->state &= ~CL_IO_PAUSED;
+    io->loop->ops->io_resume(io);
+}
+
+void cl_io_shutdown(struct cl_io *io) {
+    if (io->state & CL_IO_CLOSED)
+        return;
+    if (io->state & CL_IO_SENDING)
+        io->state |= CL_IO_SHUTDOWN;
+    else
+        shutdown(io->fd, SHUT_WR);
+}
+
+void cl_io_close(struct cl_io *io) {
+    if (io->state & CL_IO_CLOSED)
+        return;
+    io->state = (io->state | CL_IO_CLOSED) & ~CL_IO_SENDING;
+    io->loop->ops->io_close(io);
+    cl_loop_need_turn(io->loop);
+}
+
+bool cl_io_report(struct cl_io *io, int result) {
+    io->ops->on_recv(io, result);
+    if (CL_UNLIKELY(io->state & CL_IO_CLOSED))
+        return false;
+    cl_block_drop_empty(io->in);
+    return true;
+}
+
+void cl_io_report_stop(struct cl_io *io, int why) {
+    cl_io_recv_pause(io);
+    io->ops->on_recv(io, why);
+}
+
+bool cl_io_advance(struct cl_io *io, size_t n) {
+    while (io->iov_count && n >= io->iov->iov_len) {
+        n -= io->iov->iov_len;
+        io->iov++;
+        io->iov_count--;
+    }
+    if (!io->iov_count)
+        return true;
+    io->iov->iov_base = (char *)io->iov->iov_base + n;
+    io->iov->iov_len -= n;
+    return false;
+}
+
+void cl_io_finish_send(struct cl_io *io, int err) {
+    if (io->state & CL_IO_SHUTDOWN)
+        shutdown(io->fd, SHUT_WR);
+    io->state &= ~(CL_IO_SENDING | CL_IO_SHUTDOWN);
+    io->ops->on_sent(io, err);
+}
+
+void cl_loop_ready(struct cl_io *io) {
+    if (io->state & CL_IO_QUEUED)
+        return;
+    struct cl_loop *l = io->loop;
+    io->state |= CL_IO_QUEUED;
+    io->next = NULL;
+    *l->ready_end = io;
+    l->ready_end = &io->next;
+    cl_loop_need_turn(l);
+}
+
+struct cl_io *cl_loop_ready_take(struct cl_loop *l) {
+    struct cl_io *io = l->ready;
+    if (!io)
+        return NULL;
+    if (!(l->ready = io->next))
+        l->ready_end = &l->ready;
+    io->state &= ~CL_IO_QUEUED;
+    return io;
+}
+
+void cl_loop_retire(struct cl_io *io) {
+    assert(!(io->state & CL_IO_QUEUED) && !io->pending);
+    io->next = io->loop->closed;
+    io->loop->closed = io;
+}
+
+/* ---- listeners and polls -------------------------------------------------------------------- */
+
+static void retry_accept(struct cl_timer *t) {
+    struct cl_listener *ls = CL_CONTAINER_OF(t, struct cl_listener, retry);
+    ls->state &= ~CL_LISTENER_RETRY;
+    ls->loop->ops->listener_update(ls);
+}
+
+int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) {
+    ls->loop = l;
+    ls->fd = fd;
+    ls->state = 0;
+    ls->pending = 0;
+    cl_timer_init(&ls->retry, retry_accept);
+    int err = l->ops->listener_open(ls);
+    if (!err)
+        l->open_count++;
+    return err;
+}
+
+void cl_listener_pause(struct cl_listener *ls) {
+    if (ls->state & (CL_LISTENER_CLOSED | CL_LISTENER_PAUSED))
+        return;
+    ls->state |= CL_LISTENER_PAUSED;
+    ls->loop->ops->listener_update(ls);
+}
+
+void cl_listener_resume(struct cl_listener *ls) {
+    if ((ls->state & (CL_LISTENER_CLOSED | CL_LISTENER_PAUSED)) != CL_LISTENER_PAUSED)
+        return;
+    ls->state &= ~CL_LISTENER_PAUSED;
+    ls->loop->ops->listener_update(ls);
+}
+
+void cl_listener_close(struct cl_listener *ls) {
+    if (ls->state & CL_LISTENER_CLOSED)
+        return;
+    ls->state |= CL_LISTENER_CLOSED;
+    cl_timer_stop(&ls->loop->timers, &ls->retry);
+    ls->loop->ops->listener_close(ls);
+    cl_loop_need_turn(ls->loop);
+}
+
+bool cl_listener_failed(struct cl_listener *ls, int err) {
+    switch (err) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM: /* a firewall rule */
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case ETIMEDOUT:
+        return true; /* the new connection's own trouble, reported here by Linux: accept(2) */
+    default:
+        break; /* EMFILE, ENFILE, ENOBUFS, ENOMEM; and whatever else must not make the loop spin */
+    }
+    ls->state |= CL_LISTENER_RETRY;
+    cl_timer_set(&ls->loop->timers, &ls->retry,
+                 ls->loop->now_ns + CL_ACCEPT_RETRY_MS * CL_NS_PER_MS);
+    return false;
+}
+
+void cl_loop_retire_listener(struct cl_listener *ls) {
+    if (ls->state & CL_LISTENER_RETIRED)
+        return;
+    ls->state |= CL_LISTENER_RETIRED;
+    ls->next = ls->loop->closed_listeners;
+    ls->loop->closed_listeners = ls;
+}
+
+int cl_poll_open(struct cl_loop *l, struct cl_poll *p, int fd) {
+    p->loop = l;
+    p->fd = fd;
+    p->state = 0;
+    p->pending = 0;
+    return l->ops->poll_open(p);
+}
+
+void cl_poll_close(struct cl_poll *p) {
+    p->loop->ops->poll_close(p);
+}

@@ -1,0 +1,229 @@
+#include "net/mem.h"
+
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/sink.h"
+
+/* Far beyond any test; a runaway producer ends in CELLO_ESYS, not in the machine's memory. */
+enum { OUTPUT_MAX = 1 << 28, INPUT_MAX = 1 << 28 };
+
+struct mem_stream {
+    struct cl_stream super;
+    struct cl_flush later;
+    struct cl_heap_sink input; /* pushed, not reported yet: from `reported` on */
+    size_t reported;
+    struct cl_heap_sink output;
+    struct iovec *iov; /* the send in progress */
+    int iov_count;
+    size_t chunk;
+    int end; /* CELLO_EOF or CELLO_ESYS behind the input */
+    bool hold_sends;
+    bool delivering; /* on_recv is on the stack */
+    bool paused, closed, was_shutdown;
+};
+
+static struct mem_stream *of_stream(const struct cl_stream *s) {
+    return CL_CONTAINER_OF(s, struct mem_stream, super);
+}
+
+/* ---- input ---------------------------------------------------------------------------------- */
+
+/* Append the next piece to stream->in, as a back end does. The bytes, or an error to report. */
+static int fill_in(struct mem_stream *m) {
+    struct cl_stream *s = &m->super;
+    if (!s->in)
+        s->in = cl_block_new(cl_loop_pool(s->loop), CL_BLOCK_SIZE);
+    if (!s->in)
+        return CELLO_ENOMEM;
+    size_t unread = cl_block_len(s->in), waiting = cl_sink_len(&m->input.sink) - m->reported;
+    if (unread >= s->in_max)
+        return CELLO_ELIMIT;
+    size_t n = CL_MIN(waiting, s->in_max - unread);
+    if (m->chunk)
+        n = CL_MIN(n, m->chunk);
+    n = CL_MIN(n, (size_t)CL_BLOCK_SIZE);
+    int err = cl_block_reserve(&s->in, n, s->in_max);
+    if (err)
+        return err;
+    memcpy(cl_block_wr(s->in), m->input.sink.base + m->reported, n);
+    s->in->wr += n;
+    m->reported += n;
+    if (m->reported == cl_sink_len(&m->input.sink)) {
+        m->reported = 0;
+        m->input.sink.p = m->input.sink.base;
+    }
+    return (int)n;
+}
+
+static void report(struct mem_stream *m, int result) {
+    m->super.handler->on_recv(&m->super, result);
+    if (!m->closed)
+        cl_block_drop_empty(&m->super.in);
+}
+
+static void deliver(struct mem_stream *m) {
+    if (m->delivering)
+        return; /* the loop below goes on when the protocol returns */
+    m->delivering = true;
+    while (!m->paused && !m->closed && cl_sink_len(&m->input.sink) > m->reported) {
+        int result = fill_in(m);
+        if (result < 0)
+            m->paused = true;
+        report(m, result);
+    }
+    if (m->end && !m->paused && !m->closed) {
+        int end = m->end;
+        m->end = 0;
+        if (end == CELLO_ESYS)
+            errno = ECONNRESET;
+        report(m, end);
+    }
+    m->delivering = false;
+}
+
+int cl_mem_push(struct cl_stream *s, const void *bytes, size_t n) {
+    struct mem_stream *m = of_stream(s);
+    if (m->closed)
+        return CELLO_OK;
+    int err = cl_sink_write(&m->input.sink, bytes, n);
+    if (!err)
+        deliver(m);
+    return err;
+}
+
+void cl_mem_eof(struct cl_stream *s) {
+    struct mem_stream *m = of_stream(s);
+    m->end = CELLO_EOF;
+    deliver(m);
+}
+
+void cl_mem_reset(struct cl_stream *s) {
+    struct mem_stream *m = of_stream(s);
+    m->reported = 0;
+    m->input.sink.p = m->input.sink.base;
+    m->end = CELLO_ESYS;
+    deliver(m);
+}
+
+void cl_mem_set_chunk(struct cl_stream *s, size_t chunk) {
+    of_stream(s)->chunk = chunk;
+}
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+static int take(struct mem_stream *m, const struct iovec *iov, int count) {
+    for (int i = 0; i < count; i++) {
+        if (cl_sink_write(&m->output.sink, iov[i].iov_base, iov[i].iov_len)) {
+            errno = ENOBUFS;
+            return CELLO_ESYS;
+        }
+    }
+    return CELLO_OK;
+}
+
+static int mem_send(struct cl_stream *s, struct iovec *iov, int count) {
+    struct mem_stream *m = of_stream(s);
+    assert(!m->iov && !m->closed);
+    if (!m->hold_sends)
+        return take(m, iov, count);
+    m->iov = iov;
+    m->iov_count = count;
+    return CELLO_EAGAIN;
+}
+
+void cl_mem_hold_sends(struct cl_stream *s, bool hold) {
+    of_stream(s)->hold_sends = hold;
+}
+
+bool cl_mem_finish_send(struct cl_stream *s, int err) {
+    struct mem_stream *m = of_stream(s);
+    if (!m->iov)
+        return false;
+    if (!err)
+        err = take(m, m->iov, m->iov_count);
+    m->iov = NULL;
+    s->handler->on_sent(s, err);
+    return true;
+}
+
+struct cl_str cl_mem_output(const struct cl_stream *s) {
+    const struct cl_sink *out = &of_stream(s)->output.sink;
+    return cl_str(out->base, cl_sink_len(out));
+}
+
+void cl_mem_output_clear(struct cl_stream *s) {
+    struct cl_sink *out = &of_stream(s)->output.sink;
+    out->p = out->base;
+}
+
+bool cl_mem_was_shutdown(const struct cl_stream *s) {
+    return of_stream(s)->was_shutdown;
+}
+
+/* ---- the stream's own operations ------------------------------------------------------------ */
+
+static void mem_pause(struct cl_stream *s) {
+    of_stream(s)->paused = true;
+}
+
+static void mem_resume(struct cl_stream *s) {
+    struct mem_stream *m = of_stream(s);
+    m->paused = false;
+    if (!m->delivering)
+        cl_loop_flush_later(s->loop, &m->later);
+}
+
+static void mem_shutdown(struct cl_stream *s) {
+    of_stream(s)->was_shutdown = true;
+}
+
+static void mem_close(struct cl_stream *s) {
+    struct mem_stream *m = of_stream(s);
+    if (m->closed)
+        return;
+    m->closed = true;
+    m->iov = NULL;
+    cl_loop_flush_later(s->loop, &m->later);
+}
+
+static const struct cl_stream_ops stream_ops = {
+    .send = mem_send,
+    .pause = mem_pause,
+    .resume = mem_resume,
+    .shutdown = mem_shutdown,
+    .close = mem_close,
+};
+
+static void run_later(struct cl_flush *f) {
+    struct mem_stream *m = CL_CONTAINER_OF(f, struct mem_stream, later);
+    if (!m->closed) {
+        deliver(m);
+        return;
+    }
+    m->super.handler->on_closed(&m->super);
+    if (m->super.in)
+        cl_block_unref(m->super.in);
+    cl_heap_sink_free(&m->input);
+    cl_heap_sink_free(&m->output);
+    cl_free(m);
+}
+
+int cl_mem_stream_new(struct cl_loop *l, const struct cl_stream_handler *handler, void *protocol,
+                      struct cl_stream **out) {
+    struct mem_stream *m = cl_calloc(1, sizeof *m);
+    if (!m)
+        return CELLO_ENOMEM;
+    m->super = (struct cl_stream){
+        .ops = &stream_ops,
+        .handler = handler,
+        .loop = l,
+        .protocol = protocol,
+        .in_max = CL_BLOCK_SIZE,
+    };
+    m->later.run = run_later;
+    cl_heap_sink_init(&m->input, INPUT_MAX);
+    cl_heap_sink_init(&m->output, OUTPUT_MAX);
+    *out = &m->super;
+    return CELLO_OK;
+}

@@ -1,0 +1,102 @@
+#include "net/tcp.h"
+
+struct tcp_stream {
+    struct cl_stream super;
+    struct cl_io io;
+};
+
+static struct tcp_stream *of_stream(struct cl_stream *s) {
+    return CL_CONTAINER_OF(s, struct tcp_stream, super);
+}
+
+static struct tcp_stream *of_io(struct cl_io *io) {
+    return CL_CONTAINER_OF(io, struct tcp_stream, io);
+}
+
+/* ---- from the protocol to the loop ---------------------------------------------------------- */
+
+static int tcp_send(struct cl_stream *s, struct iovec *iov, int count) {
+    return cl_io_send(&of_stream(s)->io, iov, count);
+}
+
+static void tcp_pause(struct cl_stream *s) {
+    cl_io_recv_pause(&of_stream(s)->io);
+}
+
+static void tcp_resume(struct cl_stream *s) {
+    cl_io_recv_resume(&of_stream(s)->io);
+}
+
+static void tcp_shutdown(struct cl_stream *s) {
+    cl_io_shutdown(&of_stream(s)->io);
+}
+
+static void tcp_close(struct cl_stream *s) {
+    cl_io_close(&of_stream(s)->io);
+}
+
+static const struct cl_stream_ops stream_ops = {
+    .send = tcp_send,
+    .pause = tcp_pause,
+    .resume = tcp_resume,
+    .shutdown = tcp_shutdown,
+    .close = tcp_close,
+};
+
+/* ---- from the loop to the protocol ---------------------------------------------------------- */
+
+static void on_recv(struct cl_io *io, int result) {
+    struct cl_stream *s = &of_io(io)->super;
+    s->handler->on_recv(s, result);
+}
+
+static void on_sent(struct cl_io *io, int err) {
+    struct cl_stream *s = &of_io(io)->super;
+    s->handler->on_sent(s, err);
+}
+
+static void on_closed(struct cl_io *io) {
+    struct cl_stream *s = &of_io(io)->super;
+    s->handler->on_closed(s);
+    if (s->in)
+        cl_block_unref(s->in);
+    cl_loop_obj_del(s->loop, of_io(io));
+}
+
+static const struct cl_io_ops io_ops = {
+    .on_recv = on_recv,
+    .on_sent = on_sent,
+    .on_closed = on_closed,
+};
+
+static void read_addr(struct cl_addr *a, int fd,
+                      int (*get)(int fd, struct sockaddr *sa, socklen_t *len)) {
+    socklen_t len = sizeof a->un;
+    a->len = get(fd, &a->sa, &len) ? 0 : len;
+}
+
+int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handler, void *protocol,
+                struct cl_stream **out) {
+    struct tcp_stream *t = cl_loop_obj_new(l, sizeof *t);
+    if (!t)
+        return CELLO_ENOMEM;
+    struct cl_stream *s = &t->super;
+    s->ops = &stream_ops;
+    s->handler = handler;
+    s->loop = l;
+    s->protocol = protocol;
+    s->in = NULL;
+    s->in_max = CL_BLOCK_SIZE;
+    read_addr(&s->peer, fd, getpeername);
+    read_addr(&s->local, fd, getsockname);
+    t->io.ops = &io_ops;
+    t->io.in = &s->in;
+    t->io.in_max = &s->in_max;
+    int err = cl_io_open(l, &t->io, fd);
+    if (err) {
+        cl_loop_obj_del(l, t);
+        return err;
+    }
+    *out = s;
+    return CELLO_OK;
+}
