@@ -30,8 +30,8 @@ missing_of() {
 }
 
 # Debian starts a service when it is installed, unless this file says no.
+policy=/usr/sbin/policy-rc.d
 install_quietly() {
-    local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
         trap 'rm -f "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy"
