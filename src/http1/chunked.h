@@ -4,9 +4,9 @@
  * into the input. What is not used (`*in_used` < in_len after CELLO_EAGAIN: a trailer section that
  * is not complete) must be offered again in front of newer bytes; chunk heads may be cut anywhere.
  *
- * Strict: CRLF only, sizes of at most 15 digits, extensions must follow the grammar and are
- * ignored. The bytes that carry no data are bounded (CL_CHUNKED_MAX_*), so that a client cannot
- * keep a worker busy with framing.
+ * Strict: CRLF only, sizes of at most 15 hex digits, extensions must follow the grammar and are
+ * ignored up to a bound. Framing is bounded by nature then: a chunk has at least one byte of data
+ * for at most 19 bytes around it.
  *
  * Owner: whoever embeds it. Thread: one at a time. No allocation. */
 #ifndef CL_HTTP1_CHUNKED_H
@@ -14,11 +14,9 @@
 
 #include "http/header.h"
 
-/* Bytes of extensions over the whole body. */
-#define CL_CHUNKED_MAX_EXTENSIONS 4096
-/* Framing bytes allowed beyond twice the data bytes: a body of one-byte chunks ("1\r\nx\r\n") is
- * tolerated up to this much overhead, then refused. */
-#define CL_CHUNKED_MAX_OVERHEAD 16384
+/* Bytes of extensions over the whole body. Nobody uses them in requests but attackers, who let
+ * servers chew on them for ever. */
+#define CL_CHUNKED_MAX_EXTENSIONS 16384
 
 enum cl_chunked_event {
     CL_CHUNKED_DONE = 0, /* the body and its trailers have ended */
@@ -26,14 +24,12 @@ enum cl_chunked_event {
 };
 
 struct cl_chunked {
-    uint64_t remaining; /* data bytes left in this chunk */
-    uint64_t decoded;   /* data bytes so far */
-    uint64_t framing;   /* bytes that were no data */
+    uint64_t remaining; /* data bytes left in this chunk; its size while that is read */
     uint32_t extension_bytes;
     uint32_t max_trailer_size;
     uint32_t max_trailers;
     uint32_t trailer_count; /* valid after CL_CHUNKED_DONE */
-    size_t scanned;         /* how far the trailer section was searched for its end */
+    size_t scanned;         /* how far the trailer section was offered before */
     struct cl_header *trailers;
     uint8_t state;
     uint8_t digits; /* of the chunk size */
@@ -46,9 +42,10 @@ void cl_chunked_init(struct cl_chunked *c, size_t max_trailer_size, struct cl_he
                      unsigned max_trailers);
 
 /* An event, CELLO_EAGAIN, or an error: CELLO_ECHUNK, and for trailers EHEADER_NAME EHEADER_VALUE
- * EOBSFOLD EBARELF EHEAD_TOO_LARGE. Fields that frame, route or authorise a message, or say how to
- * read it (RFC 9110 section 6.5.1), are dropped from the trailers. After DONE or an error the
- * decoder must not be called again. */
+ * EOBSFOLD EBARELF EHEAD_TOO_LARGE. Names that have an id are dropped from the trailers: Cello and
+ * its middleware act on those, and a field that frames, routes or authorises a message or says how
+ * to read it must not come late (RFC 9110 section 6.5.1). ETag alone is kept. After DONE or an
+ * error the decoder must not be called again. */
 int cl_chunked_decode(struct cl_chunked *c, const char *in, size_t in_len, size_t *in_used,
                       struct cl_str *data) CL_MUST_USE;
 
