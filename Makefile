@@ -63,7 +63,7 @@ test-all: test ctest-clang ctest-tsan asan ## other Pythons, clang, sanitizers o
 
 asan: ctest-asan ## everything under ASan and UBSan, the Python module included
 	$(MAKE) --no-print-directory test-api test-http VENV=$(VENV)-asan \
-	    BUILD_ARGS='$(asan_build)' UNDER='$(asan_run)' PYTEST_ARGS='--timeout=300'
+	    BUILD_ARGS='$(asan_build)' UNDER='$(asan_run)' PYTEST_ARGS='--timeout=300 --capture=sys'
 
 fuzz: build/fuzz/.built ## TARGET=name for one target, SECONDS=n for all together
 	tools/fuzz.sh $(SECONDS) $(TARGET)
