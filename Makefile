@@ -116,7 +116,7 @@ $(VENV)/.env: $(asked_for) tools/setup_venv.sh requirements/build.txt | $(stamps
 
 $(VENV)/.cello: $(VENV)/.env $(sources)
 	$(python) -m pip install --quiet --no-build-isolation --no-deps --force-reinstall \
-	    $(BUILD_ARGS) .
+	    -Ccmake.define.CELLO_WERROR=ON $(BUILD_ARGS) .
 	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.cello | $(stamps)/system-test

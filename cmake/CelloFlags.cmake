@@ -16,7 +16,8 @@ endif()
 
 add_library(cello_flags INTERFACE)
 target_compile_options(cello_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
+  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
+  $<$<BOOL:${CELLO_WERROR}>:-Werror>
   -fno-semantic-interposition -fno-omit-frame-pointer)
 # An empty value agrees with a file that writes `#define _GNU_SOURCE` itself.
 target_compile_definitions(cello_flags INTERFACE _GNU_SOURCE=)
