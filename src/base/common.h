@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cello/error.h>
+#include <cello/str.h>
 
 #define CL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define CL_UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -23,12 +24,6 @@
 #define CL_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define CL_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CL_MAX(a, b) ((a) > (b) ? (a) : (b))
-
-/* Bytes somebody else owns; `ptr` is not NUL-terminated and may be NULL when `len` is 0. */
-struct cl_str {
-    const char *ptr;
-    size_t len;
-};
 
 #define CL_STR(literal) ((struct cl_str){(literal), sizeof(literal) - 1})
 #define CL_STR_INIT(literal)                                                                       \

@@ -1,20 +1,11 @@
-/* A response body that is pulled.
+/* A response body that is pulled: struct cl_generator of <cello/response.h>.
  *
- * The connection asks when it can send more; the generator answers, at once or later, with one
- * cl_response_chunk(). It is never pushed against a slow reader. */
+ * The connection asks (proceed) when it can send more; the generator answers, at once or later,
+ * with one cl_response_chunk(). It is never pushed against a slow reader. stop() is always called,
+ * once and last: the body is complete, or the peer is gone. */
 #ifndef CL_HTTP_GENERATOR_H
 #define CL_HTTP_GENERATOR_H
 
-#include "base/common.h"
-
-struct cl_request;
-
-struct cl_generator {
-    /* Send me more. */
-    void (*proceed)(struct cl_generator *g, struct cl_request *r);
-    /* Nothing more is wanted: the body is complete, or the peer is gone. Always called, once, last;
-     * the chunk given before is no longer needed. */
-    void (*stop)(struct cl_generator *g, struct cl_request *r);
-};
+#include <cello/response.h>
 
 #endif

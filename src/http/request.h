@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/block.h"
+#include "event/loop.h"
 #include "http/filter.h"
 #include "http/generator.h"
 #include "http/header.h"
@@ -56,6 +57,7 @@ struct cl_response {
 
 struct cl_request {
     struct cl_request *next; /* the worker's free list or a handler's queue */
+    struct cl_post drop;     /* carries the last reference home from another thread */
     struct cl_worker *worker;
     struct cl_conn *conn; /* NULL once the peer is gone or the response complete */
     uint32_t refs;
@@ -64,19 +66,26 @@ struct cl_request {
     uint8_t version_minor;
     bool answered; /* a response was given; later ones are programming errors */
     bool chain_ran;
+    bool counted; /* in worker.inflight */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */
     struct cl_str query;  /* raw, without '?' */
     struct cl_str host;
     const struct cl_addr *peer; /* valid while conn is */
+    struct cl_str peer_host;    /* its text, once asked for */
+    uint16_t peer_port;
     struct cl_block *head_block;
     struct cl_block *body_block;
     struct cl_str body;
     uint64_t max_body;
     uint64_t start_ns;
 
-    const struct cl_route *route; /* NULL: no route matched */
+    const struct cl_route *route;      /* NULL: no route matched */
+    const struct cl_pair *query_pairs; /* parsed on first use */
+    const struct cl_pair *cookie_pairs;
+    uint32_t query_count, cookie_count;
+    bool query_parsed, cookies_parsed;
     const struct cl_chain *chain;
     void *state; /* the handler's, from on_request to the last reference */
     struct cl_str request_id;

@@ -32,10 +32,15 @@ static struct cl_header *add_header(struct cl_request *r) {
     return &s->headers[s->header_count++];
 }
 
+bool cl_response_header_allowed(struct cl_str name, struct cl_str value) {
+    return !is_framing(cl_header_id_from(name)) && cl_header_name_valid(name) &&
+           cl_header_value_valid(value);
+}
+
 int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) {
-    enum cl_header_id id = cl_header_id_from(name);
-    if (is_framing(id) || !cl_header_name_valid(name) || !cl_header_value_valid(value))
+    if (!cl_response_header_allowed(name, value))
         return CELLO_EINVAL;
+    enum cl_header_id id = cl_header_id_from(name);
     if (id == CL_HEADER_CONTENT_TYPE) {
         r->response.content_type = value;
         return CELLO_OK;

@@ -12,6 +12,8 @@
  * or a header that the engine itself writes: Content-Length, Transfer-Encoding, Connection,
  * Date), CELLO_ENOMEM. */
 int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) CL_MUST_USE;
+/* Whether a handler may send this field. */
+bool cl_response_header_allowed(struct cl_str name, struct cl_str value);
 /* The same with copies in the arena. */
 int cl_response_header_copy(struct cl_request *r, struct cl_str name,
                             struct cl_str value) CL_MUST_USE;

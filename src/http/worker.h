@@ -2,10 +2,12 @@
 #ifndef CL_HTTP_WORKER_H
 #define CL_HTTP_WORKER_H
 
-#include "base/limits.h"
 #include "event/loop.h"
 #include "http/request.h"
 #include "net/stream.h"
+#include <cello/limits.h>
+
+#include "base/clock.h"
 
 /* The server's side of a connection: calls upwards. */
 struct cl_service {
@@ -44,8 +46,11 @@ struct cl_conn_ops {
     void (*close)(struct cl_conn *c);
 };
 
+struct cl_app_queue;
+
 struct cl_worker {
     struct cl_loop *loop;
+    struct cl_app_queue *app_queue; /* requests that wait for the application slot */
     const struct cl_service *service;
     void *service_ctx;
     struct cl_limits limits;

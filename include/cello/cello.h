@@ -1,0 +1,14 @@
+/* Cello's C API in one include. See examples/c/hello.c. */
+#ifndef CELLO_CELLO_H
+#define CELLO_CELLO_H
+
+#include <cello/app.h>
+#include <cello/error.h>
+#include <cello/limits.h>
+#include <cello/request.h>
+#include <cello/response.h>
+#include <cello/server.h>
+#include <cello/str.h>
+#include <cello/version.h>
+
+#endif

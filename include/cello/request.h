@@ -1,0 +1,72 @@
+/* What a handler reads of a request. All strings point into the request: they are valid until the
+ * last reference is dropped, also when the client has gone. Thread: the worker's, but for
+ * cello_request_drop. */
+#ifndef CELLO_REQUEST_H
+#define CELLO_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cello/api.h>
+#include <cello/error.h>
+#include <cello/str.h>
+
+struct cl_request;
+
+/* Keep the request over the return of on_request. */
+CELLO_API void cello_request_ref(struct cl_request *r);
+CELLO_API void cello_request_unref(struct cl_request *r);
+/* Unref from any thread: the request is sent to its worker. Errors: CELLO_ESTATE: the worker is
+ * gone (the caller's is the last reference, and the memory has been freed). */
+CELLO_API void cello_request_drop(struct cl_request *r);
+
+CELLO_API struct cl_str cello_request_method(const struct cl_request *r);
+/* As received; the path raw (dot segments removed, percent-encoded); the query raw. */
+CELLO_API struct cl_str cello_request_target(const struct cl_request *r);
+CELLO_API struct cl_str cello_request_path(const struct cl_request *r);
+CELLO_API struct cl_str cello_request_query(const struct cl_request *r);
+CELLO_API struct cl_str cello_request_host(const struct cl_request *r);
+CELLO_API struct cl_str cello_request_body(const struct cl_request *r);
+/* 0 or 1 of HTTP/1.x. */
+CELLO_API int cello_request_version_minor(const struct cl_request *r);
+/* The peer's address, numeric, in the request's memory; empty when it is not known any more. */
+CELLO_API struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port);
+/* The id that a request-id step found or made; empty without one. */
+CELLO_API struct cl_str cello_request_id(const struct cl_request *r);
+/* The client has gone, or was answered. */
+CELLO_API bool cello_request_is_disconnected(const struct cl_request *r);
+
+CELLO_API size_t cello_request_header_count(const struct cl_request *r);
+CELLO_API void cello_request_header_at(const struct cl_request *r, size_t i, struct cl_str *name,
+                                       struct cl_str *value);
+/* The first header of that name. False: none. */
+CELLO_API bool cello_request_header(const struct cl_request *r, struct cl_str name,
+                                    struct cl_str *value);
+
+CELLO_API size_t cello_request_param_count(const struct cl_request *r);
+/* Percent-decoded. Errors: CELLO_ENOENT, CELLO_ENOMEM. */
+CELLO_API int cello_request_param_at(struct cl_request *r, size_t i, struct cl_str *name,
+                                     struct cl_str *value);
+CELLO_API int cello_request_param(struct cl_request *r, struct cl_str name, struct cl_str *value);
+
+struct cl_pair;
+/* All query parameters, decoded, in order. Errors: CELLO_ELIMIT (more than max_query_params),
+ * CELLO_EPERCENT, CELLO_EUTF8, CELLO_ENOMEM. */
+CELLO_API int cello_request_query_pairs(struct cl_request *r, const struct cl_pair **pairs,
+                                        size_t *count);
+/* The last value of one parameter, without parsing the others. Errors: CELLO_ENOENT and the above.
+ */
+CELLO_API int cello_request_query_find(struct cl_request *r, struct cl_str name,
+                                       struct cl_str *value);
+/* All cookies, in order. Errors: CELLO_ELIMIT, CELLO_ENOMEM. */
+CELLO_API int cello_request_cookie_pairs(struct cl_request *r, const struct cl_pair **pairs,
+                                         size_t *count);
+CELLO_API struct cl_str cello_pair_name(const struct cl_pair *pairs, size_t i);
+CELLO_API struct cl_str cello_pair_value(const struct cl_pair *pairs, size_t i);
+
+/* The route's id and pattern; 0 and empty when no route matched. */
+CELLO_API uint32_t cello_request_route_id(const struct cl_request *r);
+CELLO_API struct cl_str cello_request_route(const struct cl_request *r);
+CELLO_API uint32_t cello_request_max_json_depth(const struct cl_request *r);
+
+#endif

@@ -1,0 +1,101 @@
+/* A server: one application served by one worker, which is one loop on one thread. Nothing is per
+ * process: any number of servers may live side by side.
+ *
+ * Thread: the one that runs it, but for cello_server_stop, cello_server_wake and
+ * cello_server_addresses. */
+#ifndef CELLO_SERVER_H
+#define CELLO_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cello/api.h>
+#include <cello/error.h>
+#include <cello/limits.h>
+#include <cello/str.h>
+
+struct cl_app;
+struct cl_request;
+struct cl_server;
+
+enum cello_backend { CELLO_BACKEND_AUTO, CELLO_BACKEND_EPOLL, CELLO_BACKEND_IO_URING };
+
+/* The application slot: handlers of another world (the Python binding), called for a batch of ready
+ * requests at once, at the end of a turn. Whatever lock it needs, it takes and gives back in run.
+ */
+struct cello_application {
+    void *ctx;
+    /* There are requests: take them with cello_server_next. Returns true when some are left for the
+     * next turn. */
+    bool (*run)(void *ctx);
+};
+
+struct cello_server_config {
+    struct cl_limits limits;
+    struct cl_timeouts timeouts;
+    enum cello_backend backend;
+    struct cello_application application;
+    int access_log_fd;               /* -1: no access log; the caller keeps the descriptor */
+    struct cl_str access_log_format; /* "combined", "json" or a template; empty: combined */
+};
+
+#define CELLO_SERVER_CONFIG_DEFAULT                                                                \
+    { .limits = CL_LIMITS_DEFAULT, .timeouts = CL_TIMEOUTS_DEFAULT, .access_log_fd = -1 }
+
+/* Freezes the application and takes a reference. Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP,
+ * CELLO_EINVAL (log format). */
+CELLO_API int cello_server_new(struct cl_server **out, struct cl_app *app,
+                               const struct cello_server_config *cfg);
+/* Listen; before the first turn. Port 0: any free one. Errors: CELLO_ESYS (errno: a busy port is
+ * EADDRINUSE), CELLO_EINVAL and CELLO_ENOENT (host). */
+CELLO_API int cello_server_listen(struct cl_server *s, const char *host, uint16_t port);
+CELLO_API int cello_server_listen_unix(struct cl_server *s, const char *path);
+/* A listening socket made by somebody else; the server owns it on success. */
+CELLO_API int cello_server_listen_fd(struct cl_server *s, int fd);
+CELLO_API size_t cello_server_address_count(const struct cl_server *s);
+/* "127.0.0.1" and the port; "unix:PATH" and 0. NUL-terminated into `host`. */
+CELLO_API void cello_server_address(const struct cl_server *s, size_t i, char host[128],
+                                    uint16_t *port);
+
+/* One turn of the loop. Errors: CELLO_ESYS (EINTR when a signal came). */
+CELLO_API int cello_server_turn(struct cl_server *s, uint64_t timeout_ns);
+/* Turns until stopped and drained. */
+CELLO_API int cello_server_run(struct cl_server *s);
+/* Stop: listeners close, idle connections close, requests in flight are finished within
+ * `timeout_ns`, then what is left is closed. Any thread, any signal handler; a second call with a
+ * shorter time shortens it. */
+CELLO_API void cello_server_stop(struct cl_server *s, uint64_t timeout_ns);
+/* Stopped and drained. */
+CELLO_API bool cello_server_done(const struct cl_server *s);
+CELLO_API void cello_server_wake(struct cl_server *s);
+/* Readable when a turn has something to do, for a foreign loop that drives this one. */
+CELLO_API int cello_server_poll_fd(const struct cl_server *s);
+/* Closes what is open. Requests that somebody still holds are detached. */
+CELLO_API void cello_server_del(struct cl_server *s);
+
+/* The next request for the application, with a reference of its own; NULL: none. */
+CELLO_API struct cl_request *cello_server_next(struct cl_server *s);
+/* The handler for routes that the application slot answers. */
+struct cello_handler;
+CELLO_API struct cello_handler *cello_application_handler(void);
+CELLO_API uint64_t cello_server_now_ns(const struct cl_server *s);
+
+/* A foreign descriptor in the server's loop (asyncio's); on_ready while it is readable. */
+struct cl_watch;
+CELLO_API int cello_server_watch(struct cl_server *s, struct cl_watch **out, int fd,
+                                 void (*on_ready)(void *ctx), void *ctx);
+CELLO_API void cello_server_unwatch(struct cl_watch *w);
+
+struct cello_stats {
+    uint64_t requests;          /* answered or given up */
+    uint64_t application_calls; /* requests handed to the application slot */
+    uint64_t batches;           /* runs of the application slot */
+    uint64_t turns;
+    uint32_t connections;
+    uint32_t inflight;
+    size_t buffered_bytes;
+};
+CELLO_API void cello_server_stats(const struct cl_server *s, struct cello_stats *out);
+CELLO_API const char *cello_server_backend(const struct cl_server *s);
+
+#endif

@@ -1,0 +1,110 @@
+/* What the three files of the HTTP/1 connection share. */
+#ifndef CL_HTTP1_CONN_INTERNAL_H
+#define CL_HTTP1_CONN_INTERNAL_H
+
+#include "base/sink.h"
+#include "http/response.h"
+#include "http/status.h"
+#include "http1/chunked.h"
+#include "http1/conn.h"
+#include "http1/parser.h"
+
+enum cl_h1_state {
+    CL_H1_IDLE,    /* no byte of the next request has come */
+    CL_H1_HEAD,    /* part of a head has come */
+    CL_H1_BODY,    /* routed; the body is being collected */
+    CL_H1_HANDLER, /* a handler has the request */
+    CL_H1_STREAM,  /* the head of the answer is out, a generator makes the body */
+    CL_H1_LINGER,  /* all answers are out; input is dropped until the peer closes */
+    CL_H1_CLOSED,
+};
+
+enum { CL_H1_IOV = 16, CL_H1_HEAD_ROOM = 512 };
+
+struct cl_h1_pin {
+    void (*release)(void *);
+    void *ctx;
+};
+
+/* Answers that leave with one write. Lies at the start of its own first block, so an idle
+ * connection carries nothing of it. */
+struct cl_h1_out {
+    struct cl_block *blocks; /* newest first; the last one holds this struct */
+    size_t bytes;
+    uint32_t answers;
+    uint16_t iov_count, pin_count;
+    struct iovec iov[CL_H1_IOV];
+    struct cl_h1_pin pins[CL_H1_IOV];
+};
+
+struct cl_h1 {
+    struct cl_conn super;
+    uint8_t state; /* enum cl_h1_state */
+    bool running;  /* inside cl_h1_run: answers must not start it again */
+    bool keep_alive;
+    bool peer_eof;    /* the peer will send nothing more */
+    bool paused;      /* the transport stopped reading: `in` was full */
+    bool close_after; /* no request is read any more; close when all is sent */
+    bool chunked;     /* request body */
+    bool body_pending;
+    bool stream_chunked; /* response body */
+    bool stream_asked;   /* the generator was asked and has not answered */
+    bool stream_done;
+    bool first; /* no request yet on this connection */
+    struct cl_request *req;
+    struct cl_h1_out *fill; /* being filled */
+    struct cl_h1_out *fly;  /* being sent */
+    struct cl_timer timer;
+    struct cl_flush flush;
+    size_t scanned; /* the head parser's */
+    uint64_t content_length;
+    uint64_t body_start_ns;
+    size_t fly_left; /* unsent bytes when the write timer was set */
+    uint64_t requests;
+    size_t lingered; /* bytes */
+    struct cl_chunked decoder;
+    struct cl_sink sink;
+    struct iovec last_words; /* an answer that needs no memory */
+};
+
+CL_INLINE struct cl_h1 *cl_h1_of(struct cl_conn *c) {
+    return CL_CONTAINER_OF(c, struct cl_h1, super);
+}
+
+CL_INLINE uint64_t cl_h1_now(const struct cl_h1 *c) {
+    return cl_loop_now_ns(c->super.worker->loop);
+}
+
+CL_INLINE void cl_h1_deadline(struct cl_h1 *c, uint64_t timeout_ns) {
+    cl_timer_set(cl_loop_timers(c->super.worker->loop), &c->timer,
+                 timeout_ns ? cl_h1_now(c) + timeout_ns : UINT64_MAX);
+}
+
+/* conn.c */
+void cl_h1_close(struct cl_h1 *c);
+/* Nothing more will be written: let the peer read the last answer, then close. */
+void cl_h1_linger(struct cl_h1 *c);
+/* Set the deadline that the connection's state asks for. */
+void cl_h1_arm(struct cl_h1 *c);
+
+/* conn_read.c: serve what lies in the input until more bytes, a handler or the peer's reading is
+ * needed. */
+void cl_h1_run(struct cl_h1 *c);
+/* Answer a bad or slow request with a problem document and close. */
+void cl_h1_fail(struct cl_h1 *c, int status, const char *detail);
+
+/* conn_write.c */
+extern const struct cl_conn_ops cl_h1_conn_ops;
+void cl_h1_flush(struct cl_flush *f);
+/* Write what there is at the end of this turn. */
+CL_INLINE void cl_h1_flush_later(struct cl_h1 *c) {
+    cl_loop_flush_later(c->super.worker->loop, &c->flush);
+}
+int cl_h1_write_continue(struct cl_h1 *c) CL_MUST_USE;
+void cl_h1_out_del(struct cl_h1_out *o);
+/* 503 from static memory, when there is no memory for anything else; then close. */
+void cl_h1_last_words(struct cl_h1 *c);
+/* The request is over for this connection. */
+void cl_h1_finish(struct cl_h1 *c);
+
+#endif

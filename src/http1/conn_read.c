@@ -1,0 +1,315 @@
+/* Bytes to requests. */
+#include "http1/conn_internal.h"
+
+/* A body of known length that does not fit the input block gets room for this much at once; beyond
+ * it room doubles as bytes come, so that a length alone costs the server nothing. */
+enum { BODY_FIRST_ROOM = 65536 };
+
+void cl_h1_fail(struct cl_h1 *c, int status, const char *detail) {
+    struct cl_worker *w = c->super.worker;
+    c->keep_alive = false;
+    c->close_after = true;
+    struct cl_request *r = c->req;
+    if (!r) {
+        r = cl_request_new(w);
+        if (!r) {
+            cl_h1_last_words(c);
+            return;
+        }
+        r->conn = &c->super;
+        r->peer = &c->super.stream->peer;
+        r->start_ns = cl_h1_now(c);
+        r->version_minor = 1;
+        r->method = CL_METHOD_OTHER;
+        c->req = r;
+        cl_conn_set_idle(&c->super, false);
+    }
+    c->body_pending = false;
+    c->state = CL_H1_HANDLER;
+    cl_respond_problem(r, status, cl_str(detail, strlen(detail)));
+}
+
+static void fail_err(struct cl_h1 *c, int err) {
+    cl_h1_fail(c, cl_error_status(err), cl_error_detail(err));
+}
+
+static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_h1_head *h) {
+    r->conn = &c->super;
+    r->peer = &c->super.stream->peer;
+    r->start_ns = cl_h1_now(c);
+    r->method = h->method_id;
+    r->method_name = h->method;
+    r->version_minor = (uint8_t)h->version_minor;
+    r->target = h->target;
+    r->path = h->uri.path;
+    r->query = h->uri.query;
+    r->host = h->host;
+    r->header_count = h->header_count;
+    r->max_body = c->super.worker->limits.max_body_size;
+    c->req = r;
+    c->content_length = h->content_length;
+    c->chunked = h->chunked;
+    c->body_pending = h->chunked || h->content_length > 0;
+    c->requests++;
+    uint64_t max = c->super.worker->limits.max_requests_per_connection;
+    c->keep_alive = h->keep_alive && !c->super.worker->draining && (max == 0 || c->requests < max);
+}
+
+/* The next request's head. CELLO_OK: c->req is set and the service was asked. CELLO_EAGAIN. Other:
+ * answered with an error. */
+static int read_head(struct cl_h1 *c) {
+    struct cl_worker *w = c->super.worker;
+    struct cl_block *in = c->super.stream->in;
+    const struct cl_h1_limits limits = {
+        .max_request_line = w->limits.max_uri + CL_REQUEST_LINE_SLACK,
+        .max_uri = w->limits.max_uri,
+        .max_header_size = w->limits.max_header_size,
+        .max_headers = w->limits.max_headers,
+    };
+    struct cl_request *r = cl_request_new(w);
+    if (CL_UNLIKELY(!r)) {
+        cl_h1_last_words(c);
+        return CELLO_ENOMEM;
+    }
+    struct cl_h1_head head;
+    head.headers = r->headers;
+    size_t used = 0;
+    int err =
+        cl_h1_parse_head(cl_block_rd(in), cl_block_len(in), &c->scanned, &limits, &head, &used);
+    if (CL_UNLIKELY(err)) {
+        cl_request_unref(r);
+        if (err == CELLO_EAGAIN) {
+            if (c->state == CL_H1_IDLE) {
+                c->state = CL_H1_HEAD;
+                cl_conn_set_idle(&c->super, false);
+                cl_h1_deadline(c, w->timeouts.read_header_ns);
+            }
+            return err;
+        }
+        fail_err(c, err);
+        return err;
+    }
+    c->scanned = 0;
+    c->first = false;
+    in->rd += used;
+    cl_block_ref(in);
+    r->head_block = in;
+    fill_request(c, r, &head);
+    cl_conn_set_idle(&c->super, false);
+    c->state = CL_H1_BODY;
+    err = w->service->on_head(w, r);
+    if (err)
+        return CELLO_ECANCELED;
+    if (c->content_length > r->max_body) {
+        fail_err(c, CELLO_EBODY_TOO_LARGE);
+        return CELLO_ECANCELED;
+    }
+    if (head.expect_continue && c->body_pending && cl_block_len(in) == 0 &&
+        cl_h1_write_continue(c) != CELLO_OK) {
+        cl_h1_close(c);
+        return CELLO_ENOMEM;
+    }
+    return CELLO_OK;
+}
+
+static int begin_body(struct cl_h1 *c) {
+    struct cl_worker *w = c->super.worker;
+    struct cl_stream *s = c->super.stream;
+    c->body_start_ns = cl_h1_now(c);
+    cl_h1_deadline(c, w->timeouts.read_body_ns);
+    if (c->chunked) {
+        cl_chunked_init(&c->decoder, w->limits.max_header_size, NULL, w->limits.max_headers);
+        return CELLO_OK;
+    }
+    size_t length = (size_t)c->content_length;
+    if (s->in && length > cl_block_len(s->in) + cl_block_room(s->in)) {
+        /* One byte more than the body, so that a full body never looks like a full input. */
+        s->in_max = length + CL_BLOCK_SIZE;
+        size_t room = CL_MIN(length - cl_block_len(s->in), (size_t)BODY_FIRST_ROOM);
+        return cl_block_reserve(&s->in, room, s->in_max);
+    }
+    return CELLO_OK;
+}
+
+/* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
+ * average. `received` bytes allow it to last until received / rate. */
+static int body_progress(struct cl_h1 *c, uint64_t received) {
+    const struct cl_timeouts *t = &c->super.worker->timeouts;
+    uint64_t now = cl_h1_now(c);
+    uint64_t deadline = t->read_body_ns ? now + t->read_body_ns : UINT64_MAX;
+    if (t->min_body_rate) {
+        uint64_t allowed = received / t->min_body_rate * CL_NS_PER_S +
+                           received % t->min_body_rate * CL_NS_PER_S / t->min_body_rate;
+        uint64_t end = c->body_start_ns + CL_MAX(allowed, CL_BODY_RATE_GRACE_NS);
+        if (now > end)
+            return CELLO_ETIMEOUT;
+        deadline = CL_MIN(deadline, end);
+    }
+    cl_timer_set(cl_loop_timers(c->super.worker->loop), &c->timer, deadline);
+    return CELLO_OK;
+}
+
+static int read_chunks(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    struct cl_stream *s = c->super.stream;
+    for (;;) {
+        struct cl_str data;
+        size_t used;
+        struct cl_block *in = s->in;
+        if (!in || cl_block_len(in) == 0)
+            return CELLO_EAGAIN;
+        int err = cl_chunked_decode(&c->decoder, cl_block_rd(in), cl_block_len(in), &used, &data);
+        in->rd += used;
+        if (err < 0)
+            return err;
+        if (err == CL_CHUNKED_DONE) {
+            if (r->body_block)
+                r->body = cl_str(cl_block_rd(r->body_block), cl_block_len(r->body_block));
+            return CELLO_OK;
+        }
+        if (!r->body_block) {
+            r->body_block = cl_block_new(cl_loop_pool(c->super.worker->loop), CL_BLOCK_SIZE);
+            if (!r->body_block)
+                return CELLO_ENOMEM;
+        }
+        if (data.len > r->max_body - cl_block_len(r->body_block))
+            return CELLO_EBODY_TOO_LARGE;
+        if (cl_block_reserve(&r->body_block, data.len, SIZE_MAX / 2) != CELLO_OK)
+            return CELLO_ENOMEM;
+        memcpy(cl_block_wr(r->body_block), data.ptr, data.len);
+        r->body_block->wr += data.len;
+    }
+}
+
+/* CELLO_OK: the body is whole. */
+static int read_body(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    struct cl_stream *s = c->super.stream;
+    size_t before = s->in ? cl_block_len(s->in) : 0;
+    int err;
+    if (c->chunked) {
+        err = read_chunks(c);
+        before = r->body_block ? cl_block_len(r->body_block) : 0;
+    } else if (before >= c->content_length) {
+        size_t length = (size_t)c->content_length;
+        r->body = cl_str(cl_block_rd(s->in), length);
+        if (s->in != r->head_block) {
+            r->body_block = s->in;
+            cl_block_ref(s->in);
+        }
+        s->in->rd += length;
+        err = CELLO_OK;
+    } else {
+        err = CELLO_EAGAIN;
+    }
+    return err == CELLO_EAGAIN && body_progress(c, before) != CELLO_OK ? CELLO_ETIMEOUT : err;
+}
+
+static void deliver(struct cl_h1 *c) {
+    struct cl_worker *w = c->super.worker;
+    c->body_pending = false;
+    c->state = CL_H1_HANDLER;
+    cl_h1_deadline(c, 0);
+    w->service->on_request(w, c->req);
+}
+
+static void no_memory(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    if (cl_response_header(r, CL_STR("Retry-After"), CL_STR("1")) != CELLO_OK)
+        cl_h1_last_words(c);
+    else
+        cl_h1_fail(c, 503, "The server has no memory to spare.");
+}
+
+/* A body step. Returns true when the request was handed on or answered. */
+static bool step_body(struct cl_h1 *c, bool began) {
+    int err = CELLO_OK;
+    if (!began)
+        err = begin_body(c);
+    if (!err)
+        err = read_body(c);
+    if (err == CELLO_EAGAIN) {
+        if (c->peer_eof)
+            cl_h1_close(c); /* there is nobody whom an answer to half a request would help */
+        return false;
+    }
+    if (err == CELLO_OK)
+        deliver(c);
+    else if (err == CELLO_ETIMEOUT)
+        cl_h1_fail(c, 408, "The request body came too slowly.");
+    else if (err == CELLO_ENOMEM || err == CELLO_ELIMIT)
+        no_memory(c);
+    else
+        fail_err(c, err);
+    return true;
+}
+
+/* A head step. Returns true when there may be more to do. */
+static bool step_head(struct cl_h1 *c) {
+    struct cl_block *in = c->super.stream->in;
+    if (c->close_after)
+        return false;
+    if (!in || cl_block_len(in) == 0) {
+        if (c->peer_eof && !c->fill && !c->fly)
+            cl_h1_close(c);
+        else if (c->peer_eof)
+            c->close_after = true;
+        return false;
+    }
+    int err = read_head(c);
+    if (err == CELLO_EAGAIN && c->peer_eof) {
+        cl_h1_fail(c, 400, "The connection ended inside the request head.");
+        return false;
+    }
+    if (err)
+        return c->state == CL_H1_IDLE;
+    if (c->state != CL_H1_BODY)
+        return true;
+    if (!c->body_pending) {
+        deliver(c);
+        return true;
+    }
+    return step_body(c, false);
+}
+
+/* Enough answers wait for the peer to read them. */
+static bool stalled(const struct cl_h1 *c) {
+    const struct cl_limits *l = &c->super.worker->limits;
+    const struct cl_h1_out *o = c->fill;
+    return o && (o->answers >= l->max_pipelined || o->bytes >= l->max_send_buffer ||
+                 o->iov_count > CL_H1_IOV - 4 || o->pin_count > CL_H1_IOV - 2);
+}
+
+/* Give the input block back, or let the transport go on when it had stopped at a full one. */
+static void settle_input(struct cl_h1 *c) {
+    struct cl_stream *s = c->super.stream;
+    if (s->in && cl_block_len(s->in) == 0 && s->in->refs == 1) {
+        cl_block_unref(s->in);
+        s->in = NULL;
+    }
+    if (CL_UNLIKELY(c->paused) && (!s->in || cl_block_len(s->in) < s->in_max)) {
+        c->paused = false;
+        cl_stream_resume(s);
+    }
+}
+
+void cl_h1_run(struct cl_h1 *c) {
+    if (c->running)
+        return;
+    c->running = true;
+    bool more = true;
+    while (more) {
+        switch (c->state) {
+        case CL_H1_IDLE:
+        case CL_H1_HEAD: more = !stalled(c) && step_head(c); break;
+        case CL_H1_BODY: more = step_body(c, true); break;
+        default: more = false;
+        }
+    }
+    c->running = false;
+    if (CL_UNLIKELY(c->state == CL_H1_CLOSED || c->state == CL_H1_LINGER))
+        return;
+    settle_input(c);
+    if (c->fill)
+        cl_h1_flush_later(c);
+}

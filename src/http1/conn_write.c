@@ -1,0 +1,526 @@
+/* Responses to bytes. */
+#include "http1/conn_internal.h"
+
+#include "base/alloc.h"
+
+enum {
+    COPY_MAX = 4096,        /* bodies up to this are copied behind their head: one segment */
+    STREAM_BUDGET = 262144, /* bytes a generator may send before other connections have a turn */
+    HEAD_SCRATCH = 2048,
+};
+
+static const char CONTINUE[] = "HTTP/1.1 100 Continue\r\n\r\n";
+static const char LAST_WORDS[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Retry-After: 1\r\n"
+                                 "Content-Length: 0\r\n"
+                                 "Connection: close\r\n\r\n";
+
+/* ---- the output ---- */
+
+void cl_h1_out_del(struct cl_h1_out *o) {
+    for (int i = 0; i < o->pin_count; i++)
+        o->pins[i].release(o->pins[i].ctx);
+    struct cl_block *b = o->blocks;
+    while (b) {
+        struct cl_block *next = b->next;
+        b->next = NULL;
+        cl_block_unref(b);
+        b = next;
+    }
+}
+
+static struct cl_h1_out *out_get(struct cl_h1 *c) {
+    if (c->fill)
+        return c->fill;
+    struct cl_block *b = cl_block_new(cl_loop_pool(c->super.worker->loop), CL_BLOCK_SIZE);
+    if (!b)
+        return NULL;
+    struct cl_h1_out *o = (struct cl_h1_out *)(void *)b->data;
+    o->blocks = b;
+    o->bytes = 0;
+    o->answers = 0;
+    o->iov_count = o->pin_count = 0;
+    b->wr = sizeof *o;
+    c->fill = o;
+    return o;
+}
+
+/* At least `need` bytes of room in the newest block. */
+static struct cl_block *out_room(struct cl_h1 *c, struct cl_h1_out *o, size_t need) {
+    struct cl_block *b = o->blocks;
+    if (CL_LIKELY(cl_block_room(b) >= need))
+        return b;
+    b = cl_block_new(cl_loop_pool(c->super.worker->loop), need);
+    if (!b)
+        return NULL;
+    b->next = o->blocks;
+    o->blocks = b;
+    return b;
+}
+
+/* Bytes that are next in the answer; joined to the last segment where they touch. */
+static bool out_segment(struct cl_h1_out *o, const char *ptr, size_t len) {
+    o->bytes += len;
+    if (o->iov_count) {
+        struct iovec *last = &o->iov[o->iov_count - 1];
+        if ((char *)last->iov_base + last->iov_len == ptr) {
+            last->iov_len += len;
+            return true;
+        }
+    }
+    if (o->iov_count == CL_H1_IOV)
+        return false;
+    o->iov[o->iov_count++] = (struct iovec){.iov_base = (void *)(uintptr_t)ptr, .iov_len = len};
+    return true;
+}
+
+int cl_h1_write_continue(struct cl_h1 *c) {
+    struct cl_h1_out *o = out_get(c);
+    size_t len = sizeof CONTINUE - 1;
+    struct cl_block *b = o ? out_room(c, o, len) : NULL;
+    if (!b)
+        return CELLO_ENOMEM;
+    memcpy(cl_block_wr(b), CONTINUE, len);
+    if (!out_segment(o, cl_block_wr(b), len))
+        return CELLO_ELIMIT;
+    b->wr += len;
+    return CELLO_OK;
+}
+
+void cl_h1_last_words(struct cl_h1 *c) {
+    c->close_after = true;
+    if (c->fly || c->fill) { /* bytes are on the way: an answer now could not be told from them */
+        cl_h1_close(c);
+        return;
+    }
+    c->last_words = (struct iovec){(void *)(uintptr_t)LAST_WORDS, sizeof LAST_WORDS - 1};
+    if (cl_stream_send(c->super.stream, &c->last_words, 1) == CELLO_OK)
+        cl_h1_linger(c);
+    else
+        cl_h1_close(c);
+}
+
+/* ---- the head ---- */
+
+static char *put(char *p, const char *bytes, size_t n) {
+    memcpy(p, bytes, n);
+    return p + n;
+}
+
+#define PUT(p, literal) put((p), (literal), sizeof(literal) - 1)
+
+static char *put_u64(char *p, uint64_t v) {
+    char digits[20];
+    size_t n = 0;
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    while (n)
+        *p++ = digits[--n];
+    return p;
+}
+
+static char *put_status_line(char *p, int status) {
+    if (CL_LIKELY(status == 200))
+        return PUT(p, "HTTP/1.1 200 OK\r\n");
+    struct cl_str reason = cl_status_reason(status);
+    p = PUT(p, "HTTP/1.1 ");
+    p = put_u64(p, (uint64_t)status);
+    *p++ = ' ';
+    p = put(p, reason.ptr, reason.len);
+    return PUT(p, "\r\n");
+}
+
+static size_t head_bound(const struct cl_response *s) {
+    size_t n = 256 + s->content_type.len;
+    for (uint16_t i = 0; i < s->header_count; i++)
+        n += s->headers[i].name.len + s->headers[i].value.len + 4;
+    return n;
+}
+
+enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
+
+/* Write the head to p, which has head_bound() bytes; returns its end. */
+static char *put_head(char *p, struct cl_h1 *c, const struct cl_request *r, enum framing framing,
+                      uint64_t length) {
+    const struct cl_response *s = &r->response;
+    p = put_status_line(p, s->status);
+    if (s->content_type.len) {
+        p = PUT(p, "Content-Type: ");
+        p = put(p, s->content_type.ptr, s->content_type.len);
+        p = PUT(p, "\r\n");
+    }
+    if (framing == FRAMING_LENGTH) {
+        p = PUT(p, "Content-Length: ");
+        p = put_u64(p, length);
+        p = PUT(p, "\r\n");
+    } else if (framing == FRAMING_CHUNKED) {
+        p = PUT(p, "Transfer-Encoding: chunked\r\n");
+    }
+    p = put(p, cl_worker_date_line(c->super.worker), CL_DATE_LINE_LEN);
+    for (uint16_t i = 0; i < s->header_count; i++) {
+        const struct cl_header *h = &s->headers[i];
+        p = put(p, h->name.ptr, h->name.len);
+        p = PUT(p, ": ");
+        p = put(p, h->value.ptr, h->value.len);
+        p = PUT(p, "\r\n");
+    }
+    if (CL_UNLIKELY(!c->keep_alive))
+        p = PUT(p, "Connection: close\r\n");
+    else if (CL_UNLIKELY(r->version_minor == 0))
+        p = PUT(p, "Connection: keep-alive\r\n");
+    return PUT(p, "\r\n");
+}
+
+/* ---- whole answers ---- */
+
+/* What was not read of the request's body: skip it when it lies here, else the connection cannot
+ * be used again. */
+static void settle_body(struct cl_h1 *c) {
+    if (CL_LIKELY(!c->body_pending))
+        return;
+    c->body_pending = false;
+    struct cl_block *in = c->super.stream->in;
+    if (!c->chunked && in && cl_block_len(in) >= c->content_length)
+        in->rd += (size_t)c->content_length;
+    else
+        c->keep_alive = false;
+}
+
+void cl_h1_finish(struct cl_h1 *c) {
+    struct cl_worker *w = c->super.worker;
+    struct cl_request *r = c->req;
+    c->req = NULL;
+    r->conn = NULL;
+    r->peer = NULL;
+    w->service->on_done(w, r);
+    cl_request_unref(r);
+    c->super.stream->in_max = w->limits.max_uri + CL_REQUEST_LINE_SLACK + w->limits.max_header_size;
+    c->state = CL_H1_IDLE;
+    if (!c->keep_alive)
+        c->close_after = true;
+    else
+        cl_conn_set_idle(&c->super, true);
+    cl_h1_arm(c);
+    if (!c->running)
+        cl_h1_run(c);
+}
+
+/* head and body into the output: body copied, pinned, or standing where the sink wrote it. */
+static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
+    struct cl_response *s = &r->response;
+    struct cl_h1_out *o = out_get(c);
+    if (!o)
+        return false;
+    bool in_place = !bare && s->body.len > COPY_MAX && s->release_ctx;
+    size_t copied = bare || in_place ? 0 : s->body.len;
+    struct cl_block *b = out_room(c, o, head_bound(s) + copied);
+    if (!b)
+        return false;
+    char *start = cl_block_wr(b);
+    char *p = put_head(start, c, r, framing, s->body.len);
+    c->super.worker->head_hint = (uint32_t)(p - start);
+    if (copied)
+        p = put(p, s->body.ptr, copied);
+    b->wr = (size_t)(p - b->data);
+    if (!out_segment(o, start, (size_t)(p - start)))
+        return false;
+    if (in_place && !out_segment(o, s->body.ptr, s->body.len))
+        return false;
+    if (in_place && s->release) {
+        o->pins[o->pin_count++] = (struct cl_h1_pin){s->release, s->release_ctx};
+        s->release = NULL;
+    }
+    return true;
+}
+
+static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
+    struct cl_h1_out *o = c->fill;
+    struct cl_block *b = o->blocks;
+    char *body = c->sink.base;
+    size_t length = cl_sink_len(&c->sink);
+    char scratch[HEAD_SCRATCH];
+    size_t bound = head_bound(&r->response);
+    char *head = bound <= sizeof scratch ? scratch : cl_arena_alloc(&r->arena, bound);
+    if (!head)
+        return false;
+    size_t n = (size_t)(put_head(head, c, r, framing, length) - head);
+    c->super.worker->head_hint = (uint32_t)n;
+    size_t gap = (size_t)(body - cl_block_wr(b));
+    if (bare)
+        length = 0;
+    if (n > gap || (o->iov_count && n < gap && length <= COPY_MAX)) {
+        /* Rare: the head is longer than the room that was left for it, or leaves a hole behind the
+         * answer before it. */
+        struct cl_block *to = out_room(c, o, n + length);
+        if (!to)
+            return false;
+        memmove(cl_block_wr(to) + n, body, length);
+        body = cl_block_wr(to) + n;
+        b = to;
+    }
+    memcpy(body - n, head, n);
+    b->wr = (size_t)(body - b->data) + length;
+    r->response.bytes_sent = length;
+    return out_segment(o, body - n, n + length);
+}
+
+static enum framing framing_of(const struct cl_h1 *c, const struct cl_request *r) {
+    const struct cl_response *s = &r->response;
+    if (!cl_status_has_body(s->status))
+        return FRAMING_NONE;
+    if (s->kind != CL_BODY_STREAM || s->has_length)
+        return FRAMING_LENGTH;
+    (void)c;
+    return r->version_minor ? FRAMING_CHUNKED : FRAMING_CLOSE;
+}
+
+static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
+    struct cl_response *s = &r->response;
+    if (framing == FRAMING_CLOSE)
+        c->keep_alive = false;
+    struct cl_h1_out *o = out_get(c);
+    struct cl_block *b = o ? out_room(c, o, head_bound(s)) : NULL;
+    if (!b) {
+        cl_h1_close(c);
+        return;
+    }
+    char *start = cl_block_wr(b);
+    size_t n = (size_t)(put_head(start, c, r, framing, s->length) - start);
+    if (!out_segment(o, start, n)) {
+        cl_h1_close(c);
+        return;
+    }
+    b->wr += n;
+    o->answers++;
+    s->head_sent = true;
+    c->stream_chunked = framing == FRAMING_CHUNKED;
+    c->stream_asked = c->stream_done = false;
+    c->state = CL_H1_STREAM;
+    if (bare) {
+        c->stream_done = true;
+        s->generator->stop(s->generator, r);
+        cl_h1_finish(c);
+        return;
+    }
+    cl_h1_flush_later(c);
+}
+
+static void respond(struct cl_request *r) {
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    struct cl_response *s = &r->response;
+    settle_body(c);
+    if (s->close || c->super.worker->draining)
+        c->keep_alive = false;
+    enum framing framing = framing_of(c, r);
+    bool bare = r->method == CL_METHOD_HEAD || framing == FRAMING_NONE;
+    bool ok = true;
+    if (s->kind == CL_BODY_STREAM) {
+        respond_stream(c, r, framing, bare);
+        return;
+    }
+    if (s->kind == CL_BODY_SINK) {
+        ok = write_sink(c, r, framing, bare);
+    } else {
+        if (s->kind == CL_BODY_NONE)
+            s->body = cl_str(NULL, 0);
+        ok = write_bytes(c, r, framing, bare);
+        s->bytes_sent = bare ? 0 : s->body.len;
+    }
+    if (s->release) {
+        s->release(s->release_ctx);
+        s->release = NULL;
+    }
+    if (CL_UNLIKELY(!ok)) {
+        cl_h1_close(c);
+        return;
+    }
+    c->fill->answers++;
+    cl_h1_flush_later(c);
+    cl_h1_finish(c);
+}
+
+/* ---- the sink ---- */
+
+static int sink_grow(struct cl_sink *s, size_t need) {
+    struct cl_h1 *c = CL_CONTAINER_OF(s, struct cl_h1, sink);
+    struct cl_h1_out *o = c->fill;
+    size_t used = cl_sink_len(s);
+    if (need > SIZE_MAX / 4 || used > SIZE_MAX / 4)
+        return CELLO_ELIMIT;
+    size_t cap = CL_H1_HEAD_ROOM + CL_MAX(used * 2, used + need);
+    struct cl_block *b = cl_block_new(cl_loop_pool(c->super.worker->loop), cap);
+    if (!b)
+        return CELLO_ENOMEM;
+    struct cl_block *old = o->blocks;
+    char *base = b->data + CL_H1_HEAD_ROOM;
+    memcpy(base, s->base, used);
+    *s = (struct cl_sink){base + used, b->data + b->cap, base, sink_grow};
+    if (old->wr == 0) { /* it held nothing but this body */
+        b->next = old->next;
+        old->next = NULL;
+        cl_block_unref(old);
+    } else {
+        b->next = old;
+    }
+    o->blocks = b;
+    return CELLO_OK;
+}
+
+static struct cl_sink *sink(struct cl_request *r, size_t hint) {
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    struct cl_h1_out *o = out_get(c);
+    if (!o)
+        return NULL;
+    /* Behind another answer the body goes where the head will likely end; else the head has room
+     * to end where the body begins. */
+    size_t room = o->iov_count ? c->super.worker->head_hint : CL_H1_HEAD_ROOM;
+    size_t want = CL_MAX(hint, (size_t)1024);
+    struct cl_block *b = o->blocks;
+    if (cl_block_room(b) < room + want) {
+        room = CL_H1_HEAD_ROOM;
+        b = out_room(c, o, room + want);
+        if (!b)
+            return NULL;
+    }
+    char *base = cl_block_wr(b) + room;
+    c->sink = (struct cl_sink){base, b->data + b->cap, base, sink_grow};
+    return &c->sink;
+}
+
+static void sink_drop(struct cl_request *r) {
+    (void)r; /* nothing was committed: the block's wr still stands before the body */
+}
+
+/* ---- streams ---- */
+
+static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    struct cl_h1_out *o = out_get(c);
+    struct cl_block *b = o ? out_room(c, o, 64) : NULL;
+    c->stream_asked = false;
+    c->stream_done = last;
+    if (!b) {
+        cl_h1_close(c);
+        return;
+    }
+    bool ok = true;
+    if (c->stream_chunked && bytes.len) {
+        static const char hex[] = "0123456789abcdef";
+        char size[20];
+        size_t n = sizeof size;
+        size[--n] = '\n';
+        size[--n] = '\r';
+        for (size_t v = bytes.len; v; v >>= 4)
+            size[--n] = hex[v & 15];
+        memcpy(cl_block_wr(b), size + n, sizeof size - n);
+        ok = out_segment(o, cl_block_wr(b), sizeof size - n);
+        b->wr += sizeof size - n;
+    }
+    if (bytes.len)
+        ok = ok && out_segment(o, bytes.ptr, bytes.len);
+    if (c->stream_chunked) {
+        const char *tail = last        ? (bytes.len ? "\r\n0\r\n\r\n" : "0\r\n\r\n")
+                           : bytes.len ? "\r\n"
+                                       : "";
+        size_t n = strlen(tail);
+        memcpy(cl_block_wr(b), tail, n);
+        ok = ok && (!n || out_segment(o, cl_block_wr(b), n));
+        b->wr += n;
+    }
+    r->response.bytes_sent += bytes.len;
+    if (!ok)
+        cl_h1_close(c);
+    else
+        cl_h1_flush_later(c);
+}
+
+static void abort_stream(struct cl_request *r) {
+    cl_h1_close(cl_h1_of(r->conn));
+}
+
+/* All bytes are out: ask the generator, or end. Returns true when there is more to send now. */
+static bool pull(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    struct cl_generator *g = r->response.generator;
+    if (c->stream_done) {
+        g->stop(g, r);
+        cl_h1_finish(c);
+        return c->fill != NULL;
+    }
+    if (c->stream_asked)
+        return false;
+    c->stream_asked = true;
+    g->proceed(g, r);
+    return c->fill != NULL;
+}
+
+/* ---- sending ---- */
+
+static void all_sent(struct cl_h1 *c) {
+    if (c->close_after && c->state == CL_H1_IDLE)
+        cl_h1_linger(c);
+    else if (c->state == CL_H1_IDLE || c->state == CL_H1_HEAD)
+        cl_h1_run(c);
+}
+
+void cl_h1_flush(struct cl_flush *f) {
+    struct cl_h1 *c = CL_CONTAINER_OF(f, struct cl_h1, flush);
+    size_t sent = 0;
+    while (c->state != CL_H1_CLOSED && !c->fly) {
+        struct cl_h1_out *o = c->fill;
+        if (o && o->iov_count) {
+            size_t bytes = o->bytes;
+            c->fill = NULL;
+            c->fly = o;
+            int err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
+            if (err == CELLO_EAGAIN) {
+                c->fly_left = bytes;
+                cl_h1_arm(c);
+                return;
+            }
+            c->fly = NULL;
+            cl_h1_out_del(o);
+            if (err) {
+                cl_h1_close(c);
+                return;
+            }
+            sent += bytes;
+        } else if (c->state == CL_H1_STREAM) {
+            if (sent > STREAM_BUDGET) {
+                cl_h1_flush_later(c);
+                return;
+            }
+            if (!pull(c))
+                break;
+        } else {
+            break;
+        }
+    }
+    if (c->state != CL_H1_CLOSED && !c->fly && !c->fill)
+        all_sent(c);
+}
+
+static void drain(struct cl_conn *super) {
+    struct cl_h1 *c = cl_h1_of(super);
+    c->keep_alive = false;
+    if ((c->state == CL_H1_IDLE || c->state == CL_H1_HEAD) && !c->fill && !c->fly)
+        cl_h1_close(c);
+    else if (c->state == CL_H1_IDLE)
+        c->close_after = true;
+}
+
+static void close_conn(struct cl_conn *super) {
+    cl_h1_close(cl_h1_of(super));
+}
+
+const struct cl_conn_ops cl_h1_conn_ops = {
+    .protocol = "HTTP/1.1",
+    .sink = sink,
+    .sink_drop = sink_drop,
+    .respond = respond,
+    .chunk = chunk,
+    .abort = abort_stream,
+    .drain = drain,
+    .close = close_conn,
+};

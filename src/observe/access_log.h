@@ -1,0 +1,30 @@
+/* The access log: a line per answered request, gathered in memory, written many at a time.
+ *
+ * A format is text with fields in braces: {remote_addr} {method} {target} {path} {query} {protocol}
+ * {status} {bytes} {duration_us} {time} {request_id} {route} {header:NAME}. "combined" is the usual
+ * one; "json" writes an object a line. What a client sent is escaped, so that no request can forge
+ * a line. An empty value is "-" (in JSON: "").
+ *
+ * Writing never blocks the loop: what the descriptor does not take is kept up to
+ * CL_ACCESS_LOG_BUFFER_MAX bytes, then lines are dropped and counted. Thread: the worker's. */
+#ifndef CL_OBSERVE_ACCESS_LOG_H
+#define CL_OBSERVE_ACCESS_LOG_H
+
+#include "base/sink.h"
+#include "http/request.h"
+
+enum { CL_ACCESS_LOG_BUFFER_MAX = 1 << 20, CL_ACCESS_LOG_FLUSH_MS = 100 };
+
+struct cl_access_log;
+
+/* The caller keeps fd open. Errors: CELLO_EINVAL (unknown field, unclosed brace), CELLO_ENOMEM. */
+int cl_access_log_new(struct cl_access_log **out, int fd, struct cl_str format) CL_MUST_USE;
+/* Writes what is left, waiting up to a second for a slow reader. */
+void cl_access_log_del(struct cl_access_log *log);
+
+void cl_access_log_request(struct cl_access_log *log, const struct cl_request *r);
+/* Hand over what the descriptor takes without blocking. True: something is left. */
+bool cl_access_log_flush(struct cl_access_log *log);
+uint64_t cl_access_log_dropped(const struct cl_access_log *log);
+
+#endif

@@ -1,0 +1,172 @@
+#include "server/app.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "handler/constant.h"
+
+struct cl_app *cello_app_new(void) {
+    struct cl_app *app = cl_calloc(1, sizeof *app);
+    if (!app)
+        return NULL;
+    app->router = cl_router_new();
+    if (!app->router) {
+        cl_free(app);
+        return NULL;
+    }
+    atomic_init(&app->refs, 1);
+    return app;
+}
+
+void cl_app_ref(struct cl_app *app) {
+    atomic_fetch_add(&app->refs, 1);
+}
+
+void cello_step_del(struct cl_step *step) {
+    if (step && step->del)
+        step->del(step);
+}
+
+static void handler_del(struct cello_handler *h) {
+    if (h && h->del)
+        h->del(h);
+}
+
+static void route_del(struct cl_route *route) {
+    handler_del(route->handler);
+    for (size_t i = 0; i < route->own_step_count; i++)
+        cello_step_del(route->own_steps[i]);
+    cl_free(route->own_steps);
+    cl_free((void *)(uintptr_t)route->chain.steps);
+    cl_free((void *)(uintptr_t)route->path.ptr);
+    cl_free(route);
+}
+
+void cello_app_del(struct cl_app *app) {
+    if (!app || atomic_fetch_sub(&app->refs, 1) != 1)
+        return;
+    cl_router_del(app->router);
+    while (app->routes) {
+        struct cl_route *next = app->routes->next;
+        route_del(app->routes);
+        app->routes = next;
+    }
+    for (size_t i = 0; i < app->step_count; i++)
+        cello_step_del(app->steps[i]);
+    cl_free(app->steps);
+    cl_free((void *)(uintptr_t)app->chain.steps);
+    cl_free(app);
+}
+
+/* Takes over handler and steps in any case. NULL: out of memory. */
+static struct cl_route *route_new(const struct cello_route *spec) {
+    struct cl_route *route = cl_calloc(1, sizeof *route);
+    struct cl_step **steps = spec->step_count ? cl_malloc(spec->step_count * sizeof *steps) : NULL;
+    char *path = cl_strndup(spec->path.ptr, spec->path.len);
+    if (!route || (spec->step_count && !steps) || !path) {
+        cl_free(path);
+        cl_free(steps);
+        cl_free(route);
+        handler_del(spec->handler);
+        for (size_t i = 0; i < spec->step_count; i++)
+            cello_step_del(spec->steps[i]);
+        return NULL;
+    }
+    if (spec->step_count)
+        memcpy(steps, spec->steps, spec->step_count * sizeof *steps);
+    *route = (struct cl_route){
+        .handler = spec->handler,
+        .id = spec->id,
+        .max_body = spec->max_body,
+        .path = {path, spec->path.len},
+        .own_step_count = spec->step_count,
+        .own_steps = steps,
+    };
+    return route;
+}
+
+int cello_app_route(struct cl_app *app, const struct cello_route *spec, char *err, size_t err_len) {
+    struct cl_route *route = route_new(spec);
+    if (!route) {
+        snprintf(err, err_len, "out of memory");
+        return CELLO_ENOMEM;
+    }
+    int result = spec->methods ? CELLO_OK : CELLO_EINVAL;
+    if (result)
+        snprintf(err, err_len, "a route needs at least one method");
+    unsigned added = 0;
+    for (unsigned m = 0; !result && m < CL_METHOD_COUNT; m++) {
+        if (!(spec->methods & (1u << m)))
+            continue;
+        result = cl_router_add(app->router, m, spec->path, spec->where, route, err, err_len);
+        added += result == CELLO_OK;
+    }
+    if (result && !added) {
+        route_del(route);
+        return result;
+    }
+    /* Methods that were added before one failed stay in the table, so the route must live on. */
+    route->next = app->routes;
+    app->routes = route;
+    return result;
+}
+
+int cello_app_constant(struct cl_app *app, unsigned methods, struct cl_str path, const char *where,
+                       int status, struct cl_str content_type, const struct cl_str (*headers)[2],
+                       size_t header_count, struct cl_str body, char *err, size_t err_len) {
+    struct cello_handler *h;
+    int result = cl_constant_new(&h, status, content_type, headers, header_count, body);
+    if (result) {
+        snprintf(err, err_len,
+                 "a static response needs a status from 200 to 599 and valid headers");
+        return result;
+    }
+    struct cello_route route = {.methods = methods, .path = path, .where = where, .handler = h};
+    return cello_app_route(app, &route, err, err_len);
+}
+
+int cello_app_use(struct cl_app *app, struct cl_step *step) {
+    if (app->frozen)
+        return CELLO_ESTATE;
+    if (app->step_count == app->step_cap) {
+        size_t cap = app->step_cap ? app->step_cap * 2 : 8;
+        struct cl_step **steps = cl_realloc(app->steps, cap * sizeof *steps);
+        if (!steps)
+            return CELLO_ENOMEM;
+        app->steps = steps;
+        app->step_cap = cap;
+    }
+    app->steps[app->step_count++] = step;
+    return CELLO_OK;
+}
+
+void cello_app_redirect_slashes(struct cl_app *app, bool redirect) {
+    app->redirect_slashes = redirect;
+}
+
+static int compile_chain(struct cl_chain *chain, const struct cl_app *app, struct cl_step **own,
+                         size_t own_count) {
+    size_t count = app->step_count + own_count;
+    if (!count)
+        return CELLO_OK;
+    const struct cl_step **steps = cl_malloc(count * sizeof *steps);
+    if (!steps)
+        return CELLO_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        steps[i] = i < app->step_count ? app->steps[i] : own[i - app->step_count];
+    *chain = (struct cl_chain){.steps = steps, .count = count};
+    return CELLO_OK;
+}
+
+int cello_app_freeze(struct cl_app *app) {
+    if (app->frozen)
+        return CELLO_OK;
+    int err = app->chain.steps ? CELLO_OK : compile_chain(&app->chain, app, NULL, 0);
+    for (struct cl_route *r = app->routes; r && !err; r = r->next)
+        if (!r->chain.steps)
+            err = compile_chain(&r->chain, app, r->own_steps, r->own_step_count);
+    if (!err)
+        err = cl_router_freeze(app->router);
+    app->frozen = !err;
+    return err;
+}

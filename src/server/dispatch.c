@@ -1,0 +1,199 @@
+/* Requests to handlers: what happens between a complete head and a handler, and after the answer.
+ */
+#include "http/response.h"
+#include "http/status.h"
+#include "http/uri.h"
+#include "server/server_internal.h"
+
+static struct cl_server *server_of(struct cl_worker *w) {
+    return CL_CONTAINER_OF(w, struct cl_server, worker);
+}
+
+/* Answer instead of the handler. */
+static int refuse(struct cl_request *r, int status, const char *detail) {
+    cl_respond_problem(r, status, cl_str(detail, strlen(detail)));
+    return CELLO_ECANCELED;
+}
+
+static int refuse_err(struct cl_request *r, int err) {
+    return refuse(r, cl_error_status(err), cl_error_detail(err));
+}
+
+/* The path that is routed: without dot segments, its encoding checked; the query's likewise. */
+static int normalize(struct cl_request *r) {
+    if (!cl_uri_path_is_plain(r->path)) {
+        char *path = cl_arena_alloc(&r->arena, r->path.len + 1);
+        char *scratch = cl_arena_alloc(&r->arena, r->path.len + 1);
+        if (!path || !scratch)
+            return CELLO_ENOMEM;
+        size_t n = cl_uri_remove_dot_segments(r->path, path);
+        r->path = cl_str(path, n);
+        int err = cl_percent_decode(r->path, scratch, &n, false);
+        if (err)
+            return err;
+    }
+    if (r->query.len && memchr(r->query.ptr, '%', r->query.len)) {
+        char *scratch = cl_arena_alloc(&r->arena, r->query.len);
+        size_t n;
+        if (!scratch)
+            return CELLO_ENOMEM;
+        return cl_percent_decode(r->query, scratch, &n, true);
+    }
+    return CELLO_OK;
+}
+
+static struct cl_str allow_value(struct cl_request *r, uint32_t mask) {
+    char *text = cl_arena_alloc(&r->arena, 16 * (size_t)CL_METHOD_COUNT);
+    if (!text)
+        return cl_str(NULL, 0);
+    size_t n = 0;
+    for (unsigned m = 0; m < CL_METHOD_COUNT; m++) {
+        if (!(mask & (1u << m)))
+            continue;
+        struct cl_str name = cl_method_name((enum cl_method)m);
+        if (n) {
+            memcpy(text + n, ", ", 2);
+            n += 2;
+        }
+        memcpy(text + n, name.ptr, name.len);
+        n += name.len;
+    }
+    return cl_str(text, n);
+}
+
+static int answer_allow(struct cl_request *r, uint32_t mask) {
+    struct cl_str allow = allow_value(r, mask);
+    if (!allow.ptr || cl_response_header(r, CL_STR("Allow"), allow) != CELLO_OK)
+        return refuse_err(r, CELLO_ENOMEM);
+    if (r->method != CL_METHOD_OPTIONS)
+        return refuse(r, 405, "The resource does not support this method.");
+    r->response.status = 204;
+    cl_respond_empty(r);
+    return CELLO_ECANCELED;
+}
+
+/* The same path with the other trailing slash, and the query. */
+static int redirect_slash(struct cl_request *r) {
+    size_t n = r->path.len;
+    char *to = cl_arena_alloc(&r->arena, n + r->query.len + 2);
+    if (!to)
+        return refuse_err(r, CELLO_ENOMEM);
+    memcpy(to, r->path.ptr, n);
+    if (n > 1 && to[n - 1] == '/')
+        n--;
+    else
+        to[n++] = '/';
+    if (r->query.len) {
+        to[n++] = '?';
+        memcpy(to + n, r->query.ptr, r->query.len);
+        n += r->query.len;
+    }
+    bool keep_method = r->method != CL_METHOD_GET && r->method != CL_METHOD_HEAD;
+    if (cl_response_header(r, CL_STR("Location"), cl_str(to, n)) != CELLO_OK)
+        return refuse_err(r, CELLO_EINVAL);
+    r->response.status = keep_method ? 308 : 307;
+    cl_respond_empty(r);
+    return CELLO_ECANCELED;
+}
+
+static int before_steps(struct cl_request *r, const struct cl_chain *chain, size_t from) {
+    r->chain = chain;
+    for (size_t i = from; i < chain->count; i++) {
+        const struct cl_step *step = chain->steps[i];
+        int err = step->before ? step->before(step, r) : CELLO_OK;
+        if (CL_UNLIKELY(err)) {
+            if (err != CELLO_ECANCELED)
+                refuse_err(r, err);
+            return CELLO_ECANCELED;
+        }
+    }
+    return CELLO_OK;
+}
+
+/* No route answers: the application's own steps run, then the reason is given. */
+static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_result result,
+                     const struct cl_route_match *m) {
+    if (before_steps(r, &s->app->chain, 0) != CELLO_OK)
+        return CELLO_ECANCELED;
+    if (result == CL_ROUTE_NOT_ALLOWED)
+        return answer_allow(r, m->allow_mask);
+    if (m->slash_redirect && s->app->redirect_slashes && r->path.len > 1)
+        return redirect_slash(r);
+    return refuse(r, 404, "No route matches this path.");
+}
+
+/* Requests that need no route: unknown methods, OPTIONS * and CONNECT. */
+static int without_route(struct cl_server *s, struct cl_request *r) {
+    if (before_steps(r, &s->app->chain, 0) != CELLO_OK)
+        return CELLO_ECANCELED;
+    if (r->method == CL_METHOD_OPTIONS)
+        return answer_allow(r, (1u << CL_METHOD_CONNECT) - 1);
+    return refuse(r, 501, "The server does not implement this method.");
+}
+
+/* What can be refused before routing. CELLO_OK: go on. */
+static int screen(struct cl_server *s, struct cl_request *r) {
+    struct cl_worker *w = &s->worker;
+    if (w->limits.max_inflight && w->inflight > w->limits.max_inflight) {
+        r->chain = &s->app->chain;
+        if (cl_response_header(r, CL_STR("Retry-After"), CL_STR("1")) != CELLO_OK)
+            r->response.close = true;
+        return refuse(r, 503, "The server handles as many requests as it may.");
+    }
+    if (r->method == CL_METHOD_OTHER || r->method == CL_METHOD_CONNECT || r->path.ptr[0] == '*')
+        return without_route(s, r);
+    int err = normalize(r);
+    if (!err)
+        return CELLO_OK;
+    if (before_steps(r, &s->app->chain, 0) != CELLO_OK)
+        return CELLO_ECANCELED;
+    return refuse_err(r, err);
+}
+
+static int on_head(struct cl_worker *w, struct cl_request *r) {
+    struct cl_server *s = server_of(w);
+    w->inflight++;
+    r->counted = true;
+    int err = screen(s, r);
+    if (CL_UNLIKELY(err))
+        return err;
+    struct cl_route_match m;
+    enum cl_route_result result = cl_router_find(s->app->router, r->method, r->path, &m);
+    if (CL_UNLIKELY(result != CL_ROUTE_FOUND))
+        return unmatched(s, r, result, &m);
+    const struct cl_route *route = m.target;
+    r->route = route;
+    r->param_count = m.param_count;
+    for (unsigned i = 0; i < m.param_count; i++)
+        r->params[i] = (struct cl_param){m.params[i].name, m.params[i].raw};
+    if (route->max_body)
+        r->max_body = route->max_body;
+    if (before_steps(r, &route->chain, 0) != CELLO_OK)
+        return CELLO_ECANCELED;
+    const struct cl_header *coding = cl_request_header(r, CL_HEADER_CONTENT_ENCODING);
+    if (CL_UNLIKELY(coding) && !cl_str_ieq(coding->value, CL_STR("identity")))
+        return refuse(r, 415, "The server does not decode this content coding.");
+    return CELLO_OK;
+}
+
+static void on_request(struct cl_worker *w, struct cl_request *r) {
+    (void)w;
+    r->route->handler->on_request(r->route->handler, r);
+}
+
+static void on_done(struct cl_worker *w, struct cl_request *r) {
+    struct cl_server *s = server_of(w);
+    s->requests++;
+    if (r->counted)
+        w->inflight--;
+    if (s->log)
+        cl_access_log_request(s->log, r);
+    cl_server_review_accepting(s);
+}
+
+const struct cl_service cl_server_service = {
+    .on_head = on_head,
+    .on_request = on_request,
+    .on_done = on_done,
+    .on_conn_closed = cl_server_on_conn_closed,
+};

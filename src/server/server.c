@@ -1,0 +1,309 @@
+/* The life of a server: made, listening, turning, draining, gone. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "net/listen.h"
+#include "server/server_internal.h"
+
+enum { BACKLOG = 4096, UNIX_MODE = 0666, CLOSE_TURNS = 500 };
+#define CLOSE_TURN_NS (10 * CL_NS_PER_MS)
+
+static bool batch(void *ctx) {
+    struct cl_server *s = ctx;
+    if (!s->queue.head)
+        return false;
+    s->batches++;
+    return s->application.run && s->application.run(s->application.ctx);
+}
+
+/* ---- stop and drain ---- */
+
+static void kill_connections(struct cl_server *s) {
+    struct cl_worker *w = &s->worker;
+    while (w->conns.next != &w->conns)
+        w->conns.next->ops->close(w->conns.next);
+}
+
+static void close_listeners(struct cl_server *s) {
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct cl_server_listener *l = &s->listeners[i];
+        if (!l->open)
+            continue;
+        l->open = false;
+        cl_listener_close(&l->super);
+        if (l->addr.len && l->addr.sa.sa_family == AF_UNIX && l->addr.un.sun_path[0])
+            unlink(l->addr.un.sun_path);
+    }
+}
+
+static void begin_drain(struct cl_server *s) {
+    struct cl_worker *w = &s->worker;
+    s->draining = w->draining = true;
+    close_listeners(s);
+    struct cl_conn *next;
+    for (struct cl_conn *c = w->conns.next; c != &w->conns; c = next) {
+        next = c->next;
+        c->ops->drain(c);
+    }
+}
+
+static void on_drain_timer(struct cl_timer *t) {
+    struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, drain_timer);
+    if (s->worker.conn_count)
+        cl_log(CL_LOG_WARNING, "stopped with %u connections unfinished", s->worker.conn_count);
+    kill_connections(s);
+}
+
+static void check_stop(struct cl_server *s) {
+    if (!atomic_exchange(&s->stop_asked, false))
+        return;
+    if (!s->draining)
+        begin_drain(s);
+    uint64_t timeout_ns = atomic_load(&s->stop_timeout_ns);
+    uint64_t now = cl_loop_now_ns(s->worker.loop);
+    uint64_t at = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
+    if (at < s->drain_timer.deadline_ns)
+        cl_timer_set(cl_loop_timers(s->worker.loop), &s->drain_timer, at);
+}
+
+void cello_server_stop(struct cl_server *s, uint64_t timeout_ns) {
+    atomic_store(&s->stop_timeout_ns, timeout_ns);
+    atomic_store(&s->stop_asked, true);
+    cl_loop_wake(s->worker.loop);
+}
+
+bool cello_server_done(const struct cl_server *s) {
+    return s->draining && s->worker.conn_count == 0;
+}
+
+/* ---- made and gone ---- */
+
+static void on_log_timer(struct cl_timer *t) {
+    struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, log_timer);
+    cl_access_log_flush(s->log);
+    cl_timer_set(cl_loop_timers(s->worker.loop), &s->log_timer,
+                 cl_loop_now_ns(s->worker.loop) + CL_ACCESS_LOG_FLUSH_MS * CL_NS_PER_MS);
+}
+
+static void start_timers(struct cl_server *s) {
+    cl_timer_init(&s->drain_timer, on_drain_timer);
+    cl_timer_init(&s->log_timer, on_log_timer);
+    s->drain_timer.deadline_ns = UINT64_MAX;
+    if (s->log)
+        on_log_timer(&s->log_timer);
+}
+
+int cello_server_new(struct cl_server **out, struct cl_app *app,
+                     const struct cello_server_config *cfg) {
+    int err = cello_app_freeze(app);
+    if (err)
+        return err;
+    struct cl_server *s = cl_calloc(1, sizeof *s);
+    if (!s)
+        return CELLO_ENOMEM;
+    const struct cl_loop_config loop_cfg = {
+        .backend = (enum cl_backend)cfg->backend,
+        .max_buffered_bytes = cfg->limits.max_buffered_bytes,
+    };
+    struct cl_loop *loop = NULL;
+    if (cfg->access_log_fd >= 0)
+        err = cl_access_log_new(&s->log, cfg->access_log_fd, cfg->access_log_format);
+    if (!err)
+        err = cl_loop_new(&loop, &loop_cfg);
+    if (err) {
+        cl_access_log_del(s->log);
+        cl_free(s);
+        return err;
+    }
+    cl_worker_init(&s->worker, loop, &cfg->limits, &cfg->timeouts);
+    s->worker.service = &cl_server_service;
+    s->worker.app_queue = &s->queue;
+    cl_app_queue_init(&s->queue);
+    cl_ip_table_init(&s->per_ip);
+    s->application = cfg->application;
+    s->app = app;
+    cl_app_ref(app);
+    pthread_mutex_init(&s->lock, NULL);
+    s->thread = pthread_self();
+    const struct cl_loop_hooks hooks = {.ctx = s, .batch = batch};
+    cl_loop_set_hooks(loop, &hooks);
+    start_timers(s);
+    *out = s;
+    return CELLO_OK;
+}
+
+/* The last request was dropped, or none was held. */
+static void finalize(struct cl_server *s) {
+    cl_worker_free(&s->worker);
+    cl_loop_del(s->worker.loop);
+    cl_ip_table_free(&s->per_ip);
+    pthread_mutex_destroy(&s->lock);
+    cello_app_del(s->app);
+    cl_free(s);
+}
+
+void cello_server_del(struct cl_server *s) {
+    if (!s)
+        return;
+    struct cl_loop *loop = s->worker.loop;
+    const struct cl_loop_hooks none = {0};
+    cl_loop_set_hooks(loop, &none);
+    s->draining = s->worker.draining = true;
+    close_listeners(s);
+    kill_connections(s);
+    struct cl_request *r;
+    while ((r = cl_app_queue_pop(&s->queue)))
+        cl_request_unref(r);
+    cl_timer_stop(cl_loop_timers(loop), &s->drain_timer);
+    cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
+    cl_access_log_del(s->log);
+    s->log = NULL;
+    /* io_uring needs turns to take back what the kernel was given. */
+    for (int i = 0; cl_loop_open_count(loop) && i < CLOSE_TURNS; i++)
+        (void)cl_loop_turn(loop, CLOSE_TURN_NS);
+    pthread_mutex_lock(&s->lock);
+    bool held = cl_worker_live_requests(&s->worker) != 0;
+    s->zombie = held;
+    pthread_mutex_unlock(&s->lock);
+    if (!held)
+        finalize(s);
+}
+
+static void drop_here(struct cl_post *p) {
+    cl_request_unref(CL_CONTAINER_OF(p, struct cl_request, drop));
+}
+
+void cello_request_drop(struct cl_request *r) {
+    struct cl_server *s = CL_CONTAINER_OF(r->worker, struct cl_server, worker);
+    pthread_mutex_lock(&s->lock);
+    if (!s->zombie) {
+        bool here = pthread_equal(s->thread, pthread_self());
+        r->drop.run = drop_here;
+        if (!here)
+            cl_loop_post(s->worker.loop, &r->drop);
+        pthread_mutex_unlock(&s->lock);
+        if (here)
+            cl_request_unref(r);
+        return;
+    }
+    cl_request_unref(r);
+    bool last = cl_worker_live_requests(&s->worker) == 0;
+    pthread_mutex_unlock(&s->lock);
+    if (last)
+        finalize(s);
+}
+
+/* ---- listening ---- */
+
+static void on_listener_closed(struct cl_listener *l) {
+    (void)l; /* lies in the server */
+}
+
+int cello_server_listen_fd(struct cl_server *s, int fd) {
+    if (s->listener_count == CL_MAX_LISTENERS)
+        return CELLO_ELIMIT;
+    struct cl_server_listener *l = &s->listeners[s->listener_count];
+    *l = (struct cl_server_listener){.server = s};
+    l->super.on_accept = cl_server_on_accept;
+    l->super.on_closed = on_listener_closed;
+    int err = cl_listen_addr(fd, &l->addr);
+    if (!err)
+        err = cl_listener_open(s->worker.loop, &l->super, fd);
+    if (err)
+        return err;
+    l->open = true;
+    s->listener_count++;
+    return CELLO_OK;
+}
+
+static int adopt(struct cl_server *s, int fd) {
+    int err = cello_server_listen_fd(s, fd);
+    if (err) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+    }
+    return err;
+}
+
+int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
+    struct cl_addr addr;
+    int fd;
+    int err = cl_addr_parse(&addr, host, port);
+    if (!err)
+        err = cl_listen_tcp(&addr, BACKLOG, false, &fd);
+    return err ? err : adopt(s, fd);
+}
+
+int cello_server_listen_unix(struct cl_server *s, const char *path) {
+    int fd;
+    int err = cl_listen_unix(path, UNIX_MODE, BACKLOG, &fd);
+    return err ? err : adopt(s, fd);
+}
+
+size_t cello_server_address_count(const struct cl_server *s) {
+    return s->listener_count;
+}
+
+void cello_server_address(const struct cl_server *s, size_t i, char host[128], uint16_t *port) {
+    _Static_assert(CL_ADDR_TEXT_MAX == 128, "the public header says 128");
+    cl_addr_host(&s->listeners[i].addr, host);
+    *port = cl_addr_port(&s->listeners[i].addr);
+}
+
+/* ---- turning ---- */
+
+int cello_server_turn(struct cl_server *s, uint64_t timeout_ns) {
+    s->thread = pthread_self();
+    s->turns++;
+    check_stop(s);
+    if (cello_server_done(s))
+        timeout_ns = 0;
+    int err = cl_loop_turn(s->worker.loop, timeout_ns);
+    check_stop(s);
+    return err;
+}
+
+int cello_server_run(struct cl_server *s) {
+    while (!cello_server_done(s)) {
+        int err = cello_server_turn(s, UINT64_MAX);
+        if (err && !(err == CELLO_ESYS && errno == EINTR))
+            return err;
+    }
+    return CELLO_OK;
+}
+
+void cello_server_wake(struct cl_server *s) {
+    cl_loop_wake(s->worker.loop);
+}
+
+int cello_server_poll_fd(const struct cl_server *s) {
+    return cl_loop_poll_fd(s->worker.loop);
+}
+
+struct cl_request *cello_server_next(struct cl_server *s) {
+    return cl_app_queue_pop(&s->queue);
+}
+
+uint64_t cello_server_now_ns(const struct cl_server *s) {
+    return cl_loop_now_ns(s->worker.loop);
+}
+
+const char *cello_server_backend(const struct cl_server *s) {
+    return cl_loop_backend(s->worker.loop) == CL_BACKEND_URING ? "io_uring" : "epoll";
+}
+
+void cello_server_stats(const struct cl_server *s, struct cello_stats *out) {
+    *out = (struct cello_stats){
+        .requests = s->requests,
+        .application_calls = s->queue.pushed,
+        .batches = s->batches,
+        .turns = s->turns,
+        .connections = s->worker.conn_count,
+        .inflight = s->worker.inflight,
+        .buffered_bytes = cl_loop_pool(s->worker.loop)->used,
+    };
+}

@@ -1,0 +1,56 @@
+/* What the files of the server share. */
+#ifndef CL_SERVER_INTERNAL_H
+#define CL_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <cello/server.h>
+
+#include "handler/application.h"
+#include "http/worker.h"
+#include "net/addr.h"
+#include "observe/access_log.h"
+#include "server/app.h"
+#include "server/ip_table.h"
+
+enum { CL_MAX_LISTENERS = 16 };
+
+struct cl_server_listener {
+    struct cl_listener super;
+    struct cl_server *server;
+    struct cl_addr addr;
+    bool open;
+};
+
+struct cl_server {
+    struct cl_worker worker;
+    struct cl_app *app;
+    struct cello_application application;
+    struct cl_app_queue queue;
+    struct cl_access_log *log; /* NULL: off */
+    struct cl_ip_table per_ip;
+    size_t listener_count;
+    struct cl_server_listener listeners[CL_MAX_LISTENERS];
+    bool accepting_paused; /* at max_connections, nothing idle to close */
+    bool draining;
+    struct cl_timer drain_timer;
+    struct cl_timer log_timer;
+    uint64_t requests, batches, turns;
+    pthread_t thread;     /* that ran the last turn */
+    pthread_mutex_t lock; /* guards `zombie` against drops from other threads */
+    bool zombie;          /* deleted, but somebody holds a request */
+    atomic_bool stop_asked;
+    atomic_ullong stop_timeout_ns;
+};
+
+extern const struct cl_service cl_server_service;
+
+/* accept.c */
+void cl_server_on_accept(struct cl_listener *l, int fd);
+/* A connection went: room for others. */
+void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
+/* Accept again where it had been stopped and there is room, or an idle connection to close. */
+void cl_server_review_accepting(struct cl_server *s);
+
+#endif
