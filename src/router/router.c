@@ -1,8 +1,9 @@
 /* Look-up in the frozen table: split, decode where needed, then a depth-first walk with a stack as
  * deep as the longest pattern. */
-#include "router/router_internal.h"
+#include <endian.h>
 
 #include "http/uri.h"
+#include "router/router_internal.h"
 
 /* The path of one look-up. `decoded` is `raw` itself unless something is percent-encoded. */
 struct query {
@@ -13,11 +14,12 @@ struct query {
     unsigned method;
 };
 
-/* One level of the walk. */
-struct frame {
+/* Where the walk stands, and where it can come back to. */
+struct place {
     uint32_t node;
-    uint32_t next;   /* alternative to try: 0 = literal, i = the node's parameter i - 1 */
-    uint32_t params; /* parameters taken above this level */
+    uint16_t depth;  /* of the node: the segment its children are asked for */
+    uint16_t next;   /* alternative to try: 0 = literal, i = the node's parameter i - 1 */
+    uint32_t params; /* taken on the way here */
 };
 
 CL_INLINE bool has_method(const struct cl_route_node *n, unsigned method) {
@@ -35,23 +37,52 @@ CL_INLINE enum cl_route_result found(const struct cl_router *r, const struct cl_
     return CL_ROUTE_FOUND;
 }
 
-/* Cut at most `max` segments of a path that starts with '/'; an empty one follows the last. */
+/* 0x80 in every byte of `word` that is `c`, else 0. */
+CL_INLINE uint64_t bytes_equal(uint64_t word, unsigned char c) {
+    const uint64_t low7 = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    uint64_t x = word ^ UINT64_C(0x0101010101010101) * c;
+    return ~(((x & low7) + low7) | x | low7);
+}
+
+/* Up to eight bytes from `at`, the first one lowest, zeros behind the end. No byte outside of the
+ * path is read. */
+CL_INLINE uint64_t load_word(struct cl_str path, size_t at) {
+    uint64_t word = 0;
+    size_t left = path.len - at;
+    if (left >= 8) {
+        memcpy(&word, path.ptr + at, 8);
+        return le64toh(word);
+    }
+    if (path.len >= 8) {
+        memcpy(&word, path.ptr + path.len - 8, 8);
+        return le64toh(word) >> (8 * (8 - left));
+    }
+    for (size_t i = 0; i < left; i++)
+        word |= (uint64_t)(unsigned char)path.ptr[at + i] << (8 * i);
+    return word;
+}
+
+/* Cut at most `max` segments of a path that starts with '/'; an empty one follows the last.
+ * `*encoded`: there may be a '%' among them. */
 CL_INLINE unsigned split(struct cl_str path, unsigned max, struct cl_str *out, bool *encoded) {
-    const char *end = path.ptr + path.len;
     const char *start = path.ptr + 1;
     unsigned count = 0;
-    *encoded = false;
-    for (const char *p = start; count < max; p++) {
-        if (p == end || *p == '/') {
-            out[count++] = cl_str(start, (size_t)(p - start));
-            if (p == end)
-                break;
-            start = p + 1;
-        } else if (*p == '%') {
-            *encoded = true;
+    uint64_t percents = 0;
+    for (size_t at = 1; at < path.len; at += 8) {
+        uint64_t word = load_word(path, at);
+        percents |= bytes_equal(word, '%');
+        for (uint64_t s = bytes_equal(word, '/'); s != 0; s &= s - 1) {
+            const char *slash = path.ptr + at + (unsigned)__builtin_ctzll(s) / 8;
+            out[count++] = cl_str(start, (size_t)(slash - start));
+            start = slash + 1;
+            if (count == max)
+                goto done;
         }
     }
-    out[count] = cl_str(end, 0);
+    out[count++] = cl_str(start, (size_t)(path.ptr + path.len - start));
+done:
+    out[count] = cl_str(path.ptr + path.len, 0);
+    *encoded = percents != 0;
     return count;
 }
 
@@ -72,9 +103,11 @@ static bool regex_accepts(const struct cl_regex *re, struct cl_str value,
     return result == CL_REGEX_MATCH;
 }
 
-/* Whether the segment fits; `*value` is then the parameter's raw span. */
-static bool edge_accepts(const struct cl_param_edge *e, struct cl_str decoded, struct cl_str raw,
-                         struct cl_str *value, struct cl_route_match *m) {
+/* Whether the segment fits; `*value` is then the parameter's raw span. Kept out of the walk, whose
+ * few variables then stay in registers. */
+static CL_NOINLINE bool edge_accepts(const struct cl_param_edge *e, struct cl_str decoded,
+                                     struct cl_str raw, struct cl_str *value,
+                                     struct cl_route_match *m) {
     size_t prefix = e->prefix_len;
     size_t literal = prefix + e->suffix_len;
     if (decoded.len <= literal)
@@ -95,63 +128,75 @@ static bool edge_accepts(const struct cl_param_edge *e, struct cl_str decoded, s
     return true;
 }
 
-/* The next child of the frame's node that takes segment `depth`, 0 when none is left. */
-static uint32_t next_child(const struct cl_router *r, const struct query *q, unsigned depth,
-                           struct frame *f, struct cl_route_match *m) {
-    const struct cl_route_node *n = &r->nodes[f->node];
-    struct cl_str segment = q->decoded[depth];
-    if (f->next == 0) {
-        f->next = 1;
-        uint32_t child = cl_static_map_find(&r->map, f->node, segment);
+/* The next child that takes the segment at `at`, 0 when none is left. */
+CL_INLINE uint32_t next_child(const struct cl_router *r, const struct query *q, struct place *at,
+                              struct cl_route_match *m) {
+    const struct cl_route_node *n = &r->nodes[at->node];
+    struct cl_str segment = q->decoded[at->depth];
+    if (at->next == 0) {
+        at->next = 1;
+        uint32_t child = n->has_literals ? cl_static_map_find(&r->map, at->node, segment) : 0;
         if (child != 0)
             return child;
     }
-    while (f->next <= n->edge_count) {
-        const struct cl_param_edge *e = &r->edges[n->edge + f->next++ - 1];
-        if (edge_accepts(e, segment, q->raw[depth], &m->params[f->params].raw, m))
+    while (at->next <= n->edge_count) {
+        const struct cl_param_edge *e = &r->edges[n->edge + at->next++ - 1];
+        struct cl_str raw = q->raw[at->depth];
+        struct cl_str *value = &m->params[at->params].raw;
+        if (e->plain ? raw.len > 0 : edge_accepts(e, segment, raw, value, m)) {
+            if (e->plain)
+                *value = raw;
             return e->child;
+        }
     }
     return 0;
 }
 
-/* The rest of the path is never empty: "/files/" has no {name:path}. */
-static bool tail_accepts(const struct query *q, unsigned depth) {
-    return depth + 1 < q->count || q->decoded[depth].len > 0;
+/* The rest of the path as {name:path}. It is never empty: "/files/" has none. */
+CL_INLINE bool tail_accepts(const struct query *q, const struct place *at,
+                            struct cl_route_match *m) {
+    if (at->depth + 1u == q->count && q->decoded[at->depth].len == 0)
+        return false;
+    const char *rest = q->raw[at->depth].ptr;
+    m->params[at->params].raw = cl_str(rest, (size_t)(q->end - rest));
+    return true;
 }
 
-/* Depth first in order of precedence. Every node has one parent and one depth, so none is entered
- * twice. `m->allow_mask` collects the methods of all patterns that fit until one answers. */
+/* Depth first in order of precedence; `forks` holds the places that have alternatives left. Every
+ * node has one parent and one depth, so none is entered twice, and forks are at most as many as
+ * levels. `m->allow_mask` collects the methods of all patterns that fit until one answers. */
 static enum cl_route_result walk(const struct cl_router *r, const struct query *q,
                                  struct cl_route_match *m) {
-    struct frame stack[CL_PATTERN_MAX_SEGMENTS + 1];
-    unsigned depth = 0;
-    stack[0] = (struct frame){.node = 0};
+    struct place forks[CL_PATTERN_MAX_SEGMENTS];
+    unsigned fork_count = 0;
+    struct place at = {.node = 0};
     m->allow_mask = 0;
     for (;;) {
-        struct frame *f = &stack[depth];
-        const struct cl_route_node *n = &r->nodes[f->node];
-        if (depth == q->count) {
+        const struct cl_route_node *n = &r->nodes[at.node];
+        if (at.depth == q->count) {
             if (has_method(n, q->method))
-                return found(r, n, q->method, f->params, m);
+                return found(r, n, q->method, at.params, m);
             m->allow_mask |= n->mask;
         } else {
-            uint32_t child = next_child(r, q, depth, f, m);
+            uint32_t child = next_child(r, q, &at, m);
             if (child != 0) {
-                uint32_t params = f->params + (f->next > 1);
-                stack[++depth] = (struct frame){.node = child, .params = params};
+                if (at.next <= n->edge_count || n->tail != 0)
+                    forks[fork_count++] = at;
+                at = (struct place){.node = child,
+                                    .depth = (uint16_t)(at.depth + 1),
+                                    .params = at.params + (at.next > 1)};
                 continue;
             }
-            if (n->tail != 0 && tail_accepts(q, depth)) {
+            if (n->tail != 0 && tail_accepts(q, &at, m)) {
                 const struct cl_route_node *tail = &r->nodes[n->tail];
-                const char *rest = q->raw[depth].ptr;
-                m->params[f->params].raw = cl_str(rest, (size_t)(q->end - rest));
                 if (has_method(tail, q->method))
-                    return found(r, tail, q->method, f->params + 1, m);
+                    return found(r, tail, q->method, at.params + 1, m);
                 m->allow_mask |= tail->mask;
             }
         }
-        if (depth-- == 0)
+        if (fork_count == 0)
             break;
+        at = forks[--fork_count];
     }
     if (m->allow_mask == 0)
         return CL_ROUTE_NOT_FOUND;
@@ -167,7 +212,7 @@ static bool toggled_fits(const struct cl_router *r, const struct query *q, struc
         return false;
     if (path.ptr[path.len - 1] == '/')
         toggled.count--;
-    else if (toggled.count++ > r->max_depth)
+    else if (toggled.count++ >= r->max_depth)
         return false;
     bool fits = walk(r, &toggled, m) == CL_ROUTE_FOUND;
     m->target = NULL;

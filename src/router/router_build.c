@@ -86,7 +86,11 @@ static int grow_static(struct cl_router *r, uint32_t parent, struct cl_str text,
     if (*child != 0)
         return CELLO_OK;
     int err = add_node(r, child);
-    return err ? err : cl_static_map_add(&r->map, parent, text, *child);
+    if (!err)
+        err = cl_static_map_add(&r->map, parent, text, *child);
+    if (!err)
+        r->build_nodes[parent].has_literals = true;
+    return err;
 }
 
 static int grow_tail(struct cl_router *r, uint32_t parent, uint32_t *child) {
@@ -130,6 +134,7 @@ static int new_edge(struct cl_router *r, const struct cl_pattern *pattern,
                     const struct cl_pattern_segment *s, struct cl_param_edge *e,
                     struct cl_pattern_error *error) {
     *e = (struct cl_param_edge){.kind = (uint8_t)s->kind};
+    e->plain = s->kind == CL_PARAM_TEXT && s->prefix.len + s->suffix.len == 0;
     int err = copy_edge_text(e, s);
     if (!err && s->kind == CL_PARAM_REGEX) {
         size_t offset;

@@ -50,8 +50,9 @@ static uint32_t lay_nodes(const struct cl_router *r, struct layout *l) {
         l->nodes[i] = (struct cl_route_node){.mask = mask,
                                              .route = route,
                                              .edge = edge,
-                                             .edge_count = node->edge_count,
-                                             .tail = node->tail};
+                                             .tail = node->tail,
+                                             .edge_count = (uint16_t)node->edge_count,
+                                             .has_literals = node->has_literals};
         if (node->edge_count)
             lay_edges(r, node, l->edges + edge);
         edge += node->edge_count;

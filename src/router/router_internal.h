@@ -11,9 +11,9 @@
  *
  * The freeze lays the same tree out in four arrays without pointers between them:
  *
- *     nodes    | mask | route | edge | edge_count | tail |   20 bytes a node
- *                 |      |       |                   |
- *                 |      |       |                   +--> node of {x:path}, 0 = none
+ *     nodes    | mask | route | edge | tail | edge_count | has_literals |   20 bytes a node
+ *                 |      |       |      |
+ *                 |      |       |      +--> node of {x:path}, 0 = none
  *                 |      |       +--> edges: the node's parameters, in order of precedence
  *                 |      +----------> routes: one per bit of mask, in order of methods
  *                 +-----------------> methods answered at this node (HEAD with GET); 0 = none
@@ -48,6 +48,7 @@ struct cl_build_node {
     uint32_t first_edge;
     uint32_t tail;
     uint32_t edge_count;
+    bool has_literals;
 };
 
 /* One parameter that leads from a node to a child. */
@@ -58,6 +59,7 @@ struct cl_param_edge {
     uint16_t suffix_len;
     uint16_t regex_len;
     uint8_t kind; /* enum cl_param_kind */
+    bool plain;   /* {name} alone: takes any segment but the empty one */
     char *text;   /* owned: prefix, suffix and expression, in this order; NULL when all are empty */
     struct cl_regex *regex; /* owned; NULL unless CL_PARAM_REGEX */
 };
@@ -66,8 +68,9 @@ struct cl_route_node {
     uint32_t mask;
     uint32_t route;
     uint32_t edge;
-    uint32_t edge_count;
     uint32_t tail;
+    uint16_t edge_count;
+    bool has_literals; /* children in the static map */
 };
 
 struct cl_route {
@@ -95,7 +98,8 @@ struct cl_router {
 
 /* Bits of `mask` below `method`: the place of its route among its node's. */
 CL_INLINE uint32_t cl_route_rank(uint32_t mask, unsigned method) {
-    return (uint32_t)__builtin_popcount(mask & ((1u << method) - 1));
+    uint32_t below = mask & ((1u << method) - 1);
+    return below == 0 ? 0 : (uint32_t)__builtin_popcount(below);
 }
 
 #endif

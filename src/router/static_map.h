@@ -79,6 +79,23 @@ CL_INLINE uint64_t cl_static_hash(uint32_t parent, const char *p, size_t n) {
     return cl_static_mix(h ^ last, UINT64_C(0xa0761d6478bd642f));
 }
 
+/* memcmp() == 0 for short spans of equal length, inlined. */
+CL_INLINE bool cl_static_same(const char *a, const char *b, size_t n) {
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            if (cl_static_load(a + i, 8) != cl_static_load(b + i, 8))
+                return false;
+        return cl_static_load(a + n - 8, 8) == cl_static_load(b + n - 8, 8);
+    }
+    if (n >= 4)
+        return cl_static_load(a, 4) == cl_static_load(b, 4) &&
+               cl_static_load(a + n - 4, 4) == cl_static_load(b + n - 4, 4);
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 /* The node under that key; 0 when there is none. */
 CL_INLINE uint32_t cl_static_map_find(const struct cl_static_map *map, uint32_t parent,
                                       struct cl_str text) {
@@ -91,7 +108,7 @@ CL_INLINE uint32_t cl_static_map_find(const struct cl_static_map *map, uint32_t 
         if (slot->child == 0)
             return 0;
         if (slot->tag == tag && slot->parent == parent && slot->len == text.len &&
-            memcmp(map->text + slot->text, text.ptr, text.len) == 0)
+            cl_static_same(map->text + slot->text, text.ptr, text.len))
             return slot->child;
     }
 }

@@ -124,8 +124,11 @@ static void an_empty_table_finds_nothing(void **state) {
 
 static void parameters(void **state) {
     (void)state;
-    struct cl_router *r = ROUTER(G("/u/{id:int}"), G("/u/{id:int}/posts/{slug}"),
-                                 G("/f/{rest:path}"), G("/d/{name}.json"), G("/v{n:int}/x"));
+    struct cl_router *r =
+        ROUTER(G("/u/{id:int}"), G("/u/{id:int}/posts/{slug}"), G("/f/{rest:path}"),
+               G("/d/{name}.json"), G("/v{n:int}/x"), G("/r/{x:regex(a*)}"));
+    expect_params(r, "/r/a", "/r/{x:regex(a*)}", "x=a");
+    expect_params(r, "/r/", NULL, "");
     expect_params(r, "/u/42", "/u/{id:int}", "id=42");
     expect_params(r, "/u/x", NULL, "");
     expect_params(r, "/u/", NULL, "");
