@@ -44,8 +44,7 @@ static bool reg_name_valid(struct cl_str name) {
         uint8_t kind = host_chars[(unsigned char)name.ptr[i]];
         if (kind == 0)
             continue;
-        if (kind != HOST_PERCENT || name.len - i < 3 || hex_value(name.ptr[i + 1]) < 0 ||
-            hex_value(name.ptr[i + 2]) < 0)
+        if (kind != HOST_PERCENT || cl_percent_byte(cl_str(name.ptr + i, name.len - i)) < 0)
             return false;
         i += 2;
     }
@@ -239,6 +238,13 @@ size_t cl_uri_remove_dot_segments(struct cl_str path, char *out) {
     return o;
 }
 
+int cl_percent_byte(struct cl_str s) {
+    if (s.len < 3 || s.ptr[0] != '%')
+        return -1;
+    int high = hex_value(s.ptr[1]), low = hex_value(s.ptr[2]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 int cl_percent_decode(struct cl_str raw, char *out, size_t *out_len, bool plus_is_space) {
     size_t o = 0;
     for (size_t i = 0; i < raw.len; i++) {
@@ -246,17 +252,15 @@ int cl_percent_decode(struct cl_str raw, char *out, size_t *out_len, bool plus_i
         if (c == '+' && plus_is_space) {
             c = ' ';
         } else if (c == '%') {
-            if (raw.len - i < 3)
+            int byte = cl_percent_byte(cl_str(raw.ptr + i, raw.len - i));
+            if (byte < 0)
                 return CELLO_EPERCENT;
-            int high = hex_value(raw.ptr[i + 1]), low = hex_value(raw.ptr[i + 2]);
-            if (high < 0 || low < 0)
-                return CELLO_EPERCENT;
-            c = (char)(high << 4 | low);
+            c = (char)byte;
             i += 2;
         }
         out[o++] = c;
     }
-    if (o && (memchr(out, '\0', o) || !cl_utf8_valid(out, o)))
+    if (o && (memchr(out, '\0', o) || !cl_utf8_is_valid(out, o)))
         return CELLO_EUTF8;
     *out_len = o;
     return CELLO_OK;

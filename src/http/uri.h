@@ -43,6 +43,9 @@ bool cl_uri_path_is_plain(struct cl_str path);
  * at most path.len; a path that starts with '/' still does. */
 size_t cl_uri_remove_dot_segments(struct cl_str path, char *out);
 
+/* The byte 0..255 that the %XX at the start of `s` stands for; -1 when there is none. */
+int cl_percent_byte(struct cl_str s);
+
 /* Decode %XX (and '+' to a space when `plus_is_space`) and check that the result is UTF-8 without
  * NUL. `out` has room for raw.len bytes and may be raw.ptr. Errors: CELLO_EPERCENT, CELLO_EUTF8;
  * `out` is then undefined. */
