@@ -53,6 +53,7 @@ struct cl_io {
     uint32_t pending;                  /* kernel operations that still refer to this io */
     struct cl_io *next;                /* the loop's lists: ready again, closed */
     struct cl_block *held, *held_last; /* received, not reported yet: paused, or in is full */
+    int end_errno;                     /* of the end behind the held blocks; 0: an orderly one */
     struct msghdr msg;                 /* of a send with several parts */
     struct cl_io *all_next, *all_prev; /* every open io, for shutdown */
 };
@@ -117,7 +118,8 @@ void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks);
 
 /* One turn. Waits at most `timeout_ns` (0: do not wait; UINT64_MAX: until something happens).
  * Every turn of a loop must come from the same thread, which need not be the one that made it.
- * Errors: CELLO_ESYS (errno EINTR when a signal came: the caller looks at its flags). */
+ * Errors: CELLO_ESYS; errno EINTR when a signal came, and sometimes (io_uring cannot always tell)
+ * when only the time was up: the caller looks at its flags and turns again. */
 int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns);
 /* Wakes a waiting turn. Thread and signal handler: any. */
 void cl_loop_wake(struct cl_loop *l);

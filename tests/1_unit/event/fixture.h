@@ -51,7 +51,9 @@ CL_UNUSED static int setup_uring(void **state) {
 
 CL_UNUSED static int teardown(void **state) {
     struct fixture *f = *state;
-    cl_loop_del(f->loop);
+    /* A test that failed left its connections open; its message matters more than the leak. */
+    if (!f->loop || cl_loop_open_count(f->loop) == 0)
+        cl_loop_del(f->loop);
     free(f);
     alarm(0);
     return 0;
@@ -65,10 +67,15 @@ CL_UNUSED static struct cl_loop *test_loop(void **state) {
 }
 
 #define BOTH(test)                                                                                 \
-    {#test " (epoll)", test, setup_epoll, teardown, NULL},                                         \
-    {                                                                                              \
-        #test " (io_uring)", test, setup_uring, teardown, NULL                                     \
+    {#test " (epoll)", test, setup_epoll, teardown, NULL}, {                                       \
+#test " (io_uring)", test, setup_uring, teardown, NULL                                     \
     }
+
+/* A turn that may be interrupted: a ring that was closed by the test before still sends signals. */
+CL_UNUSED static void turn(struct cl_loop *l, uint64_t timeout_ns) {
+    int err = cl_loop_turn(l, timeout_ns);
+    assert_true(err == CELLO_OK || (err == CELLO_ESYS && errno == EINTR));
+}
 
 /* Turn until `cond` holds; fails when that takes too many turns. */
 #define turn_until(l, cond)                                                                        \
@@ -76,15 +83,14 @@ CL_UNUSED static struct cl_loop *test_loop(void **state) {
         int turns_ = 0;                                                                            \
         while (!(cond)) {                                                                          \
             assert_true(turns_++ < TURNS_MAX);                                                     \
-            int err_ = cl_loop_turn((l), 50 * CL_NS_PER_MS);                                       \
-            assert_true(err_ == CELLO_OK || (err_ == CELLO_ESYS && errno == EINTR));               \
+            turn((l), 50 * CL_NS_PER_MS);                                                          \
         }                                                                                          \
     } while (0)
 
 /* Some turns that do not wait: whatever is going to happen at once has happened. */
 CL_UNUSED static void settle(struct cl_loop *l) {
     for (int i = 0; i < 5; i++)
-        assert_int_equal(cl_loop_turn(l, 2 * CL_NS_PER_MS), CELLO_OK);
+        turn(l, 2 * CL_NS_PER_MS);
 }
 
 /* ---- a connection that records what happens to it ------------------------------------------- */
