@@ -17,21 +17,17 @@ const char *cl_cpu_level_name(enum cl_cpu_level level) {
 
 bool cl_cpu_has(enum cl_cpu_level level) {
     switch (level) {
-    case CL_CPU_SCALAR:
-        return true;
+    case CL_CPU_SCALAR: return true;
 #if defined(__x86_64__)
-    case CL_CPU_SSE42:
-        return __builtin_cpu_supports("sse4.2");
+    case CL_CPU_SSE42: return __builtin_cpu_supports("sse4.2");
     case CL_CPU_AVX2:
         /* The kernels of this level are compiled with the bit instructions that came with it. */
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                __builtin_cpu_supports("bmi2");
 #elif defined(__aarch64__)
-    case CL_CPU_NEON: /* part of every 64-bit Arm */
-        return true;
+    case CL_CPU_NEON: /* part of every 64-bit Arm */ return true;
 #endif
-    default:
-        return false;
+    default: return false;
     }
 }
 

@@ -1,7 +1,7 @@
 /* Which instruction set the vector kernels may use.
  *
- * Each kernel is compiled once per level; its caller reads the level once per call. The level is the
- * best one this machine has, unless the environment's CELLO_CPU=scalar|sse4.2|avx2|neon names
+ * Each kernel is compiled once per level; its caller reads the level once per call. The level is
+ * the best one this machine has, unless the environment's CELLO_CPU=scalar|sse4.2|avx2|neon names
  * another one that it has too; a name it does not know or have is ignored.
  *
  * Thread: any; the first call detects, which is idempotent. */

@@ -1,6 +1,6 @@
-/* SipHash-1-3: the keyed hash of every table whose keys a client chooses, so that nobody outside can
- * make keys that collide. https://www.aumasson.jp/siphash/siphash.pdf; one compression round and
- * three finalization rounds, as Rust, Python and Linux use for tables.
+/* SipHash-1-3: the keyed hash of every table whose keys a client chooses, so that nobody outside
+ * can make keys that collide. https://www.aumasson.jp/siphash/siphash.pdf; one compression round
+ * and three finalization rounds, as Rust, Python and Linux use for tables.
  *
  * Thread: any. No errors. */
 #ifndef CL_BASE_HASH_H

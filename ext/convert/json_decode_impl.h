@@ -1,0 +1,318 @@
+/* The decoder's machine. Included once per cpu level, between CL_SIMD_BEGIN and CL_SIMD_END, with
+ * CL_LEVEL(name) giving the level's function names. */
+
+/* ---- strings ---- */
+
+/* memcpy for text that is mostly short: no call, and no byte behind either end is touched. */
+CL_INLINE void copy_text(char *to, const char *from, size_t n) {
+    if (n >= 16) {
+        size_t i = 0;
+        if (CL_UNLIKELY(n > 256)) {
+            memcpy(to, from, n);
+            return;
+        }
+        for (; n - i > 16; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else if (n) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
+    }
+}
+
+/* A str of plain ASCII. */
+CL_INLINE PyObject *new_ascii(const char *text, size_t n) {
+    if (CL_UNLIKELY(n == 1)) /* the interpreter's own */
+        return PyUnicode_FromOrdinal((unsigned char)*text);
+    PyObject *str = PyUnicode_New((Py_ssize_t)n, 127);
+    if (CL_LIKELY(str != NULL))
+        copy_text((char *)((PyASCIIObject *)str + 1), text, n);
+    return str;
+}
+
+/* The end of a string's raw text (where its quote stands), from a backslash on. */
+static const char *find_raw_end(struct cl_json_decoder *d, const char *p, bool *high) {
+    while (p < d->end && *p == '\\') {
+        p += 2;
+        if (p >= d->end)
+            break;
+        p = cl_scan_string(p, d->end, d->safe, high);
+    }
+    return p;
+}
+
+static PyObject *string_fault(struct cl_json_decoder *d, const char *start, const char *p) {
+    if (p >= d->end)
+        return cl_json_fail(d, CELLO_EJSON, start, "string is not closed");
+    return cl_json_fail(d, CELLO_EJSON, p, "control character in a string");
+}
+
+/* A string with escapes: `start` is behind its quote, `p` at its first backslash. */
+static CL_NOINLINE PyObject *read_escaped(struct cl_json_decoder *d, const char *start,
+                                          const char **at, bool high) {
+    const char *p = *at, *raw_end = find_raw_end(d, p, &high);
+    if (raw_end >= d->end || *raw_end != '"')
+        return string_fault(d, start - 1, raw_end);
+    if (cl_json_need_scratch(d, (size_t)(raw_end - start) + CL_SCAN_PADDING) < 0)
+        return NULL;
+    char *out = d->scratch;
+    memcpy(out, start, (size_t)(p - start));
+    out += p - start;
+    while (p < raw_end) {
+        if (*p == '\\') {
+            bool is_wide = p[1] == 'u';
+            char *next = cl_json_unescape(d, out, &p);
+            if (!next)
+                return NULL;
+            high |= is_wide && (unsigned char)*out >= 0x80;
+            out = next;
+            continue;
+        }
+        const char *run = p;
+        p = cl_scan_string(p, raw_end, d->safe, &high);
+        memcpy(out, run, (size_t)(p - run));
+        out += p - run;
+    }
+    *at = raw_end + 1;
+    size_t n = (size_t)(out - d->scratch);
+    return high ? cl_json_new_wide_str(d, d->scratch, n) : new_ascii(d->scratch, n);
+}
+
+/* `*at` is behind the opening quote and moves behind the closing one. */
+CL_INLINE PyObject *read_string(struct cl_json_decoder *d, const char **at) {
+    bool high = false;
+    const char *start = *at, *p = cl_scan_string(start, d->end, d->safe, &high);
+    if (CL_UNLIKELY(p == d->end || *p != '"')) {
+        if (p == d->end || *p != '\\')
+            return string_fault(d, start - 1, p);
+        *at = p;
+        return read_escaped(d, start, at, high);
+    }
+    *at = p + 1;
+    size_t n = (size_t)(p - start);
+    return CL_UNLIKELY(high) ? cl_json_new_wide_str(d, start, n) : new_ascii(start, n);
+}
+
+/* ---- keys ---- */
+
+/* Whether the text at `p` is the slot's key and its quote. */
+CL_INLINE bool is_key(const struct cl_json_decoder *d, const struct cl_key_slot *slot,
+                      const char *p) {
+#if defined(CL_SIMD_AVX2)
+    if (CL_LIKELY(p <= d->safe)) {
+        cl_mask wrong = ~cl_vec_equal(cl_vec_load(p), cl_vec_load(slot->text));
+        return slot->size && (wrong << (32 - slot->size)) == 0;
+    }
+#endif
+    return slot->size && (size_t)(d->end - p) >= slot->size &&
+           memcmp(p, slot->text, slot->size) == 0;
+}
+
+/* A key that was not guessed. *slot is set if the cache has it now. */
+static CL_NOINLINE PyObject *read_other_key(struct cl_json_decoder *d, const char **at,
+                                            uint16_t *slot) {
+    bool high = false;
+    const char *start = *at, *p = cl_scan_string(start, d->end, d->safe, &high);
+    size_t n = (size_t)(p - start);
+    if (p == d->end || *p != '"' || high || n > CL_KEY_MAX)
+        return read_string(d, at);
+    *at = p + 1;
+    uint16_t found = cl_key_cache_find(d->keys, start, n);
+    if (!found)
+        return NULL;
+    *slot = found;
+    return Py_NewRef(d->keys->slots[found].str);
+}
+
+/* `*at` is behind the opening quote and moves behind the closing one; `guess` is where the slot
+ * that is expected stands, and `frame` the object's. */
+CL_INLINE PyObject *read_key(struct cl_json_decoder *d, const char **at, uint16_t *guess,
+                             struct cl_json_frame *frame) {
+    struct cl_key_slot *slot = &d->keys->slots[*guess];
+    if (CL_LIKELY(is_key(d, slot, *at))) {
+        *at += slot->size;
+        frame->key_slot = *guess;
+        return Py_NewRef(slot->str);
+    }
+    uint16_t found = 0;
+    PyObject *key = read_other_key(d, at, &found);
+    if (found) {
+        *guess = found;
+        frame->key_slot = found;
+    }
+    return key;
+}
+
+/* ---- values ---- */
+
+CL_INLINE const char *skip_space(const char *p, const char *end) {
+    while (p < end && (unsigned char)*p <= ' ' &&
+           (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
+CL_INLINE PyObject *read_number(struct cl_json_decoder *d, const char **at) {
+    const char *start = *at;
+    struct cl_json_number number = cl_json_read_number(start, d->end);
+    *at = number.end;
+    switch (number.kind) {
+    case CL_JSON_NUMBER_INT: return PyLong_FromLongLong(number.i64);
+    case CL_JSON_NUMBER_DOUBLE: return PyFloat_FromDouble(number.f64);
+    case CL_JSON_NUMBER_BIGINT: return cl_json_new_big_int(d, start, number.end);
+    case CL_JSON_NUMBER_RANGE:
+        return cl_json_fail(d, CELLO_EJSON, start, "number beyond the largest double");
+    default: return cl_json_fail(d, CELLO_EJSON, number.end, "malformed number");
+    }
+}
+
+CL_INLINE PyObject *read_literal(struct cl_json_decoder *d, const char **at, const char *text,
+                                 size_t n, PyObject *value) {
+    if (CL_UNLIKELY((size_t)(d->end - *at) < n || memcmp(*at, text, n) != 0))
+        return cl_json_fail_value(d, *at);
+    *at += n;
+    return Py_NewRef(value);
+}
+
+/* Any value but an object or array. */
+CL_INLINE PyObject *read_scalar(struct cl_json_decoder *d, const char **at) {
+    switch (**at) {
+    case '"': ++*at; return read_string(d, at);
+    case 't': return read_literal(d, at, "true", 4, Py_True);
+    case 'f': return read_literal(d, at, "false", 5, Py_False);
+    case 'n': return read_literal(d, at, "null", 4, Py_None);
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9': return read_number(d, at);
+    default: return cl_json_fail_value(d, *at);
+    }
+}
+
+/* ---- containers ---- */
+
+CL_INLINE int push_value(struct cl_json_decoder *d, PyObject *value) {
+    if (CL_UNLIKELY(d->top == d->stack_end) && cl_json_grow_stack(d) < 0) {
+        Py_DECREF(value);
+        return -1;
+    }
+    *d->top++ = value;
+    return 0;
+}
+
+/* The innermost container from the values on the stack, which it takes. */
+CL_INLINE PyObject *close_container(struct cl_json_decoder *d) {
+    struct cl_json_frame *frame = &d->frames[--d->depth];
+    PyObject **items = d->stack + frame->start;
+    size_t n = (size_t)(d->top - items);
+    d->top = items;
+    if (frame->is_object)
+        return cl_json_new_dict(items, n / 2);
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    if (CL_LIKELY(list != NULL)) {
+        if (n)
+            memcpy(((PyListObject *)list)->ob_item, items, n * sizeof *items);
+        return list;
+    }
+    d->top += n;
+    return NULL;
+}
+
+static struct cl_json_frame *open_container(struct cl_json_decoder *d, bool is_object) {
+    struct cl_json_frame *frame = &d->frames[d->depth];
+    *frame = (struct cl_json_frame){
+        .start = (uint32_t)(d->top - d->stack),
+        .key_slot = d->depth ? frame[-1].key_slot : 0,
+        .is_object = is_object,
+    };
+    d->depth++;
+    return frame;
+}
+
+/* A state machine: `value` and `key` read, `have` puts a finished value where it belongs.
+ * In an object the guess for a key starts at what was first in such an object, then follows. */
+PyObject *CL_LEVEL(cl_json_decode)(struct cl_json_decoder *d) {
+    const char *p = d->begin, *end = d->end;
+    struct cl_json_frame *frame = NULL;
+    uint16_t *guess;
+    PyObject *value;
+
+value:
+    p = skip_space(p, end);
+    if (CL_UNLIKELY(p == end))
+        return cl_json_fail_value(d, p);
+    if (*p != '{' && *p != '[') {
+        value = read_scalar(d, &p);
+        goto have;
+    }
+    if (CL_UNLIKELY(d->depth == d->max_depth))
+        return cl_json_fail(d, CELLO_EJSON_DEPTH, p, "nested too deep");
+    frame = open_container(d, *p == '{');
+    p = skip_space(p + 1, end);
+    if (CL_UNLIKELY(p < end && *p == (frame->is_object ? '}' : ']')))
+        goto close;
+    if (!frame->is_object)
+        goto value;
+    guess = &d->keys->slots[frame->key_slot].child;
+
+key:
+    if (CL_UNLIKELY(p == end || *p != '"'))
+        return cl_json_fail(d, CELLO_EJSON, p, "expected a key in quotes");
+    p++;
+    value = read_key(d, &p, guess, frame);
+    if (CL_UNLIKELY(!value || push_value(d, value) < 0))
+        return NULL;
+    p = skip_space(p, end);
+    if (CL_UNLIKELY(p == end || *p != ':'))
+        return cl_json_fail(d, CELLO_EJSON, p, "expected ':' behind a key");
+    p++;
+    goto value;
+
+close:
+    p++;
+    value = close_container(d);
+    frame = d->depth ? &d->frames[d->depth - 1] : NULL;
+
+have:
+    if (CL_UNLIKELY(!value))
+        return NULL;
+    p = skip_space(p, end);
+    if (!frame)
+        goto done;
+    if (CL_UNLIKELY(push_value(d, value) < 0))
+        return NULL;
+    if (CL_LIKELY(p < end)) {
+        if (*p == ',') {
+            p++;
+            if (!frame->is_object)
+                goto value;
+            p = skip_space(p, end);
+            guess = &d->keys->slots[frame->key_slot].next;
+            goto key;
+        }
+        if (*p == (frame->is_object ? '}' : ']'))
+            goto close;
+    }
+    return cl_json_fail(d, CELLO_EJSON, p,
+                        frame->is_object ? "expected ',' or '}'" : "expected ',' or ']'");
+
+done:
+    if (CL_LIKELY(p == end))
+        return value;
+    Py_DECREF(value);
+    return cl_json_fail(d, CELLO_EJSON, p, "more text behind the value");
+}

@@ -1,0 +1,192 @@
+/* The encoder's walkers over the types that JSON knows. Included once per cpu level, between
+ * CL_SIMD_BEGIN and CL_SIMD_END, with CL_LEVEL(name) giving the level's function names.
+ *
+ * They recurse, at most max_depth deep; a server's answers, not a client's bytes, steer that. */
+
+/* Text is escaped in pieces, so that its worst case asks for little room at a time. */
+enum { ESCAPE_PIECE = 512 };
+
+/* The rest of a string from its first byte that needs an escape, and the closing quote. */
+static CL_NOINLINE char *put_escaped(struct cl_json_encoder *e, char *p, const char *src,
+                                     size_t n) {
+    do {
+        size_t piece = CL_MIN(n, (size_t)ESCAPE_PIECE);
+        p = cl_json_room(e, p, piece * CL_ESCAPE_WORST + CL_ENCODE_ROOM);
+        if (!p)
+            return NULL;
+        p = cl_escape(p, src, piece);
+        src += piece;
+        n -= piece;
+    } while (n);
+    *p++ = '"';
+    return p;
+}
+
+/* UTF-8 text as a string. */
+static char *put_text(struct cl_json_encoder *e, char *p, const char *text, size_t n) {
+    p = cl_json_room(e, p, n + CL_ENCODE_ROOM);
+    if (!p)
+        return NULL;
+    *p++ = '"';
+    size_t plain = cl_copy_plain(p, text, n);
+    p += plain;
+    if (CL_UNLIKELY(plain < n))
+        return put_escaped(e, p, text + plain, n - plain);
+    *p++ = '"';
+    return p;
+}
+
+static CL_NOINLINE char *put_str_wide(struct cl_json_encoder *e, char *p, PyObject *str) {
+    Py_ssize_t n;
+    const char *text = PyUnicode_AsUTF8AndSize(str, &n);
+    return text ? put_text(e, p, text, (size_t)n) : NULL;
+}
+
+static_assert(sizeof(PyASCIIObject) >= CL_SMALL_SIZE, "there is a head in front of the text");
+
+CL_INLINE char *put_str(struct cl_json_encoder *e, char *p, PyObject *str) {
+    if (CL_UNLIKELY(!PyUnicode_IS_COMPACT_ASCII(str)))
+        return put_str_wide(e, p, str);
+    const char *text = (const char *)((PyASCIIObject *)str + 1);
+    size_t n = (size_t)PyUnicode_GET_LENGTH(str);
+    p = cl_json_room(e, p, n + CL_ENCODE_ROOM);
+    if (CL_UNLIKELY(!p))
+        return NULL;
+    *p++ = '"';
+    size_t plain = cl_copy_plain_behind_head(p, text, n);
+    p += plain;
+    if (CL_UNLIKELY(plain < n))
+        return put_escaped(e, p, text + plain, n - plain);
+    *p++ = '"';
+    return p;
+}
+
+CL_INLINE char *put_int(struct cl_json_encoder *e, char *p, PyObject *obj) {
+#if PY_VERSION_HEX >= 0x030C0000
+    if (CL_LIKELY(PyUnstable_Long_IsCompact((PyLongObject *)obj)))
+        return cl_put_i64(p, PyUnstable_Long_CompactValue((PyLongObject *)obj));
+#else
+    Py_ssize_t size = Py_SIZE(obj);
+    if (CL_LIKELY(size >= -1 && size <= 1))
+        return cl_put_i64(p, size ? size * (int64_t)((PyLongObject *)obj)->ob_digit[0] : 0);
+#endif
+    return cl_json_put_wide_int(e, p, obj);
+}
+
+static char *put_value(struct cl_json_encoder *e, char *p, PyObject *obj);
+
+/* Items of a list or tuple; a list may change while user code runs in one of its items. */
+static char *put_items(struct cl_json_encoder *e, char *p, PyObject *seq, bool is_list) {
+    *p++ = '[';
+    Py_ssize_t size = is_list ? PyList_GET_SIZE(seq) : PyTuple_GET_SIZE(seq);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *item = is_list ? PyList_GET_ITEM(seq, i) : PyTuple_GET_ITEM(seq, i);
+        p = put_value(e, p, item);
+        if (CL_UNLIKELY(!p))
+            return NULL;
+        *p++ = ',';
+        if (is_list)
+            size = PyList_GET_SIZE(seq);
+    }
+    p -= p[-1] == ',';
+    *p++ = ']';
+    return p;
+}
+
+/* A key that may run user code, with its value kept alive meanwhile. */
+static CL_NOINLINE char *put_odd_pair(struct cl_json_encoder *e, char *p, PyObject *key,
+                                      PyObject *value) {
+    Py_INCREF(key);
+    Py_INCREF(value);
+    p = cl_json_put_key(e, p, key);
+    if (p) {
+        *p++ = ':';
+        p = put_value(e, p, value);
+    }
+    Py_DECREF(value);
+    Py_DECREF(key);
+    return p;
+}
+
+static char *put_pairs(struct cl_json_encoder *e, char *p, PyObject *dict) {
+    *p++ = '{';
+    PyObject *key, *value;
+    Py_ssize_t position = 0, size = PyDict_GET_SIZE(dict);
+    while (PyDict_Next(dict, &position, &key, &value)) {
+        if (CL_LIKELY(PyUnicode_CheckExact(key))) {
+            p = put_str(e, p, key);
+            if (CL_UNLIKELY(!p))
+                return NULL;
+            *p++ = ':';
+            p = put_value(e, p, value);
+        } else {
+            p = put_odd_pair(e, p, key, value);
+        }
+        if (CL_UNLIKELY(!p))
+            return NULL;
+        *p++ = ',';
+        if (CL_UNLIKELY(PyDict_GET_SIZE(dict) != size)) {
+            PyErr_SetString(PyExc_RuntimeError, "dictionary changed size while it was encoded");
+            return NULL;
+        }
+    }
+    p -= p[-1] == ',';
+    *p++ = '}';
+    return p;
+}
+
+/* A container is held while it is walked: user code in an item may drop what held it. */
+static char *put_container(struct cl_json_encoder *e, char *p, PyObject *obj) {
+    if (CL_UNLIKELY(e->depth_left == 0))
+        return cl_json_too_deep(e);
+    e->depth_left--;
+    Py_INCREF(obj);
+#ifdef Py_GIL_DISABLED
+    Py_BEGIN_CRITICAL_SECTION(obj);
+#endif
+    if (PyDict_CheckExact(obj))
+        p = put_pairs(e, p, obj);
+    else
+        p = put_items(e, p, obj, PyList_CheckExact(obj));
+#ifdef Py_GIL_DISABLED
+    Py_END_CRITICAL_SECTION();
+#endif
+    Py_DECREF(obj);
+    e->depth_left++;
+    return p;
+}
+
+CL_INLINE char *put_literal(char *p, const char text[8], size_t n) {
+    memcpy(p, text, 8);
+    return p + n;
+}
+
+static char *put_value(struct cl_json_encoder *e, char *p, PyObject *obj) {
+    PyTypeObject *type = Py_TYPE(obj);
+    if (type == &PyUnicode_Type)
+        return put_str(e, p, obj);
+    p = cl_json_room(e, p, CL_ENCODE_ROOM);
+    if (CL_UNLIKELY(!p))
+        return NULL;
+    if (type == &PyLong_Type)
+        return put_int(e, p, obj);
+    if (obj == Py_None)
+        return put_literal(p, "null\0\0\0", 4);
+    if (obj == Py_True)
+        return put_literal(p, "true\0\0\0", 4);
+    if (obj == Py_False)
+        return put_literal(p, "false\0\0", 5);
+    if (type == &PyFloat_Type) {
+        double value = PyFloat_AS_DOUBLE(obj);
+        return CL_LIKELY(isfinite(value)) ? cl_put_double(p, value) : cl_json_not_finite();
+    }
+    if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type)
+        return put_container(e, p, obj);
+    return cl_json_put_other(e, p, obj);
+}
+
+char *CL_LEVEL(cl_json_put_value)(struct cl_json_encoder *e, char *p, PyObject *obj) {
+    e->put_value = put_value;
+    e->put_text = put_text;
+    return put_value(e, p, obj);
+}
