@@ -1,0 +1,44 @@
+/* The bridge: where the engine's thread meets Python. The only user of the GIL in the binding.
+ *
+ *      engine turn (no GIL) ----> batch: take the GIL once
+ *                                  for each ready request: wrap, call, answer
+ *                                  drop what was pinned
+ *                                 give the GIL back ----> engine flushes (no GIL)
+ *
+ * One bridge belongs to one server. */
+#ifndef CL_EXT_BRIDGE_H
+#define CL_EXT_BRIDGE_H
+
+#include "module.h"
+#include "registry.h"
+
+struct cl_guest;
+
+/* Objects whose bytes the engine was sending; their references are dropped in the next batch. */
+struct cl_pinned;
+
+struct cl_bridge {
+    struct cl_ext *ext;
+    PyObject *app;                /* the _cello.App; strong */
+    struct cl_registry *handlers; /* the app's */
+    struct cl_server *server;
+    PyThreadState *thread;     /* saved while the engine turns */
+    struct cl_guest *guest;    /* NULL: no async handlers, or none used yet */
+    struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
+    bool debug;
+    uint64_t gil_acquisitions;
+    uint64_t gil_held_ns;
+};
+
+/* The application slot's run callback; ctx is the bridge. Called without the GIL. */
+bool cl_bridge_run(void *ctx);
+
+/* One engine turn with the GIL given up. Returns what cello_server_turn returns. GIL held. */
+int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns);
+
+/* Answer `r` with a handler's return value (reference stolen), or, when NULL, with the exception
+ * that is set. `r` is only borrowed. GIL held, engine's thread. Never raises. */
+void cl_bridge_answer(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
+                      PyObject *value);
+
+#endif

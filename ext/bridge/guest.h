@@ -1,0 +1,27 @@
+/* asyncio as a guest of the engine: async handlers run inside the engine's turns, inside select()
+ * of an asyncio loop of ours, or under a foreign running loop.
+ *
+ * All with the GIL held, on the server's thread. */
+#ifndef CL_EXT_GUEST_H
+#define CL_EXT_GUEST_H
+
+#include "bridge/bridge.h"
+
+/* For the asyncio loop `loop` (running, or about to run on this thread). NULL: exception set. */
+struct cl_guest *cl_guest_new(struct cl_bridge *b, PyObject *loop);
+void cl_guest_del(struct cl_guest *g);
+int cl_guest_traverse(struct cl_guest *g, visitproc visit, void *arg);
+
+enum cl_guest_result {
+    CL_GUEST_RETURNED,  /* *value is the result */
+    CL_GUEST_RAISED,    /* the exception is set */
+    CL_GUEST_SUSPENDED, /* the guest answers through cl_bridge_answer when the coroutine ends; it
+                           took its own reference to r */
+};
+
+/* Run the first step of a handler's coroutine (reference stolen) as a Task of the loop, in
+ * `context` (borrowed). */
+enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_entry *e, PyObject *coro,
+                                    PyObject *context, struct cl_request *r, PyObject **value);
+
+#endif

@@ -1,0 +1,66 @@
+/* The module's state: everything that would otherwise be a global.
+ *
+ * One per interpreter (multi-phase init). Types find it through their module; hot paths are handed
+ * a pointer. All of it with the GIL held, unless a comment says otherwise. */
+#ifndef CL_EXT_MODULE_H
+#define CL_EXT_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <cello/cello.h>
+
+#include "convert/state.h"
+
+/* Interned strings that C compares or looks up. */
+struct cl_ext_names {
+    PyObject *detail;
+    PyObject *extensions;
+    PyObject *headers;
+    PyObject *name; /* __qualname__ */
+    PyObject *status;
+    PyObject *title;
+    PyObject *type;
+};
+
+struct cl_ext {
+    struct cl_convert_state convert;
+    struct cl_ext_names names;
+    PyTypeObject *app_type;
+    PyTypeObject *multimap_type;
+    PyTypeObject *request_type;
+    PyTypeObject *response_type;
+    PyTypeObject *server_type;
+    PyTypeObject *step_type;
+    PyObject *http_error;    /* cello.HTTPError */
+    PyObject *json_error;    /* cello.JSONDecodeError, a ValueError; answered with 400 */
+    PyObject *empty_context; /* a contextvars.Context without variables, ready to be entered */
+    PyObject *spare_request; /* a Request nobody else holds, reset */
+    PyObject *guest_types;   /* what the asyncio guest keeps; NULL until an async route exists */
+};
+
+extern struct PyModuleDef cl_ext_module;
+
+static inline struct cl_ext *cl_ext_of_module(PyObject *module) {
+    return (struct cl_ext *)PyModule_GetState(module);
+}
+
+/* The state of the module that made `type` or one of its bases. */
+static inline struct cl_ext *cl_ext_of_type(PyTypeObject *type) {
+    PyObject *module = PyType_GetModuleByDef(type, &cl_ext_module);
+    return module ? cl_ext_of_module(module) : NULL;
+}
+
+static inline PyObject *cl_ext_str(struct cl_str s) {
+    return PyUnicode_DecodeUTF8(s.ptr ? s.ptr : "", (Py_ssize_t)s.len, NULL);
+}
+
+/* Each adds its types to the module; 0, or -1 with an exception set. One per file in types/. */
+int cl_app_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_response_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_server_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_guest_setup_types(PyObject *module, struct cl_ext *ext);
+
+#endif

@@ -1,0 +1,36 @@
+/* The handler registry: what is known of each handler, by dense id, compiled when its route is
+ * added. At request time nothing is looked up on the callable itself.
+ *
+ * Owner: the _cello.App. GIL held for changes; frozen with the routes. */
+#ifndef CL_EXT_REGISTRY_H
+#define CL_EXT_REGISTRY_H
+
+#include "module.h"
+
+enum {
+    CL_ENTRY_ASYNC = 1 << 0,         /* a coroutine function */
+    CL_ENTRY_WANTS_REQUEST = 1 << 1, /* h(req); else h() */
+};
+
+struct cl_entry {
+    PyObject *callable; /* strong */
+    PyObject *name;     /* str, "module.qualname (file:line)" for the log; strong */
+    uint32_t flags;
+    int status; /* of a bare return value; 0: 200, or 204 for None */
+    uint32_t id;
+    uint32_t size_hint; /* bytes of the last JSON body: room to ask for */
+    bool suspends;      /* an async handler that has suspended once: the guest's choice of task */
+};
+
+struct cl_registry {
+    struct cl_entry **entries; /* id 0 is unused */
+    uint32_t count, cap;
+};
+
+void cl_registry_clear(struct cl_registry *reg);
+int cl_registry_traverse(struct cl_registry *reg, visitproc visit, void *arg);
+/* 0 with *id set, or -1 with an exception set. */
+int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, uint32_t flags,
+                    int status, uint32_t *id);
+
+#endif
