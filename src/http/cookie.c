@@ -7,14 +7,6 @@
 
 /* ---- Cookie ---- */
 
-static struct cl_str trim(struct cl_str s) {
-    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-        s = cl_str(s.ptr + 1, s.len - 1);
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 static struct cl_str unquote(struct cl_str s) {
     if (s.len >= 2 && s.ptr[0] == '"' && s.ptr[s.len - 1] == '"')
         return cl_str(s.ptr + 1, s.len - 2);
@@ -31,10 +23,10 @@ static bool next_cookie(struct cl_str *rest, struct cl_pair *out) {
         *rest = cl_str(rest->ptr + n, rest->len - n);
         const char *equals = part.len ? memchr(part.ptr, '=', part.len) : NULL;
         size_t name_len = equals ? (size_t)(equals - part.ptr) : 0;
-        out->name = trim(cl_str(part.ptr, name_len));
+        out->name = cl_header_trim(cl_str(part.ptr, name_len));
         if (equals)
             part = cl_str(equals + 1, part.len - name_len - 1);
-        out->value = unquote(trim(part));
+        out->value = unquote(cl_header_trim(part));
         if (out->name.len || out->value.len)
             return true;
     }

@@ -121,4 +121,13 @@ bool cl_header_name_valid(struct cl_str name);
  * space at either end. Bytes from 0x80 up are allowed; empty is. */
 bool cl_header_value_valid(struct cl_str value);
 
+/* Without spaces and tabs at both ends. */
+static inline struct cl_str cl_header_trim(struct cl_str s) {
+    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s = cl_str(s.ptr + 1, s.len - 1);
+    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
 #endif

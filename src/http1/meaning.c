@@ -2,14 +2,6 @@
  * recipients could disagree, the request is refused. */
 #include "http1/parser_internal.h"
 
-static struct cl_str trim(const char *p, const char *end) {
-    while (p < end && (*p == ' ' || *p == '\t'))
-        p++;
-    while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    return cl_str(p, (size_t)(end - p));
-}
-
 /* The next element of a comma-separated list, without the white space around it; false at the end.
  * `list` keeps what is behind the element's comma; its ptr is NULL once there is nothing. */
 static bool next_element(struct cl_str *list, struct cl_str *element) {
@@ -17,7 +9,7 @@ static bool next_element(struct cl_str *list, struct cl_str *element) {
         return false;
     const char *end = list->ptr + list->len;
     const char *comma = memchr(list->ptr, ',', list->len);
-    *element = trim(list->ptr, comma ? comma : end);
+    *element = cl_header_trim(cl_str(list->ptr, (size_t)((comma ? comma : end) - list->ptr)));
     *list = comma ? cl_str(comma + 1, (size_t)(end - comma - 1)) : cl_str(NULL, 0);
     return true;
 }
