@@ -298,7 +298,11 @@ int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) {
 }
 
 int cl_io_send(struct cl_io *io, struct iovec *iov, int count) {
-    assert(!(io->state & (CL_IO_SENDING | CL_IO_CLOSED)));
+    assert(!(io->state & CL_IO_SENDING));
+    if (CL_UNLIKELY(io->state & CL_IO_CLOSED)) {
+        errno = EPIPE;
+        return CELLO_ESYS;
+    }
     io->iov = iov;
     io->iov_count = count;
     if (cl_io_advance(io, 0))

@@ -159,7 +159,8 @@ void cl_listener_close(struct cl_listener *ls);
  * set ops, in and in_max. Errors: CELLO_ESYS, CELLO_ENOMEM; fd is then still the caller's. */
 int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) CL_MUST_USE;
 /* Send all of iov[0..count). CELLO_OK: everything is with the kernel. CELLO_EAGAIN: in progress,
- * iov and the bytes must stay until on_sent. Other: CELLO_ESYS, the peer is gone. One at a time. */
+ * iov and the bytes must stay until on_sent. Other: CELLO_ESYS, the peer is gone or the io was
+ * closed. One at a time. */
 int cl_io_send(struct cl_io *io, struct iovec *iov, int count) CL_MUST_USE;
 /* Back-pressure: no on_recv until resume. Bytes that had arrived before are reported then. */
 void cl_io_recv_pause(struct cl_io *io);

@@ -124,7 +124,11 @@ static int take(struct mem_stream *m, const struct iovec *iov, int count) {
 
 static int mem_send(struct cl_stream *s, struct iovec *iov, int count) {
     struct mem_stream *m = of_stream(s);
-    assert(!m->iov && !m->closed);
+    assert(!m->iov);
+    if (m->closed) {
+        errno = EPIPE;
+        return CELLO_ESYS;
+    }
     if (!m->hold_sends)
         return take(m, iov, count);
     m->iov = iov;
