@@ -31,7 +31,9 @@ static void check_path(const struct cl_router *r, unsigned method, struct cl_str
     if (result == CL_ROUTE_FOUND && !aborted)
         require((again.allow_mask & m.allow_mask) == m.allow_mask);
     if (result == CL_ROUTE_NOT_ALLOWED && !aborted)
-        require(again.allow_mask == m.allow_mask && !(m.allow_mask >> method & 1));
+        require(again.allow_mask == m.allow_mask);
+    if (result == CL_ROUTE_NOT_ALLOWED && method != CL_METHOD_OPTIONS)
+        require(!(m.allow_mask >> method & 1));
     require(!m.slash_redirect || result == CL_ROUTE_NOT_FOUND);
     for (unsigned i = 0; i < m.param_count; i++) {
         require(m.params[i].raw.len > 0 && m.params[i].name.len > 0);
@@ -47,7 +49,7 @@ static struct cl_str next_line(struct cl_str *rest, unsigned *method) {
     size_t used = end ? len + 1 : len;
     *rest = cl_str(rest->ptr + used, rest->len - used);
     if (line.len > 0) {
-        *method = (unsigned char)line.ptr[0] % CL_METHOD_COUNT;
+        *method = (unsigned char)(line.ptr[0] - '0') % CL_METHOD_COUNT;
         line = cl_str(line.ptr + 1, line.len - 1);
     }
     return line;

@@ -3,17 +3,15 @@
  * "few": the same number of distinct paths whatever the table's size, which shows what the size
  * costs. "all": paths spread over the whole table, which adds the cache misses of a table that is
  * used in full. The table of size n has n routes: half without parameters, a quarter with one, a
- * quarter with two. Best of several rounds; nothing else should run. */
+ * quarter with two. All paths of a shape have the same length. Best of many short rounds, the
+ * tables taking turns, so that what else runs on the machine falls out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "router/router.h"
 
-enum { FEW = 2, MAX_PATHS = 4096, LOOKUPS = 200000, ROUNDS = 15 };
-
-static const char *const words[] = {"users", "orders",  "items", "invoices",
-                                    "teams", "reports", "files", "events"};
+enum { FEW = 2, MAX_PATHS = 4096, LOOKUPS = 10000, ROUNDS = 200 };
 
 enum shape { STATIC, ONE_PARAM, TWO_PARAMS, MISSING, SHAPES };
 static const char *const shape_names[SHAPES] = {"static", "one param", "two params", "404"};
@@ -25,14 +23,13 @@ static double now_ns(void) {
 }
 
 static int shape_text(char *out, size_t size, enum shape shape, unsigned i, bool pattern) {
-    const char *word = words[i % CL_ARRAY_LEN(words)];
     switch (shape) {
-    case STATIC: return snprintf(out, size, "/api/v1/%s%u/list", word, i);
-    case ONE_PARAM: return snprintf(out, size, "/api/v1/%s%u/%s", word, i, pattern ? "{id}" : "42");
+    case STATIC: return snprintf(out, size, "/api/v1/users%05u/list", i);
+    case ONE_PARAM: return snprintf(out, size, "/api/v1/users%05u/%s", i, pattern ? "{id}" : "42");
     case TWO_PARAMS:
-        return snprintf(out, size, "/api/v1/%s%u/%s/posts/%s", word, i, pattern ? "{id}" : "42",
+        return snprintf(out, size, "/api/v1/users%05u/%s/posts/%s", i, pattern ? "{id}" : "42",
                         pattern ? "{slug}" : "a-title");
-    default: return snprintf(out, size, "/api/v2/%s%u/none", word, i);
+    default: return snprintf(out, size, "/api/v2/users%05u/none", i);
     }
 }
 
@@ -51,54 +48,70 @@ static struct cl_router *table(unsigned routes) {
     return r;
 }
 
-static double measure(const struct cl_router *r, const struct cl_str *paths, unsigned count) {
-    double best = 1e18;
-    for (int round = 0; round < ROUNDS; round++) {
-        struct cl_route_match m;
-        unsigned sum = 0;
-        double start = now_ns();
-        for (unsigned i = 0, p = 0; i < LOOKUPS; i++) {
-            sum += (unsigned)cl_router_find(r, CL_METHOD_GET, paths[p], &m) + m.param_count;
-            p = p + 1 == count ? 0 : p + 1;
+/* One line of the result. */
+struct line {
+    unsigned routes;
+    bool all;
+    unsigned count; /* paths of each shape */
+    struct cl_router *router;
+    struct cl_str paths[SHAPES][MAX_PATHS];
+    double best_ns[SHAPES];
+};
+
+/* Paths spread evenly over the table. */
+static void prepare(struct line *line, unsigned routes, bool all) {
+    unsigned groups = routes / 4;
+    line->routes = routes;
+    line->all = all;
+    line->count = CL_MIN(groups, all ? (unsigned)MAX_PATHS : (unsigned)FEW);
+    line->router = table(routes);
+    for (unsigned s = 0; s < SHAPES; s++) {
+        line->best_ns[s] = 1e18;
+        for (unsigned i = 0; i < line->count; i++) {
+            char text[64];
+            unsigned group = i * groups / line->count;
+            int n = shape_text(text, sizeof(text), (enum shape)s, group, false);
+            line->paths[s][i] = cl_str(strdup(text), (size_t)n);
         }
-        double ns = (now_ns() - start) / LOOKUPS;
-        __asm__ volatile("" ::"r"(sum));
-        best = ns < best ? ns : best;
     }
-    return best;
 }
 
-/* Paths of one shape, spread evenly over the `groups` of the table. */
-static double shape_ns(const struct cl_router *r, enum shape shape, unsigned groups,
-                       unsigned count) {
-    static char text[MAX_PATHS][64];
-    static struct cl_str paths[MAX_PATHS];
-    for (unsigned i = 0; i < count; i++) {
-        unsigned group = (unsigned)((uint64_t)i * groups / count);
-        paths[i] =
-            cl_str(text[i], (size_t)shape_text(text[i], sizeof(text[i]), shape, group, false));
+static void measure(struct line *line, unsigned shape) {
+    struct cl_route_match m;
+    unsigned sum = 0;
+    double start = now_ns();
+    for (unsigned i = 0, p = 0; i < LOOKUPS; i++) {
+        sum += (unsigned)cl_router_find(line->router, CL_METHOD_GET, line->paths[shape][p], &m);
+        p = p + 1 == line->count ? 0 : p + 1;
     }
-    return measure(r, paths, count);
+    double ns = (now_ns() - start) / LOOKUPS;
+    __asm__ volatile("" ::"r"(sum));
+    line->best_ns[shape] = CL_MIN(line->best_ns[shape], ns);
+}
+
+static void print(const struct line *line) {
+    printf("%-8u %-6s", line->routes, line->all ? "all" : "few");
+    for (unsigned s = 0; s < SHAPES; s++)
+        printf(" %12.1f", line->best_ns[s]);
+    printf("\n");
 }
 
 int main(void) {
     static const unsigned sizes[] = {10, 1000, 10000};
+    enum { LINES = 2 * CL_ARRAY_LEN(sizes) };
+    static struct line lines[LINES];
+    for (unsigned i = 0; i < LINES; i++)
+        prepare(&lines[i], sizes[i % CL_ARRAY_LEN(sizes)], i >= CL_ARRAY_LEN(sizes));
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (unsigned s = 0; s < SHAPES; s++)
+            for (unsigned i = 0; i < LINES; i++)
+                measure(&lines[i], s);
+
     printf("%-8s %-6s", "routes", "paths");
-    for (int s = 0; s < SHAPES; s++)
+    for (unsigned s = 0; s < SHAPES; s++)
         printf(" %12s", shape_names[s]);
     printf("   ns per look-up\n");
-    for (int all = 0; all < 2; all++) {
-        for (size_t i = 0; i < CL_ARRAY_LEN(sizes); i++) {
-            struct cl_router *r = table(sizes[i]);
-            unsigned groups = sizes[i] / 4;
-            unsigned count =
-                all ? CL_MIN(groups, (unsigned)MAX_PATHS) : CL_MIN(groups, (unsigned)FEW);
-            printf("%-8u %-6s", sizes[i], all ? "all" : "few");
-            for (int s = 0; s < SHAPES; s++)
-                printf(" %12.1f", shape_ns(r, (enum shape)s, groups, count));
-            printf("\n");
-            cl_router_del(r);
-        }
-    }
+    for (unsigned i = 0; i < LINES; i++)
+        print(&lines[i]);
     return 0;
 }
