@@ -90,7 +90,7 @@ static int add_whole_paths(struct cl_router *r) {
         if (err)
             return err;
     }
-    return CELLO_OK;
+    return cl_static_map_settle(&r->map);
 }
 
 static int allocate(const struct cl_router *r, struct layout *l) {

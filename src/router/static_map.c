@@ -22,26 +22,41 @@ static void place(struct cl_static_slot *slots, uint32_t mask, uint64_t hash,
     slots[i] = slot;
 }
 
-static int grow_slots(struct cl_static_map *map) {
-    uint32_t size = map->slots ? map->mask + 1 : 0;
-    if (size / 2 > map->count)
-        return CELLO_OK;
-    uint32_t bigger = size ? size * 2 : MIN_SLOTS;
-    if (bigger > MAX_SLOTS)
-        return CELLO_ELIMIT;
-    struct cl_static_slot *slots = cl_calloc(bigger, sizeof(*slots));
+/* Place the keys that are whole paths, or those that are not. */
+static void place_kind(const struct cl_static_map *map, bool whole, struct cl_static_slot *slots,
+                       uint32_t mask) {
+    for (uint32_t i = 0; map->slots && i <= map->mask; i++) {
+        struct cl_static_slot slot = map->slots[i];
+        if (slot.child == 0 || (slot.parent == CL_STATIC_WHOLE) != whole)
+            continue;
+        const char *text = map->text + slot.text;
+        place(slots, mask, cl_static_hash(slot.parent, text, slot.len), slot);
+    }
+}
+
+static int rebuild(struct cl_static_map *map, uint32_t size) {
+    struct cl_static_slot *slots = cl_calloc(size, sizeof(*slots));
     if (!slots)
         return CELLO_ENOMEM;
-    for (uint32_t i = 0; i < size; i++) {
-        struct cl_static_slot slot = map->slots[i];
-        if (slot.child != 0)
-            place(slots, bigger - 1, cl_static_hash(slot.parent, map->text + slot.text, slot.len),
-                  slot);
-    }
+    place_kind(map, true, slots, size - 1);
+    place_kind(map, false, slots, size - 1);
     cl_free(map->slots);
     map->slots = slots;
-    map->mask = bigger - 1;
+    map->mask = size - 1;
     return CELLO_OK;
+}
+
+static int grow_slots(struct cl_static_map *map) {
+    uint32_t size = map->slots ? map->mask + 1 : 0;
+    if (size / 4 > map->count)
+        return CELLO_OK;
+    if (size == MAX_SLOTS)
+        return CELLO_ELIMIT;
+    return rebuild(map, size ? size * 2 : MIN_SLOTS);
+}
+
+int cl_static_map_settle(struct cl_static_map *map) {
+    return map->slots ? rebuild(map, map->mask + 1) : CELLO_OK;
 }
 
 static int grow_text(struct cl_static_map *map, uint32_t len) {

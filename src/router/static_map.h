@@ -11,7 +11,8 @@
  *     | u32    | u32    | u32    | len16 | tag16 |    +---------------------------
  *     +--------+--------+--------+-------+-------+    child 0 = free slot (0 is the root)
  *
- * Linear probing, at most half full. The hash has no key: clients choose what is looked up but
+ * Linear probing, at most a quarter full: nearly every key is found in its first slot, whatever the
+ * size of the table. The hash has no secret: clients choose what is looked up but
  * never what is stored, so they cannot make a run of slots longer than the routes made it.
  *
  * Owner: the router. Thread: one while it is filled; any number of readers afterwards. */
@@ -44,9 +45,13 @@ struct cl_static_map {
 void cl_static_map_free(struct cl_static_map *map);
 
 /* Copies `text`. The key must be absent, `child` not 0.
- * Errors: CELLO_ENOMEM; CELLO_ELIMIT beyond 65,535 bytes of text or 2^30 slots. */
+ * Errors: CELLO_ENOMEM; CELLO_ELIMIT beyond 65,535 bytes of text or 2^28 keys. */
 int cl_static_map_add(struct cl_static_map *map, uint32_t parent, struct cl_str text,
                       uint32_t child) CL_MUST_USE;
+
+/* Arrange the keys once all are there: whole paths get the first slot of their row where they can.
+ * Errors: CELLO_ENOMEM, the map is then as before. */
+int cl_static_map_settle(struct cl_static_map *map) CL_MUST_USE;
 
 CL_INLINE uint64_t cl_static_load(const char *p, size_t n) {
     uint64_t word = 0;

@@ -64,7 +64,7 @@ static void many_keys(void **state) {
         assert_int_equal(cl_static_map_find(&map, i % 7, cl_str(text, (size_t)n)), i);
         assert_int_equal(cl_static_map_find(&map, i % 7 + 1, cl_str(text, (size_t)n)), 0);
     }
-    assert_true(map.mask + 1 >= 2 * map.count);
+    assert_true(map.mask + 1 >= 4 * map.count);
     cl_static_map_free(&map);
 }
 
