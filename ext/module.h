@@ -31,11 +31,11 @@ struct cl_ext {
     PyTypeObject *request_type;
     PyTypeObject *response_type;
     PyTypeObject *server_type;
-    PyTypeObject *step_type;
     PyObject *http_error;    /* cello.HTTPError */
     PyObject *json_error;    /* cello.JSONDecodeError, a ValueError; answered with 400 */
     PyObject *empty_context; /* a contextvars.Context without variables, ready to be entered */
     PyObject *spare_request; /* a Request nobody else holds, reset */
+    PyObject *log_error;     /* cello._log.error(message, exception or None) */
     PyObject *guest_types;   /* what the asyncio guest keeps; NULL until an async route exists */
 };
 

@@ -25,7 +25,7 @@ struct cl_bridge {
     PyThreadState *thread;     /* saved while the engine turns */
     struct cl_guest *guest;    /* NULL: no async handlers, or none used yet */
     struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
-    bool debug;
+    PyObject *fatal; /* raised in a handler, meant for the program: run() raises it again */
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;
 };
@@ -38,7 +38,24 @@ int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns);
 
 /* Answer `r` with a handler's return value (reference stolen), or, when NULL, with the exception
  * that is set. `r` is only borrowed. GIL held, engine's thread. Never raises. */
-void cl_bridge_answer(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
+void cl_bridge_answer(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
                       PyObject *value);
+
+/* ---- between the files of the bridge ---- */
+
+/* Drop the references of objects that were sent. GIL held. */
+void cl_bridge_drop_pinned(struct cl_bridge *b);
+/* Send bytes of `object` from where they are. False: out of memory, nothing was answered. */
+bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObject *object,
+                              struct cl_str bytes);
+/* Headers of a mapping or of pairs. -1: exception set. */
+int cl_bridge_add_headers(struct cl_request *r, PyObject *headers);
+/* A problem document (a dict); status and headers are set. -1: exception set, not answered. */
+int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document);
+/* The exception that is set, which is clear afterwards. */
+void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r);
+/* `value` could not be sent, for the reason that is set. */
+void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                               PyObject *value);
 
 #endif

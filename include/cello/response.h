@@ -21,6 +21,10 @@ CELLO_API void cello_response_type(struct cl_request *r, struct cl_str content_t
 /* Copies both. Errors: CELLO_EINVAL (not a field name; a control character; a field the engine
  * writes itself: Content-Length, Transfer-Encoding, Connection, Date), CELLO_ENOMEM. */
 CELLO_API int cello_response_header(struct cl_request *r, struct cl_str name, struct cl_str value);
+/* As set so far; empty: none. */
+CELLO_API struct cl_str cello_response_get_type(const struct cl_request *r);
+/* Forget status, type and headers that were set. */
+CELLO_API void cello_response_reset(struct cl_request *r);
 /* Close the connection after this answer. */
 CELLO_API void cello_response_close(struct cl_request *r);
 
@@ -33,6 +37,9 @@ CELLO_API void cello_respond_static(struct cl_request *r, struct cl_str body);
 CELLO_API void cello_respond_empty(struct cl_request *r);
 /* application/problem+json, RFC 9457. detail may be empty. */
 CELLO_API void cello_respond_problem(struct cl_request *r, int status, struct cl_str detail);
+
+/* "Not Found"; empty for a status without a registered phrase. */
+CELLO_API struct cl_str cello_status_reason(int status);
 
 /* Write a body in place (base/sink.h): see http/response.h. NULL: out of memory or no client. */
 CELLO_API struct cl_sink *cello_response_sink(struct cl_request *r, size_t hint);

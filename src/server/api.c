@@ -5,6 +5,7 @@
 #include "http/cookie.h"
 #include "http/query.h"
 #include "http/response.h"
+#include "http/status.h"
 #include "net/addr.h"
 #include "server/server_internal.h"
 
@@ -166,6 +167,16 @@ int cello_response_header(struct cl_request *r, struct cl_str name, struct cl_st
     return cl_response_header_copy(r, name, value);
 }
 
+struct cl_str cello_response_get_type(const struct cl_request *r) {
+    return r->response.content_type;
+}
+
+void cello_response_reset(struct cl_request *r) {
+    r->response.status = 0;
+    r->response.content_type = cl_str(NULL, 0);
+    r->response.header_count = 0;
+}
+
 void cello_response_close(struct cl_request *r) {
     r->response.close = true;
 }
@@ -189,6 +200,10 @@ void cello_respond_empty(struct cl_request *r) {
 
 void cello_respond_problem(struct cl_request *r, int status, struct cl_str detail) {
     cl_respond_problem(r, status, detail);
+}
+
+struct cl_str cello_status_reason(int status) {
+    return cl_status_reason(status);
 }
 
 struct cl_sink *cello_response_sink(struct cl_request *r, size_t hint) {

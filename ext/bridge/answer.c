@@ -1,0 +1,215 @@
+/* Return values to responses. */
+#include "bridge/bridge.h"
+#include "convert/json_encode.h"
+#include "types/app.h"
+#include "types/response.h"
+
+#define STR(literal) ((struct cl_str){(literal), sizeof(literal) - 1})
+
+/* Bodies above this are sent from where the object has them. */
+enum { PIN_MIN = 4096 };
+
+/* A refused answer: the exception says why. */
+static int send_json(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r, PyObject *value,
+                     struct cl_str type) {
+    struct cl_app_object *app = (struct cl_app_object *)b->app;
+    const struct cl_json_options opt = {
+        .state = &b->ext->convert,
+        .default_hook = app->json_default,
+        .max_depth = cello_request_max_json_depth(r),
+    };
+    struct cl_sink *sink = cello_response_sink(r, e ? e->size_hint : 0);
+    if (!sink) {
+        if (cello_request_is_disconnected(r))
+            return 0;
+        PyErr_NoMemory();
+        return -1;
+    }
+    int err = cl_json_encode(value, sink, &opt);
+    if (err) {
+        cello_response_sink_drop(r);
+        return -1;
+    }
+    if (e)
+        e->size_hint = (uint32_t)(sink->p - sink->base);
+    if (type.len)
+        cello_response_type(r, type);
+    cello_respond_sink(r);
+    return 0;
+}
+
+static int send_bytes(struct cl_bridge *b, struct cl_request *r, PyObject *owner,
+                      struct cl_str bytes) {
+    if (bytes.len > PIN_MIN) {
+        if (cl_bridge_respond_pinned(b, r, owner, bytes))
+            return 0;
+        PyErr_NoMemory();
+        return -1;
+    }
+    cello_respond_bytes(r, bytes);
+    return 0;
+}
+
+static int send_str(struct cl_bridge *b, struct cl_request *r, PyObject *str, struct cl_str type) {
+    Py_ssize_t n;
+    const char *p = PyUnicode_AsUTF8AndSize(str, &n);
+    if (!p)
+        return -1;
+    if (type.len)
+        cello_response_type(r, type);
+    return send_bytes(b, r, str, (struct cl_str){p, (size_t)n});
+}
+
+static int send_buffer(struct cl_request *r, PyObject *object) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
+        return -1;
+    cello_respond_bytes(r, (struct cl_str){view.buf, (size_t)view.len});
+    PyBuffer_Release(&view);
+    return 0;
+}
+
+/* A body without a status of its own. `type` empty: by the body's kind. */
+static int send_body(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r, PyObject *body,
+                     struct cl_str type, bool json) {
+    if (!json && PyUnicode_Check(body))
+        return send_str(b, r, body, type.len ? type : STR("text/plain; charset=utf-8"));
+    if (!json && PyBytes_Check(body)) {
+        cello_response_type(r, type.len ? type : STR("application/octet-stream"));
+        return send_bytes(b, r, body,
+                          (struct cl_str){PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body)});
+    }
+    if (!json && body == Py_None) {
+        if (type.len)
+            cello_response_type(r, type);
+        cello_respond_empty(r);
+        return 0;
+    }
+    if (!json && (PyByteArray_Check(body) || PyMemoryView_Check(body))) {
+        cello_response_type(r, type.len ? type : STR("application/octet-stream"));
+        return send_buffer(r, body);
+    }
+    return send_json(b, e, r, body, type.len ? type : STR("application/json"));
+}
+
+static int add_header(struct cl_request *r, PyObject *name, PyObject *value) {
+    Py_ssize_t n, v;
+    const char *np = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, &n) : NULL;
+    const char *vp = np && PyUnicode_Check(value) ? PyUnicode_AsUTF8AndSize(value, &v) : NULL;
+    if (!vp) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "header names and values must be str");
+        return -1;
+    }
+    int err =
+        cello_response_header(r, (struct cl_str){np, (size_t)n}, (struct cl_str){vp, (size_t)v});
+    if (err == CELLO_EINVAL)
+        PyErr_Format(PyExc_ValueError, "the header %R: %R must not be sent", name, value);
+    else if (err)
+        PyErr_NoMemory();
+    return err ? -1 : 0;
+}
+
+int cl_bridge_add_headers(struct cl_request *r, PyObject *headers) {
+    if (PyDict_Check(headers)) {
+        PyObject *name, *value;
+        Py_ssize_t pos = 0;
+        while (PyDict_Next(headers, &pos, &name, &value))
+            if (add_header(r, name, value) < 0)
+                return -1;
+        return 0;
+    }
+    PyObject *seq = PySequence_Fast(headers, "headers must be a mapping or a sequence of pairs");
+    if (!seq)
+        return -1;
+    int err = 0;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(seq) && !err; i++) {
+        PyObject *pair = PySequence_Fast_GET_ITEM(seq, i);
+        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+            PyErr_SetString(PyExc_TypeError, "headers must be pairs of str");
+            err = -1;
+        } else {
+            err = add_header(r, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+        }
+    }
+    Py_DECREF(seq);
+    return err;
+}
+
+static int status_of(PyObject *o) {
+    long status = PyLong_Check(o) && !PyBool_Check(o) ? PyLong_AsLong(o) : 0;
+    if (status >= 200 && status <= 599)
+        return (int)status;
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "status must be an int from 200 to 599, not %R", o);
+    return -1;
+}
+
+static int send_response(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                         PyObject *response) {
+    struct cl_response_parts parts;
+    cl_response_parts(response, &parts);
+    struct cl_str type = {NULL, 0};
+    cello_response_status(r, parts.status);
+    if (parts.content_type) {
+        Py_ssize_t n;
+        const char *p = PyUnicode_AsUTF8AndSize(parts.content_type, &n);
+        if (!p)
+            return -1;
+        /* Through the header call, which copies: the response object may go before the bytes do. */
+        if (cello_response_header(r, STR("Content-Type"), (struct cl_str){p, (size_t)n}) !=
+            CELLO_OK) {
+            PyErr_SetString(PyExc_ValueError, "the content type must not be sent");
+            return -1;
+        }
+        type = cello_response_get_type(r);
+    }
+    if (parts.headers && cl_bridge_add_headers(r, parts.headers) < 0)
+        return -1;
+    return send_body(b, e, r, parts.body, type, parts.json);
+}
+
+/* (body, status) or (body, status, headers) */
+static int send_tuple(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                      PyObject *tuple) {
+    Py_ssize_t n = PyTuple_GET_SIZE(tuple);
+    if (n < 2 || n > 3 || !PyLong_Check(PyTuple_GET_ITEM(tuple, 1))) {
+        PyErr_SetString(PyExc_TypeError,
+                        "a returned tuple must be (body, status) or (body, status, "
+                        "headers); for a JSON array return a list");
+        return -1;
+    }
+    int status = status_of(PyTuple_GET_ITEM(tuple, 1));
+    if (status < 0)
+        return -1;
+    cello_response_status(r, status);
+    if (n == 3 && cl_bridge_add_headers(r, PyTuple_GET_ITEM(tuple, 2)) < 0)
+        return -1;
+    return send_body(b, e, r, PyTuple_GET_ITEM(tuple, 0), (struct cl_str){NULL, 0}, false);
+}
+
+static int send_value(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                      PyObject *value) {
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == b->ext->response_type || PyType_IsSubtype(type, b->ext->response_type))
+        return send_response(b, e, r, value);
+    if (type == &PyTuple_Type)
+        return send_tuple(b, e, r, value);
+    cello_response_status(r, e->status ? e->status : value == Py_None ? 204 : 200);
+    return send_body(b, e, r, value, (struct cl_str){NULL, 0}, false);
+}
+
+void cl_bridge_answer(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                      PyObject *value) {
+    if (!value) {
+        cl_bridge_answer_exception(b, e, r);
+        return;
+    }
+    if (send_value(b, e, r, value) < 0)
+        cl_bridge_answer_unusable(b, e, r, value);
+    Py_DECREF(value);
+}
+
+int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document) {
+    return send_json(b, NULL, r, document, STR("application/problem+json"));
+}

@@ -1,0 +1,155 @@
+/* Exceptions to responses: HTTPError to its problem document, malformed JSON to 400, everything
+ * else to 500 and a line in the server log. */
+#include "bridge/bridge.h"
+
+static struct cl_str text_of(PyObject *str) {
+    Py_ssize_t n = 0;
+    const char *p = str && PyUnicode_Check(str) ? PyUnicode_AsUTF8AndSize(str, &n) : NULL;
+    if (!p)
+        PyErr_Clear();
+    return (struct cl_str){p, p ? (size_t)n : 0};
+}
+
+/* The exception that is set, normalized; the indicator is clear afterwards. */
+static PyObject *fetch_exception(void) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+static void log_error(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
+                      const char *what, PyObject *exception) {
+    struct cl_str method = cello_request_method(r), route = cello_request_route(r);
+    PyObject *message = PyUnicode_FromFormat("%.*s %.*s: %s in %U", (int)method.len, method.ptr,
+                                             (int)route.len, route.ptr, what, e->name);
+    PyObject *done = NULL;
+    if (message && b->ext->log_error)
+        done = PyObject_CallFunctionObjArgs(b->ext->log_error, message,
+                                            exception ? exception : Py_None, NULL);
+    if (!done)
+        PyErr_WriteUnraisable(e->callable);
+    Py_XDECREF(done);
+    Py_XDECREF(message);
+}
+
+static void answer_500(struct cl_request *r) {
+    cello_response_reset(r);
+    cello_respond_problem(r, 500, (struct cl_str){NULL, 0});
+}
+
+/* ---- HTTPError ---- */
+
+static int set_item(PyObject *dict, const char *key, PyObject *value) {
+    return value && value != Py_None ? PyDict_SetItemString(dict, key, value) : 0;
+}
+
+/* The title of a status, where the program gave none: RFC 9457 section 4.2.1. */
+static int set_title(PyObject *document, PyObject *title, int status) {
+    if (title != Py_None)
+        return PyDict_SetItemString(document, "title", title);
+    struct cl_str reason = cello_status_reason(status);
+    PyObject *text = reason.len ? cl_ext_str(reason) : PyUnicode_FromString("Error");
+    int err = text ? PyDict_SetItemString(document, "title", text) : -1;
+    Py_XDECREF(text);
+    return err;
+}
+
+static PyObject *problem_of(struct cl_ext *ext, PyObject *exception, struct cl_request *r,
+                            int *status) {
+    PyObject *document = PyDict_New();
+    PyObject *type = PyObject_GetAttr(exception, ext->names.type);
+    PyObject *title = PyObject_GetAttr(exception, ext->names.title);
+    PyObject *code = PyObject_GetAttr(exception, ext->names.status);
+    PyObject *detail = PyObject_GetAttr(exception, ext->names.detail);
+    PyObject *extensions = PyObject_GetAttr(exception, ext->names.extensions);
+    PyObject *instance = NULL;
+    bool ok = document && type && title && code && detail && extensions;
+    if (ok) {
+        struct cl_str path = cello_request_path(r);
+        instance = cl_ext_str(path);
+        *status = (int)PyLong_AsLong(code);
+        ok = instance && !PyErr_Occurred() && set_item(document, "type", type) == 0 &&
+             set_title(document, title, *status) == 0 && set_item(document, "status", code) == 0 &&
+             set_item(document, "detail", detail) == 0 &&
+             set_item(document, "instance", instance) == 0 &&
+             (extensions == Py_None || PyDict_Update(document, extensions) == 0);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(title);
+    Py_XDECREF(code);
+    Py_XDECREF(detail);
+    Py_XDECREF(extensions);
+    Py_XDECREF(instance);
+    if (!ok)
+        Py_CLEAR(document);
+    return document;
+}
+
+static int answer_http_error(struct cl_bridge *b, struct cl_request *r, PyObject *exception) {
+    int status = 500, err = -1;
+    PyObject *document = problem_of(b->ext, exception, r, &status);
+    PyObject *headers = document ? PyObject_GetAttr(exception, b->ext->names.headers) : NULL;
+    if (headers && status >= 200 && status <= 599) {
+        cello_response_status(r, status);
+        err = headers == Py_None ? 0 : cl_bridge_add_headers(r, headers);
+        if (!err)
+            err = cl_bridge_send_problem(b, r, document);
+    } else if (headers) {
+        PyErr_Format(PyExc_ValueError, "HTTPError has the status %d", status);
+    }
+    Py_XDECREF(headers);
+    Py_XDECREF(document);
+    return err;
+}
+
+/* ---- entry points ---- */
+
+void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r) {
+    PyObject *exception = fetch_exception();
+    struct cl_ext *ext = b->ext;
+    if (!exception) {
+        answer_500(r);
+        return;
+    }
+    if (ext->http_error && PyObject_TypeCheck(exception, (PyTypeObject *)ext->http_error)) {
+        if (answer_http_error(b, r, exception) < 0) {
+            PyObject *second = fetch_exception();
+            log_error(b, e, r, "HTTPError that cannot be sent", second);
+            Py_XDECREF(second);
+            answer_500(r);
+        }
+    } else if (PyObject_TypeCheck(exception, (PyTypeObject *)ext->json_error)) {
+        PyObject *text = PyObject_Str(exception);
+        cello_respond_problem(r, 400, text_of(text));
+        Py_XDECREF(text);
+    } else {
+        log_error(b, e, r, "exception", exception);
+        answer_500(r);
+        if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception) && !b->fatal) {
+            /* SystemExit and the like are meant for the program, not for one request. */
+            b->fatal = Py_NewRef(exception);
+            cello_server_stop(b->server, 0);
+        }
+    }
+    Py_DECREF(exception);
+}
+
+void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                               PyObject *value) {
+    PyObject *exception = fetch_exception();
+    char what[160];
+    PyOS_snprintf(what, sizeof what, "return value of type %.100s cannot be sent",
+                  Py_TYPE(value)->tp_name);
+    log_error(b, e, r, what, exception);
+    Py_XDECREF(exception);
+    answer_500(r);
+}

@@ -1,0 +1,195 @@
+#include "module.h"
+
+#include <stddef.h>
+
+#include "capi.h"
+#include "convert/json_bytes.h"
+#include "convert/json_decode.h"
+#include "types/app.h"
+
+/* ---- functions ---- */
+
+static PyObject *raise_json(struct cl_ext *ext, const struct cl_json_error *error) {
+    return error->err ? cl_json_raise(error, ext->json_error) : NULL;
+}
+
+PyDoc_STRVAR(json_loads_doc,
+             "json_loads(text, /)\n--\n\nThe value of a JSON text (RFC 8259), given as str or "
+             "UTF-8 bytes. JSONDecodeError, a ValueError, names the byte that is wrong.");
+
+static PyObject *json_loads(PyObject *module, PyObject *text) {
+    struct cl_ext *ext = cl_ext_of_module(module);
+    const struct cl_json_options opt = {.state = &ext->convert};
+    struct cl_json_error error = {0};
+    PyObject *value;
+    if (PyUnicode_Check(text)) {
+        Py_ssize_t n;
+        const char *p = PyUnicode_AsUTF8AndSize(text, &n);
+        if (!p)
+            return NULL;
+        value = cl_json_decode(p, (size_t)n, &opt, &error);
+    } else {
+        Py_buffer view;
+        if (PyObject_GetBuffer(text, &view, PyBUF_SIMPLE) < 0)
+            return NULL;
+        value = cl_json_decode(view.buf, (size_t)view.len, &opt, &error);
+        PyBuffer_Release(&view);
+    }
+    return value ? value : raise_json(ext, &error);
+}
+
+PyDoc_STRVAR(json_dumps_doc,
+             "json_dumps(value, default=None, /)\n--\n\nJSON text (RFC 8259) as UTF-8 bytes. "
+             "default(obj) gives what stands for an object that JSON does not know. TypeError: no "
+             "form in JSON; ValueError: nan, infinity, nested too deep, a lone surrogate.");
+
+static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    if (n < 1 || n > 2) {
+        PyErr_SetString(PyExc_TypeError, "json_dumps takes one or two arguments");
+        return NULL;
+    }
+    const struct cl_json_options opt = {
+        .state = &cl_ext_of_module(module)->convert,
+        .default_hook = n == 2 && args[1] != Py_None ? args[1] : NULL,
+    };
+    return cl_json_encode_bytes(args[0], &opt);
+}
+
+PyDoc_STRVAR(connect_doc,
+             "connect(http_error, log_error, /)\n--\n\nTell the engine the package's HTTPError and "
+             "where its error lines go. Called once, by the package.");
+
+static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    struct cl_ext *ext = cl_ext_of_module(module);
+    if (n != 2 || !PyExceptionClass_Check(args[0]) || !PyCallable_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "connect takes an exception class and a callable");
+        return NULL;
+    }
+    Py_XSETREF(ext->http_error, Py_NewRef(args[0]));
+    Py_XSETREF(ext->log_error, Py_NewRef(args[1]));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"json_loads", json_loads, METH_O, json_loads_doc},
+    {"json_dumps", (PyCFunction)(void (*)(void))json_dumps, METH_FASTCALL, json_dumps_doc},
+    {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
+    {"request_id_step", cl_app_request_id_step, METH_O,
+     "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
+    {"security_headers_step", (PyCFunction)(void (*)(void))cl_app_security_headers_step,
+     METH_FASTCALL,
+     "security_headers_step(x_frame_options, referrer_policy, csp, permissions_policy, coep, coop, "
+     "corp, x_content_type_options, /)\n--\n\nThe native step of SecurityHeadersConfig."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- the module's life ---- */
+
+static const struct {
+    const char *text;
+    size_t offset;
+} NAMES[] = {
+    {"detail", offsetof(struct cl_ext_names, detail)},
+    {"extensions", offsetof(struct cl_ext_names, extensions)},
+    {"headers", offsetof(struct cl_ext_names, headers)},
+    {"__qualname__", offsetof(struct cl_ext_names, name)},
+    {"status", offsetof(struct cl_ext_names, status)},
+    {"title", offsetof(struct cl_ext_names, title)},
+    {"type", offsetof(struct cl_ext_names, type)},
+};
+enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
+
+static PyObject **name_slot(struct cl_ext *ext, size_t i) {
+    return (PyObject **)(void *)((char *)&ext->names + NAMES[i].offset);
+}
+
+static int init_names(struct cl_ext *ext) {
+    for (size_t i = 0; i < NAME_COUNT; i++) {
+        *name_slot(ext, i) = PyUnicode_InternFromString(NAMES[i].text);
+        if (!*name_slot(ext, i))
+            return -1;
+    }
+    return 0;
+}
+
+static int exec(PyObject *module) {
+    struct cl_ext *ext = cl_ext_of_module(module);
+    if (init_names(ext) < 0 || cl_convert_state_init(&ext->convert) < 0)
+        return -1;
+    ext->json_error = PyErr_NewExceptionWithDoc(
+        "cello.JSONDecodeError", "A text is not JSON; the message says where. Answered with 400.",
+        PyExc_ValueError, NULL);
+    if (!ext->json_error || PyModule_AddObjectRef(module, "JSONDecodeError", ext->json_error) < 0)
+        return -1;
+    if (cl_multimap_setup_types(module, ext) < 0 || cl_request_setup_types(module, ext) < 0 ||
+        cl_response_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
+        cl_server_setup_types(module, ext) < 0 || cl_guest_setup_types(module, ext) < 0)
+        return -1;
+    return cl_capi_add(module) < 0 ? -1
+                                   : PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg) {
+    struct cl_ext *ext = cl_ext_of_module(module);
+    Py_VISIT(ext->app_type);
+    Py_VISIT(ext->multimap_type);
+    Py_VISIT(ext->request_type);
+    Py_VISIT(ext->response_type);
+    Py_VISIT(ext->server_type);
+    Py_VISIT(ext->http_error);
+    Py_VISIT(ext->json_error);
+    Py_VISIT(ext->empty_context);
+    Py_VISIT(ext->log_error);
+    Py_VISIT(ext->guest_types);
+    return cl_convert_state_traverse(&ext->convert, visit, arg);
+}
+
+static int clear(PyObject *module) {
+    struct cl_ext *ext = cl_ext_of_module(module);
+    Py_CLEAR(ext->spare_request);
+    Py_CLEAR(ext->app_type);
+    Py_CLEAR(ext->multimap_type);
+    Py_CLEAR(ext->request_type);
+    Py_CLEAR(ext->response_type);
+    Py_CLEAR(ext->server_type);
+    Py_CLEAR(ext->http_error);
+    Py_CLEAR(ext->json_error);
+    Py_CLEAR(ext->empty_context);
+    Py_CLEAR(ext->log_error);
+    Py_CLEAR(ext->guest_types);
+    for (size_t i = 0; i < NAME_COUNT; i++)
+        Py_CLEAR(*name_slot(ext, i));
+    cl_convert_state_clear(&ext->convert);
+    return 0;
+}
+
+static void module_free(void *module) {
+    clear(module);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef cl_ext_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "cello._cello",
+    .m_doc = "Cello's engine. The package `cello` is its public face.",
+    .m_size = sizeof(struct cl_ext),
+    .m_methods = methods,
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__cello(void) {
+    return PyModuleDef_Init(&cl_ext_module);
+}

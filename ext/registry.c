@@ -1,0 +1,63 @@
+#include "registry.h"
+
+#include <stdlib.h>
+
+static void entry_del(struct cl_entry *e) {
+    Py_CLEAR(e->callable);
+    Py_CLEAR(e->name);
+    PyMem_Free(e);
+}
+
+void cl_registry_clear(struct cl_registry *reg) {
+    struct cl_entry **entries = reg->entries;
+    uint32_t count = reg->count;
+    *reg = (struct cl_registry){0};
+    for (uint32_t i = 1; i < count; i++)
+        entry_del(entries[i]);
+    PyMem_Free(entries);
+}
+
+int cl_registry_traverse(struct cl_registry *reg, visitproc visit, void *arg) {
+    for (uint32_t i = 1; i < reg->count; i++) {
+        Py_VISIT(reg->entries[i]->callable);
+        Py_VISIT(reg->entries[i]->name);
+    }
+    return 0;
+}
+
+static int grow(struct cl_registry *reg) {
+    if (reg->count < reg->cap)
+        return 0;
+    uint32_t cap = reg->cap ? reg->cap * 2 : 64;
+    struct cl_entry **entries = PyMem_Realloc(reg->entries, cap * sizeof(*entries));
+    if (!entries) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (reg->count == 0)
+        entries[reg->count++] = NULL; /* id 0 means "no handler" */
+    reg->entries = entries;
+    reg->cap = cap;
+    return 0;
+}
+
+int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, uint32_t flags,
+                    int status, uint32_t *id) {
+    if (grow(reg) < 0)
+        return -1;
+    struct cl_entry *e = PyMem_Calloc(1, sizeof *e);
+    if (!e) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    *e = (struct cl_entry){
+        .callable = Py_NewRef(callable),
+        .name = Py_NewRef(name),
+        .flags = flags,
+        .status = status,
+        .id = reg->count,
+    };
+    *id = reg->count;
+    reg->entries[reg->count++] = e;
+    return 0;
+}

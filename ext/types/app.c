@@ -1,0 +1,334 @@
+#include "types/app.h"
+
+enum { ERR_TEXT = 512 };
+
+static struct cl_app_object *self_of(PyObject *o) {
+    return (struct cl_app_object *)o;
+}
+
+/* The engine's refusal as an exception: what is wrong with the program is a ValueError. */
+static PyObject *raise_registration(int err, const char *text) {
+    if (err == CELLO_ENOMEM)
+        return PyErr_NoMemory();
+    if (err == CELLO_ESTATE) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "routes and middleware cannot be added once the application was started");
+        return NULL;
+    }
+    PyErr_SetString(PyExc_ValueError, text);
+    return NULL;
+}
+
+static int to_str(PyObject *o, const char *what, struct cl_str *out) {
+    Py_ssize_t n;
+    const char *p = PyUnicode_Check(o) ? PyUnicode_AsUTF8AndSize(o, &n) : NULL;
+    if (!p) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name);
+        return -1;
+    }
+    *out = (struct cl_str){p, (size_t)n};
+    return 0;
+}
+
+/* ---- steps: capsules until an application takes them over ---- */
+
+static const char STEP[] = "cello.step";
+static const char STEP_TAKEN[] = "cello.step.taken";
+
+static void step_capsule_del(PyObject *capsule) {
+    if (PyCapsule_IsValid(capsule, STEP))
+        cello_step_del(PyCapsule_GetPointer(capsule, STEP));
+}
+
+static PyObject *step_capsule(struct cl_step *step) {
+    if (!step) {
+        PyErr_SetString(PyExc_ValueError,
+                        "the configuration holds a value that cannot be a header");
+        return NULL;
+    }
+    PyObject *capsule = PyCapsule_New(step, STEP, step_capsule_del);
+    if (!capsule)
+        cello_step_del(step);
+    return capsule;
+}
+
+static struct cl_step *step_take(PyObject *capsule) {
+    struct cl_step *step = PyCapsule_GetPointer(capsule, STEP);
+    if (step && PyCapsule_SetName(capsule, STEP_TAKEN) < 0)
+        return NULL;
+    return step;
+}
+
+PyObject *cl_app_request_id_step(PyObject *module, PyObject *arg) {
+    (void)module;
+    struct cl_str header;
+    return to_str(arg, "header", &header) < 0 ? NULL : step_capsule(cello_step_request_id(header));
+}
+
+PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    (void)module;
+    static const char *const names[] = {
+        "x_frame_options", "referrer_policy", "csp", "permissions_policy", "coep", "coop", "corp"};
+    struct cello_security_headers cfg = {0};
+    struct cl_str *const fields[] = {&cfg.x_frame_options,
+                                     &cfg.referrer_policy,
+                                     &cfg.csp,
+                                     &cfg.permissions_policy,
+                                     &cfg.coep,
+                                     &cfg.coop,
+                                     &cfg.corp};
+    enum { TEXTS = sizeof fields / sizeof fields[0] };
+    if (n != TEXTS + 1) {
+        PyErr_SetString(PyExc_TypeError, "security_headers_step takes 8 arguments");
+        return NULL;
+    }
+    for (int i = 0; i < TEXTS; i++)
+        if (args[i] != Py_None && to_str(args[i], names[i], fields[i]) < 0)
+            return NULL;
+    int nosniff = PyObject_IsTrue(args[TEXTS]);
+    if (nosniff < 0)
+        return NULL;
+    cfg.x_content_type_options = nosniff;
+    return step_capsule(cello_step_security_headers(&cfg));
+}
+
+/* ---- routes ---- */
+
+struct route_args {
+    unsigned methods;
+    struct cl_str path;
+    const char *where;
+};
+
+static int common_args(PyObject *const *args, struct route_args *out) {
+    long methods = PyLong_AsLong(args[0]);
+    if (methods == -1 && PyErr_Occurred())
+        return -1;
+    out->methods = (unsigned)methods;
+    if (to_str(args[1], "path", &out->path) < 0)
+        return -1;
+    struct cl_str where;
+    if (to_str(args[2], "where", &where) < 0)
+        return -1;
+    out->where = where.ptr;
+    return 0;
+}
+
+PyDoc_STRVAR(add_route_doc,
+             "add_route(methods, path, where, handler, name, is_async, wants_request, status, "
+             "max_body, steps, /)\n--\n\nRegister a handler. methods: bits of GET=1 HEAD=2 POST=4 "
+             "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. ValueError: bad or conflicting path. "
+             "RuntimeError: frozen.");
+
+static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_app_object *o = self_of(self);
+    struct route_args common;
+    if (n != 10) {
+        PyErr_SetString(PyExc_TypeError, "add_route takes 10 arguments");
+        return NULL;
+    }
+    if (common_args(args, &common) < 0)
+        return NULL;
+    int is_async = PyObject_IsTrue(args[5]), wants = PyObject_IsTrue(args[6]);
+    long status = PyLong_AsLong(args[7]);
+    unsigned long long max_body = PyLong_AsUnsignedLongLong(args[8]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (!PyTuple_CheckExact(args[9]) || !PyUnicode_Check(args[4])) {
+        PyErr_SetString(PyExc_TypeError, "name must be str and steps a tuple");
+        return NULL;
+    }
+    enum { MAX_STEPS = 32 };
+    struct cl_step *steps[MAX_STEPS];
+    Py_ssize_t step_count = PyTuple_GET_SIZE(args[9]);
+    if (step_count > MAX_STEPS) {
+        PyErr_SetString(PyExc_ValueError, "too many middleware configurations on one route");
+        return NULL;
+    }
+    uint32_t id;
+    uint32_t flags = (is_async ? CL_ENTRY_ASYNC : 0u) | (wants ? CL_ENTRY_WANTS_REQUEST : 0u);
+    if (cl_registry_add(&o->handlers, args[3], args[4], flags, (int)status, &id) < 0)
+        return NULL;
+    for (Py_ssize_t i = 0; i < step_count; i++) {
+        steps[i] = step_take(PyTuple_GET_ITEM(args[9], i));
+        if (!steps[i]) {
+            while (i-- > 0)
+                cello_step_del(steps[i]);
+            return NULL;
+        }
+    }
+    const struct cello_route route = {
+        .methods = common.methods,
+        .path = common.path,
+        .where = common.where,
+        .handler = cello_application_handler(),
+        .id = id,
+        .max_body = max_body,
+        .steps = steps,
+        .step_count = (size_t)step_count,
+    };
+    char text[ERR_TEXT] = "invalid route";
+    int err = cello_app_route(o->app, &route, text, sizeof text);
+    return err ? raise_registration(err, text) : PyLong_FromUnsignedLong(id);
+}
+
+static int header_pairs(PyObject *list, struct cl_str (**out)[2], size_t *count) {
+    Py_ssize_t n = PyList_Check(list) ? PyList_GET_SIZE(list) : -1;
+    if (n < 0) {
+        PyErr_SetString(PyExc_TypeError, "headers must be a list of pairs");
+        return -1;
+    }
+    struct cl_str(*pairs)[2] = PyMem_Calloc((size_t)n + 1, sizeof *pairs);
+    if (!pairs) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *pair = PyList_GET_ITEM(list, i);
+        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 ||
+            to_str(PyTuple_GET_ITEM(pair, 0), "header name", &pairs[i][0]) < 0 ||
+            to_str(PyTuple_GET_ITEM(pair, 1), "header value", &pairs[i][1]) < 0) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_TypeError, "headers must be a list of pairs");
+            PyMem_Free(pairs);
+            return -1;
+        }
+    }
+    *out = pairs;
+    *count = (size_t)n;
+    return 0;
+}
+
+PyDoc_STRVAR(add_constant_doc,
+             "add_constant(methods, path, where, status, content_type, headers, body, /)\n--\n\n"
+             "Register an answer that never changes. headers: list of (str, str); body: bytes.");
+
+static PyObject *add_constant(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct route_args common;
+    struct cl_str type, (*pairs)[2];
+    size_t count;
+    if (n != 7 || !PyBytes_Check(args[6])) {
+        PyErr_SetString(PyExc_TypeError, "add_constant takes 7 arguments, the last one bytes");
+        return NULL;
+    }
+    if (common_args(args, &common) < 0 || to_str(args[4], "content_type", &type) < 0)
+        return NULL;
+    long status = PyLong_AsLong(args[3]);
+    if (status == -1 && PyErr_Occurred())
+        return NULL;
+    if (header_pairs(args[5], &pairs, &count) < 0)
+        return NULL;
+    const struct cl_str body = {PyBytes_AS_STRING(args[6]), (size_t)PyBytes_GET_SIZE(args[6])};
+    char text[ERR_TEXT] = "invalid static response";
+    int err = cello_app_constant(self_of(self)->app, common.methods, common.path, common.where,
+                                 (int)status, type, (const struct cl_str(*)[2])pairs, count, body,
+                                 text, sizeof text);
+    PyMem_Free(pairs);
+    return err ? raise_registration(err, text) : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(add_step_doc, "add_step(step, /)\n--\n\nA native step for every request.");
+
+static PyObject *add_step(PyObject *self, PyObject *capsule) {
+    struct cl_step *step = step_take(capsule);
+    if (!step)
+        return NULL;
+    int err = cello_app_use(self_of(self)->app, step);
+    if (!err)
+        Py_RETURN_NONE;
+    cello_step_del(step);
+    return raise_registration(err, "invalid step");
+}
+
+PyDoc_STRVAR(redirect_slashes_doc, "redirect_slashes(on, /)\n--\n\nAnswer a path with the other "
+                                   "trailing slash by a redirect instead of 404.");
+
+static PyObject *redirect_slashes(PyObject *self, PyObject *arg) {
+    int on = PyObject_IsTrue(arg);
+    if (on < 0)
+        return NULL;
+    cello_app_redirect_slashes(self_of(self)->app, on);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(
+    set_json_default_doc,
+    "set_json_default(hook, /)\n--\n\nhook(obj) gives what is encoded instead of an object "
+    "that JSON does not know. None: such objects are an error.");
+
+static PyObject *set_json_default(PyObject *self, PyObject *hook) {
+    if (hook != Py_None && !PyCallable_Check(hook)) {
+        PyErr_SetString(PyExc_TypeError, "the hook must be callable");
+        return NULL;
+    }
+    Py_XSETREF(self_of(self)->json_default, hook == Py_None ? NULL : Py_NewRef(hook));
+    Py_RETURN_NONE;
+}
+
+/* ---- the type ---- */
+
+static PyObject *app_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args, (void)kwargs; /* cello.App's constructor takes them */
+    struct cl_app_object *o = (struct cl_app_object *)type->tp_alloc(type, 0);
+    if (!o)
+        return NULL;
+    o->app = cello_app_new();
+    if (!o->app) {
+        Py_DECREF(o);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)o;
+}
+
+static int app_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self_of(self)->json_default);
+    return cl_registry_traverse(&self_of(self)->handlers, visit, arg);
+}
+
+static int app_clear(PyObject *self) {
+    cl_registry_clear(&self_of(self)->handlers);
+    Py_CLEAR(self_of(self)->json_default);
+    return 0;
+}
+
+static void app_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    app_clear(self);
+    cello_app_del(self_of(self)->app);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef app_methods[] = {
+    {"add_route", (PyCFunction)(void (*)(void))add_route, METH_FASTCALL, add_route_doc},
+    {"add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
+    {"add_step", add_step, METH_O, add_step_doc},
+    {"redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
+    {"set_json_default", set_json_default, METH_O, set_json_default_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot app_slots[] = {
+    {Py_tp_doc, "The engine's application: routes, handlers and native steps. Base of cello.App."},
+    {Py_tp_new, (void *)app_new},
+    {Py_tp_dealloc, (void *)app_dealloc},
+    {Py_tp_traverse, (void *)app_traverse},
+    {Py_tp_clear, (void *)app_clear},
+    {Py_tp_methods, app_methods},
+    {0, NULL},
+};
+
+static PyType_Spec app_spec = {
+    .name = "cello._cello.App",
+    .basicsize = sizeof(struct cl_app_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = app_slots,
+};
+
+int cl_app_setup_types(PyObject *module, struct cl_ext *ext) {
+    ext->app_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &app_spec, NULL);
+    return ext->app_type ? PyModule_AddType(module, ext->app_type) : -1;
+}

@@ -1,0 +1,499 @@
+#include "types/server.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "bridge/guest.h"
+#include "types/app.h"
+
+/* While the engine is too busy to wait, signals are looked for this often. */
+enum { SIGNAL_CHECK_NS = 50000000 };
+
+struct server {
+    PyObject_HEAD struct cl_bridge bridge;
+    bool running;
+};
+
+static struct server *self_of(PyObject *o) {
+    return (struct server *)o;
+}
+
+struct cl_bridge *cl_server_bridge(struct cl_ext *ext, PyObject *server) {
+    if (!PyObject_TypeCheck(server, ext->server_type)) {
+        PyErr_Format(PyExc_TypeError, "a Server is needed, not %.100s", Py_TYPE(server)->tp_name);
+        return NULL;
+    }
+    return &self_of(server)->bridge;
+}
+
+static PyObject *raise_engine(int err) {
+    switch (err) {
+    case CELLO_ENOMEM: return PyErr_NoMemory();
+    case CELLO_ESYS: return PyErr_SetFromErrno(PyExc_OSError);
+    default: PyErr_SetString(PyExc_ValueError, cello_strerror(err)); return NULL;
+    }
+}
+
+static bool is_open(struct server *o) {
+    if (o->bridge.server)
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "the server is closed");
+    return false;
+}
+
+/* ---- configuration: attributes of LimitsConfig and TimeoutConfig ---- */
+
+enum kind { KIND_U32, KIND_U64, KIND_SIZE, KIND_SECONDS };
+
+struct field {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+};
+
+#define LIMIT(name, kind)                                                                          \
+    { #name, kind, offsetof(struct cl_limits, name) }
+#define TIMEOUT(name, field, kind)                                                                 \
+    { #name, kind, offsetof(struct cl_timeouts, field) }
+
+static const struct field LIMITS[] = {
+    LIMIT(max_header_size, KIND_SIZE),
+    LIMIT(max_headers, KIND_U32),
+    LIMIT(max_uri, KIND_SIZE),
+    LIMIT(max_body_size, KIND_U64),
+    LIMIT(max_buffered_bytes, KIND_SIZE),
+    LIMIT(max_connections, KIND_U32),
+    LIMIT(max_connections_per_ip, KIND_U32),
+    LIMIT(max_inflight, KIND_U32),
+    LIMIT(max_requests_per_connection, KIND_U64),
+    LIMIT(max_json_depth, KIND_U32),
+    LIMIT(max_query_params, KIND_U32),
+    LIMIT(max_cookies, KIND_U32),
+    LIMIT(max_pipelined, KIND_U32),
+    LIMIT(max_send_buffer, KIND_SIZE),
+    {NULL, KIND_U32, 0},
+};
+
+static const struct field TIMEOUTS[] = {
+    TIMEOUT(read_header, read_header_ns, KIND_SECONDS),
+    TIMEOUT(read_body, read_body_ns, KIND_SECONDS),
+    TIMEOUT(min_body_rate, min_body_rate, KIND_U64),
+    TIMEOUT(write, write_ns, KIND_SECONDS),
+    TIMEOUT(idle, idle_ns, KIND_SECONDS),
+    {NULL, KIND_U32, 0},
+};
+
+static int read_field(const struct field *f, PyObject *value, char *to) {
+    if (f->kind == KIND_SECONDS) {
+        double seconds = PyFloat_AsDouble(value);
+        if (seconds == -1.0 && PyErr_Occurred())
+            return -1;
+        *(uint64_t *)(void *)to = (uint64_t)(fmin(fmax(seconds, 0), 1e9) * 1e9);
+        return 0;
+    }
+    unsigned long long v = PyLong_AsUnsignedLongLong(value);
+    if (v == (unsigned long long)-1 && PyErr_Occurred())
+        return -1;
+    if (f->kind == KIND_U32)
+        *(uint32_t *)(void *)to = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+    else if (f->kind == KIND_SIZE)
+        *(size_t *)(void *)to = (size_t)v;
+    else
+        *(uint64_t *)(void *)to = v;
+    return 0;
+}
+
+static int read_config(PyObject *config, const struct field *fields, void *to) {
+    for (; fields->name; fields++) {
+        PyObject *value = PyObject_GetAttrString(config, fields->name);
+        int err = value ? read_field(fields, value, (char *)to + fields->offset) : -1;
+        Py_XDECREF(value);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int read_backend(PyObject *name, enum cello_backend *out) {
+    static const char *const names[] = {"auto", "epoll", "io_uring"};
+    for (int i = 0; i < 3; i++) {
+        if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, names[i]) == 0) {
+            *out = (enum cello_backend)i;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "backend must be auto, epoll or io_uring, not %R", name);
+    return -1;
+}
+
+/* ---- made and gone ---- */
+
+PyDoc_STRVAR(server_doc,
+             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format)\n--\n\n"
+             "One engine serving one application on the thread that runs it. backend: 'auto', "
+             "'epoll' or 'io_uring'; access_log_fd: a descriptor, or -1 for no access log.");
+
+static int open_server(struct server *o, struct cl_app_object *app, PyObject *const *args) {
+    struct cello_server_config cfg = CELLO_SERVER_CONFIG_DEFAULT;
+    if (read_config(args[1], LIMITS, &cfg.limits) < 0 ||
+        read_config(args[2], TIMEOUTS, &cfg.timeouts) < 0 ||
+        read_backend(args[3], &cfg.backend) < 0)
+        return -1;
+    cfg.access_log_fd = (int)PyLong_AsLong(args[4]);
+    if (PyErr_Occurred())
+        return -1;
+    Py_ssize_t n;
+    const char *format = PyUnicode_AsUTF8AndSize(args[5], &n);
+    if (!format)
+        return -1;
+    cfg.access_log_format = (struct cl_str){format, (size_t)n};
+    cfg.application = (struct cello_application){.ctx = &o->bridge, .run = cl_bridge_run};
+    int err = cello_server_new(&o->bridge.server, app->app, &cfg);
+    if (err)
+        raise_engine(err);
+    return err ? -1 : 0;
+}
+
+static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    struct cl_ext *ext = cl_ext_of_type(type);
+    if (!ext)
+        return NULL;
+    if (PyTuple_GET_SIZE(args) != 6 || (kwargs && PyDict_GET_SIZE(kwargs))) {
+        PyErr_SetString(PyExc_TypeError, "Server takes 6 positional arguments");
+        return NULL;
+    }
+    PyObject *app = PyTuple_GET_ITEM(args, 0);
+    if (!PyObject_TypeCheck(app, ext->app_type)) {
+        PyErr_Format(PyExc_TypeError, "app must be an App, not %.100s", Py_TYPE(app)->tp_name);
+        return NULL;
+    }
+    struct server *o = (struct server *)type->tp_alloc(type, 0);
+    if (!o)
+        return NULL;
+    o->bridge.ext = ext;
+    o->bridge.app = Py_NewRef(app);
+    o->bridge.handlers = &((struct cl_app_object *)app)->handlers;
+    if (open_server(o, (struct cl_app_object *)app, &PyTuple_GET_ITEM(args, 0)) < 0) {
+        Py_DECREF(o);
+        return NULL;
+    }
+    return (PyObject *)o;
+}
+
+static void close_server(struct server *o) {
+    if (o->bridge.guest) {
+        cl_guest_del(o->bridge.guest);
+        o->bridge.guest = NULL;
+    }
+    struct cl_server *server = o->bridge.server;
+    o->bridge.server = NULL;
+    if (server) {
+        o->bridge.thread = PyEval_SaveThread();
+        cello_server_del(server);
+        PyEval_RestoreThread(o->bridge.thread);
+    }
+    cl_bridge_drop_pinned(&o->bridge);
+}
+
+static int server_traverse(PyObject *self, visitproc visit, void *arg) {
+    struct server *o = self_of(self);
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(o->bridge.app);
+    Py_VISIT(o->bridge.fatal);
+    return o->bridge.guest ? cl_guest_traverse(o->bridge.guest, visit, arg) : 0;
+}
+
+static int server_clear(PyObject *self) {
+    struct server *o = self_of(self);
+    if (!o->running)
+        close_server(o);
+    Py_CLEAR(o->bridge.app);
+    Py_CLEAR(o->bridge.fatal);
+    return 0;
+}
+
+static void server_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    server_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- listening ---- */
+
+PyDoc_STRVAR(listen_doc, "listen(host, port, /)\n--\n\nListen on TCP; port 0 takes any free one. "
+                         "OSError: the port is busy or not allowed. ValueError: host.");
+
+static PyObject *listen_tcp(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct server *o = self_of(self);
+    const char *host = n == 2 && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8(args[0]) : NULL;
+    long port = host ? PyLong_AsLong(args[1]) : -1;
+    if (port < 0 || port > 65535) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "listen takes a host and a port from 0 to 65535");
+        return NULL;
+    }
+    if (!is_open(o))
+        return NULL;
+    int err = cello_server_listen(o->bridge.server, host, (uint16_t)port);
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(listen_unix_doc, "listen_unix(path, /)\n--\n\nListen on a unix socket.");
+
+static PyObject *listen_unix(PyObject *self, PyObject *arg) {
+    struct server *o = self_of(self);
+    PyObject *path;
+    if (!is_open(o) || !PyUnicode_FSConverter(arg, &path))
+        return NULL;
+    int err = cello_server_listen_unix(o->bridge.server, PyBytes_AS_STRING(path));
+    Py_DECREF(path);
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(listen_fd_doc,
+             "listen_fd(fd, /)\n--\n\nListen on a socket that is bound and listening "
+             "already; the server owns it afterwards.");
+
+static PyObject *listen_fd(PyObject *self, PyObject *arg) {
+    struct server *o = self_of(self);
+    long fd = PyLong_AsLong(arg);
+    if ((fd == -1 && PyErr_Occurred()) || !is_open(o))
+        return NULL;
+    int err = cello_server_listen_fd(o->bridge.server, (int)fd);
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
+static PyObject *get_addresses(PyObject *self, void *closure) {
+    (void)closure;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    size_t count = cello_server_address_count(o->bridge.server);
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        char host[128];
+        uint16_t port;
+        cello_server_address(o->bridge.server, i, host, &port);
+        PyObject *item = Py_BuildValue("(si)", host, (int)port);
+        if (!item)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+    }
+    return list;
+}
+
+/* ---- running ---- */
+
+static bool has_async(const struct cl_registry *handlers) {
+    for (uint32_t i = 1; i < handlers->count; i++)
+        if (handlers->entries[i]->flags & CL_ENTRY_ASYNC)
+            return true;
+    return false;
+}
+
+/* Turns without the GIL until the server is done; the GIL is taken by batches, for signals, and
+ * when a signal handler of the program raised. */
+static int run_turns(struct server *o) {
+    struct cl_bridge *b = &o->bridge;
+    int err = 0;
+    uint64_t checked_ns = 0;
+    b->thread = PyEval_SaveThread();
+    while (!err && !cello_server_done(b->server)) {
+        int result = cello_server_turn(b->server, UINT64_MAX);
+        bool interrupted = result == CELLO_ESYS && errno == EINTR;
+        uint64_t now_ns = cello_server_now_ns(b->server);
+        if (!result && now_ns - checked_ns < SIGNAL_CHECK_NS)
+            continue;
+        checked_ns = now_ns;
+        int saved = errno;
+        PyEval_RestoreThread(b->thread);
+        cl_bridge_drop_pinned(b);
+        if (result && !interrupted) {
+            errno = saved;
+            raise_engine(result);
+            err = -1;
+        } else if (PyErr_CheckSignals() < 0) {
+            err = -1;
+        }
+        b->thread = PyEval_SaveThread();
+    }
+    PyEval_RestoreThread(b->thread);
+    return err;
+}
+
+static int run_as_guest(PyObject *self) {
+    PyObject *module = PyImport_ImportModule("cello._loop");
+    PyObject *done = module ? PyObject_CallMethod(module, "run_with_loop", "O", self) : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+PyDoc_STRVAR(run_doc, "run()\n--\n\nServe on this thread until stop() has been called and the "
+                      "connections are drained. Raises what a signal handler raised.");
+
+static PyObject *run(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    if (o->running) {
+        PyErr_SetString(PyExc_RuntimeError, "the server runs already");
+        return NULL;
+    }
+    o->running = true;
+    int err = has_async(o->bridge.handlers) ? run_as_guest(self) : run_turns(o);
+    o->running = false;
+    cl_bridge_drop_pinned(&o->bridge);
+    if (!err && o->bridge.fatal) {
+        PyObject *fatal = o->bridge.fatal;
+        o->bridge.fatal = NULL;
+        PyErr_SetObject((PyObject *)Py_TYPE(fatal), fatal);
+        Py_DECREF(fatal);
+        err = -1;
+    }
+    return err ? NULL : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(turn_doc,
+             "turn(timeout_ns=0, /)\n--\n\nOne turn of the engine's loop, waiting at most "
+             "timeout_ns nanoseconds. For loops that drive the engine.");
+
+static PyObject *turn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct server *o = self_of(self);
+    unsigned long long timeout_ns = n ? PyLong_AsUnsignedLongLong(args[0]) : 0;
+    if (PyErr_Occurred() || !is_open(o))
+        return NULL;
+    int err = cl_bridge_turn(&o->bridge, timeout_ns);
+    if (err && !(err == CELLO_ESYS && errno == EINTR))
+        return raise_engine(err);
+    return PyErr_CheckSignals() < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(stop_doc,
+             "stop(timeout=None, /)\n--\n\nStop listening, finish what is in flight within "
+             "`timeout` seconds (None: as long as it takes), close the rest. Returns at "
+             "once. Any thread.");
+
+static PyObject *stop(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct server *o = self_of(self);
+    uint64_t timeout_ns = UINT64_MAX;
+    if (n && args[0] != Py_None) {
+        double seconds = PyFloat_AsDouble(args[0]);
+        if (seconds == -1.0 && PyErr_Occurred())
+            return NULL;
+        timeout_ns = (uint64_t)(fmin(fmax(seconds, 0), 1e9) * 1e9);
+    }
+    if (o->bridge.server)
+        cello_server_stop(o->bridge.server, timeout_ns);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(close_doc, "close()\n--\n\nClose everything at once. The server must not be running.");
+
+static PyObject *close_method(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct server *o = self_of(self);
+    if (o->running) {
+        PyErr_SetString(PyExc_RuntimeError, "a running server is stopped, not closed");
+        return NULL;
+    }
+    close_server(o);
+    Py_RETURN_NONE;
+}
+
+static int put_number(PyObject *dict, const char *name, uint64_t value) {
+    PyObject *number = PyLong_FromUnsignedLongLong(value);
+    int err = number ? PyDict_SetItemString(dict, name, number) : -1;
+    Py_XDECREF(number);
+    return err;
+}
+
+PyDoc_STRVAR(stats_doc, "stats()\n--\n\nCounters since the start, as a dict of int.");
+
+static PyObject *stats(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    struct cello_stats s;
+    cello_server_stats(o->bridge.server, &s);
+    PyObject *dict = PyDict_New();
+    if (dict && put_number(dict, "requests", s.requests) == 0 &&
+        put_number(dict, "application_calls", s.application_calls) == 0 &&
+        put_number(dict, "batches", s.batches) == 0 && put_number(dict, "turns", s.turns) == 0 &&
+        put_number(dict, "connections", s.connections) == 0 &&
+        put_number(dict, "inflight", s.inflight) == 0 &&
+        put_number(dict, "buffered_bytes", s.buffered_bytes) == 0 &&
+        put_number(dict, "gil_acquisitions", o->bridge.gil_acquisitions) == 0 &&
+        put_number(dict, "gil_held_ns", o->bridge.gil_held_ns) == 0)
+        return dict;
+    Py_XDECREF(dict);
+    return NULL;
+}
+
+static PyObject *get_done(PyObject *self, void *closure) {
+    (void)closure;
+    struct server *o = self_of(self);
+    return PyBool_FromLong(!o->bridge.server || cello_server_done(o->bridge.server));
+}
+
+static PyObject *get_poll_fd(PyObject *self, void *closure) {
+    (void)closure;
+    struct server *o = self_of(self);
+    return is_open(o) ? PyLong_FromLong(cello_server_poll_fd(o->bridge.server)) : NULL;
+}
+
+static PyObject *get_backend(PyObject *self, void *closure) {
+    (void)closure;
+    struct server *o = self_of(self);
+    return is_open(o) ? PyUnicode_FromString(cello_server_backend(o->bridge.server)) : NULL;
+}
+
+static PyMethodDef server_methods[] = {
+    {"listen", (PyCFunction)(void (*)(void))listen_tcp, METH_FASTCALL, listen_doc},
+    {"listen_unix", listen_unix, METH_O, listen_unix_doc},
+    {"listen_fd", listen_fd, METH_O, listen_fd_doc},
+    {"run", run, METH_NOARGS, run_doc},
+    {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},
+    {"stop", (PyCFunction)(void (*)(void))stop, METH_FASTCALL, stop_doc},
+    {"close", close_method, METH_NOARGS, close_doc},
+    {"stats", stats, METH_NOARGS, stats_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef server_getset[] = {
+    {"addresses", get_addresses, NULL, "list[tuple[str, int]]: (host, port); (\"unix:PATH\", 0)",
+     NULL},
+    {"backend", get_backend, NULL, "str: 'epoll' or 'io_uring'", NULL},
+    {"done", get_done, NULL, "bool: stopped and drained", NULL},
+    {"poll_fd", get_poll_fd, NULL, "int: readable when a turn has something to do", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot server_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)server_doc},
+    {Py_tp_new, (void *)server_new},
+    {Py_tp_dealloc, (void *)server_dealloc},
+    {Py_tp_traverse, (void *)server_traverse},
+    {Py_tp_clear, (void *)server_clear},
+    {Py_tp_methods, server_methods},
+    {Py_tp_getset, server_getset},
+    {0, NULL},
+};
+
+static PyType_Spec server_spec = {
+    .name = "cello._cello.Server",
+    .basicsize = sizeof(struct server),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = server_slots,
+};
+
+int cl_server_setup_types(PyObject *module, struct cl_ext *ext) {
+    ext->server_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &server_spec, NULL);
+    return ext->server_type ? PyModule_AddType(module, ext->server_type) : -1;
+}

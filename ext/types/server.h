@@ -1,0 +1,10 @@
+/* _cello.Server: one engine server and its bridge. */
+#ifndef CL_EXT_SERVER_H
+#define CL_EXT_SERVER_H
+
+#include "bridge/bridge.h"
+
+/* The bridge of a _cello.Server; NULL with TypeError set for anything else. Lives as long as it. */
+struct cl_bridge *cl_server_bridge(struct cl_ext *ext, PyObject *server);
+
+#endif

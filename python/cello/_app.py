@@ -1,0 +1,163 @@
+"""The application: what a program declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from cello import _cello, _log
+from cello._blueprint import Blueprint, Verbs
+from cello._config import (
+    LimitsConfig,
+    Middleware,
+    RequestIdConfig,
+    SecurityHeadersConfig,
+    TimeoutConfig,
+)
+from cello._errors import HTTPError
+from cello._routes import Route, caller, check_prefix, check_use, method_bits, plan
+from cello._server import Serving
+
+_cello.connect(HTTPError, _log.error)
+
+T = TypeVar("T")
+
+
+class App(Serving, Verbs, _cello.App):
+    """Routes, middleware and how they are served.
+
+    use: middleware configurations for every request. trailing_slash: "strict" (a path with the other
+    trailing slash is 404) or "redirect" (307, or 308 for methods other than GET and HEAD).
+    state: a free namespace for the program's own values.
+    """
+
+    def __init__(
+        self,
+        title: str = "Cello API",
+        version: str = "0.1.0",
+        *,
+        use: Iterable[Middleware] | None = None,
+        trailing_slash: str = "strict",
+    ) -> None:
+        if trailing_slash not in ("strict", "redirect"):
+            raise ValueError(f"trailing_slash is 'strict' or 'redirect', not {trailing_slash!r}")
+        self.title = title
+        self.version = version
+        self.state = SimpleNamespace()
+        self._limits: LimitsConfig | None = None
+        self._timeouts: TimeoutConfig | None = None
+        self._log_format = "combined"
+        self._encoders: dict[type, Callable[[Any], Any]] = {}
+        self.redirect_slashes(trailing_slash == "redirect")
+        for config in use or ():
+            self.use(config)
+
+    # ---- routes ----
+
+    def _add(self, route: Route) -> None:
+        how = plan(route.handler, route.where)
+        name = f"{how.name} ({route.where})"
+        steps = tuple(config._step() for config in route.use)
+        _cello.App.add_route(
+            self,
+            route.methods,
+            route.path,
+            route.where,
+            route.handler,
+            name,
+            how.is_async,
+            how.wants_request,
+            route.status,
+            route.max_body,
+            steps,
+        )
+
+    def static_response(
+        self,
+        path: str,
+        body: str | bytes,
+        status: int = 200,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        methods: Iterable[str] = ("GET",),
+    ) -> None:
+        """An answer that never changes, given by the engine without entering Python.
+
+        content_type: by default text/plain for str, application/octet-stream for bytes.
+        """
+        if content_type is None:
+            content_type = (
+                "text/plain; charset=utf-8" if isinstance(body, str) else "application/octet-stream"
+            )
+        self.add_constant(
+            method_bits(methods),
+            path,
+            caller(1),
+            status,
+            content_type,
+            list((headers or {}).items()),
+            body.encode() if isinstance(body, str) else bytes(body),
+        )
+
+    def register_blueprint(self, blueprint: Blueprint, prefix: str = "") -> None:
+        """Add the routes that a blueprint has now."""
+        for route in blueprint.routes(check_prefix(prefix)):
+            self._add(route)
+
+    include = include_router = register_blueprint
+
+    # ---- middleware and settings ----
+
+    def use(self, config: Middleware) -> None:
+        """A native step for every request, also those that no route answers."""
+        for step in check_use([config]):
+            self.add_step(step._step())
+
+    def enable_request_id(self, header: str = "X-Request-ID") -> None:
+        """use(RequestIdConfig(header))"""
+        self.use(RequestIdConfig(header))
+
+    def enable_security_headers(self, config: SecurityHeadersConfig | None = None) -> None:
+        """use(SecurityHeadersConfig())"""
+        self.use(config or SecurityHeadersConfig())
+
+    def enable_logging(self, format: str = "combined") -> None:
+        """The format of the access log: "combined", "json", or text with fields in braces such as
+        "{remote_addr} {method} {path} {status} {bytes} {duration_us} {header:user-agent}"."""
+        self._log_format = format
+
+    def set_limits(self, limits: LimitsConfig) -> None:
+        """For servers that are started from now on."""
+        if not isinstance(limits, LimitsConfig):
+            raise TypeError(f"set_limits takes a LimitsConfig, not {limits!r}")
+        self._limits = limits
+
+    def set_timeouts(self, timeouts: TimeoutConfig) -> None:
+        """For servers that are started from now on."""
+        if not isinstance(timeouts, TimeoutConfig):
+            raise TypeError(f"set_timeouts takes a TimeoutConfig, not {timeouts!r}")
+        self._timeouts = timeouts
+
+    def json_encoder(
+        self, type_: type[T]
+    ) -> Callable[[Callable[[T], Any]], Callable[[T], Any]]:
+        """Declare how objects of a type, and of its subclasses, are made JSON:
+
+        @app.json_encoder(Money)
+        def money(value): return str(value)
+        """
+
+        def declare(encode: Callable[[T], Any]) -> Callable[[T], Any]:
+            self._encoders[type_] = encode
+            self.set_json_default(self._encode)
+            return encode
+
+        return declare
+
+    def _encode(self, value: object) -> Any:
+        for base in type(value).__mro__:
+            encode = self._encoders.get(base)
+            if encode is not None:
+                return encode(value)
+        raise TypeError(f"{type(value).__qualname__} is not JSON serializable")

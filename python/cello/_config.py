@@ -1,0 +1,227 @@
+"""Configuration classes: constructor arguments are attributes, wrong values fail at once.
+
+Every field can also be set from the environment as CELLO_<CLASS>_<FIELD>, for example
+CELLO_LIMITS_MAX_BODY_SIZE=1048576; an explicit argument wins.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+from cello import _cello
+
+_UNSET: Any = object()
+
+
+class _Numbers:
+    """A configuration of non-negative numbers; subclasses name their fields and defaults."""
+
+    _defaults: ClassVar[dict[str, float | None]]
+    _env: ClassVar[str]
+    _positive: ClassVar[frozenset[str]] = frozenset()
+    _kind: ClassVar[type] = int
+
+    def _fill(self, values: dict[str, Any]) -> None:
+        for name, default in self._defaults.items():
+            value = values[name]
+            if value is _UNSET:
+                value = self._from_env(name, default)
+            setattr(self, name, self._checked(name, value))
+
+    def _from_env(self, name: str, default: Any) -> Any:
+        variable = f"CELLO_{self._env}_{name.upper()}"
+        text = os.environ.get(variable)
+        if text is None:
+            return default
+        try:
+            return self._kind(text)
+        except ValueError:
+            raise ValueError(f"{variable} must be a number, not {text!r}") from None
+
+    def _checked(self, name: str, value: Any) -> Any:
+        allowed = (int,) if self._kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+        if not value >= 0 or value > 2**62:
+            raise ValueError(f"{name} must not be negative or beyond 2**62: {value}")
+        if value == 0 and name in self._positive:
+            raise ValueError(f"{name} must be at least 1")
+        return value
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._defaults)
+        return f"{type(self).__name__}({fields})"
+
+
+class LimitsConfig(_Numbers):
+    """What a worker accepts at most. Sizes are bytes; each limit's answer is in SECURITY.md.
+
+    max_header_size: header section (431). max_headers: header fields (431). max_uri: request target
+    (414). max_body_size: content (413). max_buffered_bytes: memory for bytes in transit, all
+    connections together (503). max_connections: open connections; at the limit the longest idle one
+    is closed, or new ones wait. max_connections_per_ip: per client address or IPv6 /64; 0: no limit
+    (closed). max_inflight: requests in handlers; 0: no limit (503). max_requests_per_connection: 0:
+    no limit (closed after the last). max_json_depth: nesting (400 in, 500 out). max_query_params,
+    max_cookies: (400). max_pipelined, max_send_buffer: answers and bytes that wait for a slow reader
+    before reading from it stops.
+    """
+
+    _env = "LIMITS"
+    _defaults: ClassVar[dict[str, float | None]] = {
+        "max_header_size": 16384,
+        "max_headers": 100,
+        "max_uri": 8192,
+        "max_body_size": 10485760,
+        "max_buffered_bytes": 268435456,
+        "max_connections": 10000,
+        "max_connections_per_ip": 0,
+        "max_inflight": 0,
+        "max_requests_per_connection": 0,
+        "max_json_depth": 128,
+        "max_query_params": 1000,
+        "max_cookies": 100,
+        "max_pipelined": 64,
+        "max_send_buffer": 1048576,
+    }
+    _positive = frozenset(
+        {"max_header_size", "max_headers", "max_uri", "max_json_depth", "max_pipelined"}
+        | {"max_send_buffer", "max_query_params", "max_cookies", "max_connections"}
+    )
+
+    max_header_size: int
+    max_headers: int
+    max_uri: int
+    max_body_size: int
+    max_buffered_bytes: int
+    max_connections: int
+    max_connections_per_ip: int
+    max_inflight: int
+    max_requests_per_connection: int
+    max_json_depth: int
+    max_query_params: int
+    max_cookies: int
+    max_pipelined: int
+    max_send_buffer: int
+
+    def __init__(
+        self,
+        max_header_size: int = _UNSET,
+        max_headers: int = _UNSET,
+        max_uri: int = _UNSET,
+        max_body_size: int = _UNSET,
+        max_buffered_bytes: int = _UNSET,
+        max_connections: int = _UNSET,
+        max_connections_per_ip: int = _UNSET,
+        max_inflight: int = _UNSET,
+        max_requests_per_connection: int = _UNSET,
+        max_json_depth: int = _UNSET,
+        max_query_params: int = _UNSET,
+        max_cookies: int = _UNSET,
+        max_pipelined: int = _UNSET,
+        max_send_buffer: int = _UNSET,
+    ) -> None:
+        self._fill(locals())
+        if self.max_headers > 10000:
+            raise ValueError(f"max_headers must not exceed 10000: {self.max_headers}")
+        if self.max_json_depth > 1024:
+            raise ValueError(f"max_json_depth must not exceed 1024: {self.max_json_depth}")
+
+
+class TimeoutConfig(_Numbers):
+    """How long a worker waits, in seconds; 0 turns a timeout off.
+
+    read_header: from the first byte of a request's head to its end (408). read_body: without a byte of
+    the body (408). min_body_rate: bytes per second on average, once 5 s have passed (408). write: without
+    the client reading what was sent (closed). idle: between requests (closed).
+    """
+
+    _env = "TIMEOUT"
+    _kind = float
+    _defaults: ClassVar[dict[str, float | None]] = {
+        "read_header": 5.0,
+        "read_body": 30.0,
+        "min_body_rate": 240,
+        "write": 30.0,
+        "idle": 60.0,
+    }
+
+    read_header: float
+    read_body: float
+    min_body_rate: int
+    write: float
+    idle: float
+
+    def __init__(
+        self,
+        read_header: float = _UNSET,
+        read_body: float = _UNSET,
+        min_body_rate: int = _UNSET,
+        write: float = _UNSET,
+        idle: float = _UNSET,
+    ) -> None:
+        self._fill(locals())
+        self.min_body_rate = int(self.min_body_rate)
+
+
+class Middleware:
+    """A native step: what `use` takes. Subclasses are configurations."""
+
+    def _step(self) -> Any:
+        raise TypeError(f"{type(self).__name__} is not a middleware configuration")
+
+
+class RequestIdConfig(Middleware):
+    """Give every request an id: the client's own when it is 1 to 128 characters of
+    [A-Za-z0-9._:+/=@-], else 128 random bits in hexadecimal. It is `req.request_id`, and sent back.
+
+    header: the field it is read from and sent in. ValueError: not a field name.
+    """
+
+    def __init__(self, header: str = "X-Request-ID") -> None:
+        self.header = header
+        self._step()  # fails now when the name is not one
+
+    def _step(self) -> Any:
+        return _cello.request_id_step(self.header)
+
+
+class SecurityHeadersConfig(Middleware):
+    """Response headers that make browsers careful (OWASP Secure Headers). None: not sent; a header that
+    a handler set itself is kept.
+
+    ValueError: a value that cannot be a header.
+    """
+
+    def __init__(
+        self,
+        x_frame_options: str | None = "DENY",
+        x_content_type_options: bool = True,
+        referrer_policy: str | None = "strict-origin-when-cross-origin",
+        csp: str | None = None,
+        permissions_policy: str | None = None,
+        coep: str | None = None,
+        coop: str | None = None,
+        corp: str | None = None,
+    ) -> None:
+        self.x_frame_options = x_frame_options
+        self.x_content_type_options = x_content_type_options
+        self.referrer_policy = referrer_policy
+        self.csp = csp
+        self.permissions_policy = permissions_policy
+        self.coep = coep
+        self.coop = coop
+        self.corp = corp
+        self._step()
+
+    def _step(self) -> Any:
+        return _cello.security_headers_step(
+            self.x_frame_options,
+            self.referrer_policy,
+            self.csp,
+            self.permissions_policy,
+            self.coep,
+            self.coop,
+            self.corp,
+            self.x_content_type_options,
+        )

@@ -1,0 +1,162 @@
+"""Routes as they are declared: what is known of a handler is found out here, once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cello._config import Middleware
+
+Handler = Callable[..., Any]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+METHODS = {
+    "GET": 1 << 0,
+    "HEAD": 1 << 1,
+    "POST": 1 << 2,
+    "PUT": 1 << 3,
+    "DELETE": 1 << 4,
+    "PATCH": 1 << 5,
+    "OPTIONS": 1 << 6,
+}
+
+_CO_VARARGS, _CO_COROUTINE = 0x04, 0x80
+
+
+@dataclass(frozen=True)
+class Route:
+    """One handler under one path. `where` is "file:line" of its declaration."""
+
+    methods: int
+    path: str
+    where: str
+    handler: Handler
+    status: int
+    max_body: int
+    use: tuple[Middleware, ...]
+
+    def at(self, prefix: str, use: tuple[Middleware, ...]) -> Route:
+        """The same route under a prefix, behind more middleware."""
+        return Route(
+            self.methods,
+            join(prefix, self.path),
+            self.where,
+            self.handler,
+            self.status,
+            self.max_body,
+            use + self.use,
+        )
+
+
+def join(prefix: str, path: str) -> str:
+    """A prefix is "" or begins with "/" and does not end with it."""
+    return prefix + path if path != "/" or not prefix else prefix
+
+
+def check_prefix(prefix: str) -> str:
+    """ValueError unless join() can use it."""
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ValueError(f"a prefix begins with '/' and does not end with it: {prefix!r}")
+    return prefix
+
+
+def method_bits(methods: Iterable[str]) -> int:
+    """ValueError: a method that is not in METHODS, or none at all."""
+    bits = 0
+    for method in methods:
+        bit = METHODS.get(method.upper())
+        if bit is None:
+            raise ValueError(f"unknown method {method!r}; one of {', '.join(METHODS)}")
+        bits |= bit
+    if not bits:
+        raise ValueError("a route needs at least one method")
+    return bits
+
+
+def caller(depth: int) -> str:
+    """ "file:line" of the code `depth` calls above this one's caller."""
+    frame = sys._getframe(depth + 1)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def check_status(status: int | None, status_code: int | None) -> int:
+    """The route's own status; 0 means by the returned value."""
+    value = status if status is not None else status_code
+    if value is None:
+        return 0
+    if not isinstance(value, int) or not 200 <= value <= 599:
+        raise ValueError(f"status must be an int from 200 to 599, not {value!r}")
+    return value
+
+
+def check_max_body(max_body: int | None) -> int:
+    """Bytes; 0 means the limit of the server."""
+    if max_body is None:
+        return 0
+    if not isinstance(max_body, int) or max_body < 1:
+        raise ValueError(f"max_body must be a positive number of bytes, not {max_body!r}")
+    return max_body
+
+
+def check_use(use: Iterable[Middleware] | None) -> tuple[Middleware, ...]:
+    """TypeError: something that is not a middleware configuration."""
+    steps = tuple(use or ())
+    for step in steps:
+        if not isinstance(step, Middleware):
+            raise TypeError(f"use takes configurations such as RequestIdConfig(), not {step!r}")
+    return steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a handler is called."""
+
+    is_async: bool
+    wants_request: bool
+    name: str
+
+
+def plan(handler: Handler, where: str) -> Plan:
+    """Look at a handler's signature: h() or h(req). TypeError names the place and the parameter."""
+    if not callable(handler):
+        raise TypeError(f"{where}: a handler must be callable, not {handler!r}")
+    code = getattr(handler, "__code__", None)
+    if code is not None and not hasattr(handler, "__wrapped__"):
+        name = handler.__qualname__
+        required = code.co_argcount - len(handler.__defaults__ or ())  # type: ignore[attr-defined]
+        names = code.co_varnames[: code.co_argcount]
+        keyword_only = code.co_kwonlyargcount - len(handler.__kwdefaults__ or ())  # type: ignore[attr-defined]
+        takes_any = bool(code.co_flags & _CO_VARARGS)
+        is_async = bool(code.co_flags & _CO_COROUTINE)
+    else:
+        name, required, names, keyword_only, takes_any, is_async = _inspect(handler)
+    if required > 1 or keyword_only > 0:
+        extra = names[1] if required > 1 else "a keyword-only one"
+        raise TypeError(
+            f"{where}: handler {name!r} must be h() or h(req); nothing gives its parameter {extra!r}"
+        )
+    if len(names) > required and required == 0 and names[0] not in ("req", "request"):
+        return Plan(is_async, False, name)
+    return Plan(is_async, bool(names) or takes_any, name)
+
+
+def _inspect(handler: Handler) -> tuple[str, int, tuple[str, ...], int, bool, bool]:
+    """The same for callables that are not plain functions: methods, partials, objects."""
+    import inspect
+
+    signature = inspect.signature(handler, follow_wrapped=False)
+    parameters = list(signature.parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = sum(p.default is p.empty for p in positional)
+    keyword_only = sum(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    target = handler
+    while hasattr(target, "func"):
+        target = target.func
+    is_async = inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(
+        getattr(target, "__call__", None)  # noqa: B004: an object with an async __call__
+    )
+    name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
+    return name, required, tuple(p.name for p in positional), keyword_only, takes_any, is_async

@@ -1,0 +1,278 @@
+"""Serving: run, start, serve."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from cello import _cello, _log
+from cello._config import LimitsConfig, TimeoutConfig
+
+if TYPE_CHECKING:
+    from cello._app import App
+
+SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
+
+
+class Server:
+    """A server that was started: runs on a thread of its own until stopped.
+
+    A context manager: leaving it stops the server.
+    """
+
+    def __init__(self, engine: _cello.Server) -> None:
+        self._engine = engine
+        self._error: BaseException | None = None
+        self._addresses = engine.addresses
+        self._thread = threading.Thread(target=self._run, name="cello", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._engine.run()
+        except BaseException as error:  # noqa: BLE001: handed to whoever waits
+            self._error = error
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """(host, port) of every listener; ("unix:PATH", 0) for unix sockets."""
+        return list(self._addresses)
+
+    @property
+    def url(self) -> str:
+        """http://host:port of the first TCP listener."""
+        return url_of(self._addresses[0])
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start."""
+        return self._engine.stats()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server has ended; False when `timeout` seconds passed before. Raises what
+        ended it, if that was an error."""
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            return False
+        if self._error:
+            error, self._error = self._error, None
+            raise error
+        return True
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop listening, finish what is in flight within `timeout` seconds (None: as long as it
+        takes), close the rest, and wait for that."""
+        self._engine.stop(timeout)
+        self.wait()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop(5.0)
+
+
+def url_of(address: tuple[str, int]) -> str:
+    """How a client writes an address."""
+    host, port = address
+    if host.startswith("unix:"):
+        return host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Settings:
+    """Where and how to serve: explicit arguments, then the command line, then the environment."""
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        argv: list[str] | None,
+    ) -> None:
+        line = _command_line(argv) if argv else {}
+        self.host = str(self._pick("host", arguments, line, "127.0.0.1"))
+        self.port = int(self._pick("port", arguments, line, arguments["default_port"]))
+        self.env = str(self._pick("env", arguments, line, "development"))
+        self.backend = str(self._pick("backend", arguments, line, "auto"))
+        self.uds = self._pick("uds", arguments, line, None)
+        self.fd = arguments.get("fd")
+        if self.env not in ("development", "production"):
+            raise ValueError(f"env is 'development' or 'production', not {self.env!r}")
+        logs = arguments.get("logs")
+        if logs is None:
+            logs = line.get("logs")
+        self.logs = bool(logs) if logs is not None else self.env == "development"
+        workers = arguments.get("workers")
+        if workers not in (None, 1):
+            raise ValueError(f"this version serves with one worker, not {workers!r}")
+
+    @staticmethod
+    def _pick(name: str, arguments: dict[str, Any], line: dict[str, Any], default: Any) -> Any:
+        for value in (
+            arguments.get(name),
+            line.get(name),
+            os.environ.get(f"CELLO_{name.upper()}"),
+        ):
+            if value is not None:
+                return value
+        return default
+
+
+def _command_line(argv: list[str]) -> dict[str, Any]:
+    """Cello's own options; whatever else is on the line is the program's."""
+    found: dict[str, Any] = {}
+    names = ("host", "port", "env", "uds", "backend")
+    items = iter(argv)
+    for item in items:
+        if item == "--no-logs":
+            found["logs"] = False
+            continue
+        name, equals, value = item.removeprefix("--").partition("=")
+        if item.startswith("--") and name in names:
+            found[name] = value if equals else next(items, None)
+    return found
+
+
+class Serving:
+    """How an application is served; the base of App."""
+
+    _limits: LimitsConfig | None
+    _timeouts: TimeoutConfig | None
+    _log_format: str
+
+    def _open(self, settings: Settings) -> _cello.Server:
+        app: App = self  # type: ignore[assignment]
+        engine = _cello.Server(
+            app,
+            self._limits or LimitsConfig(),
+            self._timeouts or TimeoutConfig(),
+            settings.backend,
+            1 if settings.logs else -1,
+            self._log_format,
+        )
+        if settings.fd is not None:
+            engine.listen_fd(settings.fd)
+        elif settings.uds is not None:
+            engine.listen_unix(settings.uds)
+        else:
+            engine.listen(settings.host, settings.port)
+        return engine
+
+    def start(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        env: str | None = None,
+        logs: bool | None = None,
+        uds: str | None = None,
+        fd: int | None = None,
+        backend: str | None = None,
+        workers: int | None = None,
+    ) -> Server:
+        """Serve on a thread of its own and return at once. port 0, the default, takes any free port.
+
+        uds: path of a unix socket instead. fd: a listening socket instead. backend: "auto", "epoll"
+        or "io_uring". OSError: the address is busy or not allowed.
+        """
+        arguments = {**locals(), "default_port": 0}
+        if env is None and logs is None:
+            arguments["logs"] = False
+        return Server(self._open(Settings(arguments, None)))
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        env: str | None = None,
+        logs: bool | None = None,
+        uds: str | None = None,
+        fd: int | None = None,
+        backend: str | None = None,
+        workers: int | None = None,
+        argv: list[str] | bool | None = None,
+    ) -> None:
+        """Serve on this thread, by default on http://127.0.0.1:8000, until SIGINT or SIGTERM.
+
+        The first signal finishes what is in flight (30 s at most), the second ends the process at once.
+        Off the main thread signals are the caller's. What is not given here is read from the command
+        line (--host --port --env --uds --backend --no-logs; only in the program's own main thread,
+        argv=False turns it off), then from the environment (CELLO_HOST, CELLO_PORT, ...).
+        A busy port ends the program with exit code 1.
+        """
+        arguments = {**locals(), "default_port": 8000}
+        main = threading.current_thread() is threading.main_thread()
+        if argv is None:
+            argv = sys.argv[1:] if main and _called_from_main() else []
+        settings = Settings(arguments, argv if isinstance(argv, list) else [])
+        try:
+            engine = self._open(settings)
+        except OSError as error:
+            where = settings.uds or f"{settings.host}:{settings.port}"
+            _log.info(f"cello: cannot listen on {where}: {error.strerror}")
+            raise SystemExit(1) from error
+        if settings.logs:
+            where = ", ".join(url_of(a) for a in engine.addresses)
+            _log.info(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
+        if main:
+            with _Signals(engine):
+                engine.run()
+        else:
+            engine.run()
+        engine.close()
+
+    async def serve(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        env: str | None = None,
+        logs: bool | None = None,
+        uds: str | None = None,
+        fd: int | None = None,
+        backend: str | None = None,
+    ) -> None:
+        """Serve inside the running event loop (asyncio's or uvloop) until cancelled."""
+        arguments = {**locals(), "default_port": 8000}
+        from cello._loop import serve
+
+        await serve(self._open(Settings(arguments, None)))
+
+
+def _called_from_main() -> bool:
+    """Whether the program itself, not a library, called run()."""
+    return sys._getframe(2).f_globals.get("__name__") == "__main__"
+
+
+class _Signals:
+    """SIGINT and SIGTERM drain the server; the second one ends the process."""
+
+    def __init__(self, engine: _cello.Server) -> None:
+        self._engine = engine
+        self._stopping = False
+        self._previous: dict[int, Any] = {}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping:
+            os._exit(128 + number)
+        self._stopping = True
+        self._engine.stop(SHUTDOWN_TIMEOUT)
+
+    def __enter__(self) -> None:
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+
+    def __exit__(self, *error: object) -> None:
+        import signal
+
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
