@@ -124,9 +124,15 @@ int cello_request_query_find(struct cl_request *r, struct cl_str name, struct cl
 
 int cello_request_cookie_pairs(struct cl_request *r, const struct cl_pair **pairs, size_t *count) {
     if (!r->cookies_parsed) {
-        int err = cl_request_parse_cookies(r);
+        struct cl_pair *parsed;
+        unsigned n;
+        int err = cl_cookie_parse(r->headers, r->header_count, &r->arena,
+                                  r->worker->limits.max_cookies, &parsed, &n);
         if (err)
             return err;
+        r->cookie_pairs = parsed;
+        r->cookie_count = n;
+        r->cookies_parsed = true;
     }
     *pairs = r->cookie_pairs;
     *count = r->cookie_count;
