@@ -41,6 +41,7 @@ int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) {
     l->ready_end = &l->ready;
     l->all.all_next = l->all.all_prev = &l->all;
     atomic_init(&l->posts, NULL);
+    atomic_init(&l->notify_fd, -1);
     cl_block_pool_init(&l->pool, cfg->max_buffered_bytes);
     cl_timer_wheel_init(&l->timers, l->now_ns);
     *out = l;
@@ -58,6 +59,8 @@ void cl_loop_del(struct cl_loop *l) {
     }
     l->ops->stop(l);
     close(l->wake_fd);
+    if (atomic_load(&l->notify_fd) >= 0)
+        close(atomic_load(&l->notify_fd));
     cl_block_pool_free(&l->pool);
     cl_free(l);
 }
@@ -176,11 +179,18 @@ void cl_loop_need_turn(struct cl_loop *l) {
         cl_loop_wake(l);
 }
 
+static void signal_eventfd(int fd) {
+    /* Fails only when the counter is full, and then the loop is being woken already. */
+    ssize_t n = write(fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)n;
+}
+
 void cl_loop_wake(struct cl_loop *l) {
     int saved = errno;
-    /* Fails only when the counter is full, and then the loop is being woken already. */
-    ssize_t n = write(l->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)n;
+    signal_eventfd(l->wake_fd);
+    int notify_fd = atomic_load_explicit(&l->notify_fd, memory_order_relaxed);
+    if (notify_fd >= 0)
+        signal_eventfd(notify_fd);
     errno = saved;
 }
 

@@ -137,7 +137,8 @@ enum cl_backend cl_loop_backend(const struct cl_loop *l);
 /* Ios and listeners that have not been reported closed yet. */
 size_t cl_loop_open_count(const struct cl_loop *l);
 /* A descriptor that is readable when a turn has something to do: for a foreign loop that drives
- * this one with turns of timeout 0. Timers do not show there: turn again at cl_loop_next_ns. */
+ * this one with turns of timeout 0. Timers do not show there: turn again at cl_loop_next_ns.
+ * Thread: that of the turns, or before the first. -1: errno. */
 int cl_loop_poll_fd(struct cl_loop *l);
 /* When a turn has something to do although no event comes; 0: at once; UINT64_MAX: never. */
 uint64_t cl_loop_next_ns(const struct cl_loop *l);

@@ -321,7 +321,7 @@ static void epoll_settle(struct cl_loop *l, bool submit) {
     (void)submit;
 }
 
-static int epoll_poll_fd(const struct cl_loop *l) {
+static int epoll_poll_fd(struct cl_loop *l) {
     return epoll_loop(l)->fd;
 }
 

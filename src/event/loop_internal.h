@@ -54,7 +54,7 @@ struct cl_loop_ops {
     void (*dispatch)(struct cl_loop *l);
     /* The end of a turn; `submit`: no wait follows soon that would hand over what was started. */
     void (*settle)(struct cl_loop *l, bool submit);
-    int (*poll_fd)(const struct cl_loop *l);
+    int (*poll_fd)(struct cl_loop *l); /* -1: errno */
     int (*listener_open)(struct cl_listener *ls);
     void (*listener_update)(struct cl_listener *ls); /* paused, resumed */
     void (*listener_close)(struct cl_listener *ls);
@@ -77,6 +77,7 @@ struct cl_loop {
     bool in_turn;
     bool driven; /* a foreign loop waits on poll_fd */
     int wake_fd;
+    _Atomic int notify_fd;           /* io_uring's eventfd for a foreign loop; -1: none */
     _Atomic(struct cl_post *) posts; /* newest first */
     struct cl_flush *flushes, **flushes_end, *flushing;
     struct cl_io *ready, **ready_end;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -200,10 +201,20 @@ static int start(struct cl_uring *u) {
     return CELLO_OK;
 }
 
+static void drain_notify(struct cl_loop *l) {
+    int fd = atomic_load_explicit(&l->notify_fd, memory_order_relaxed);
+    if (CL_LIKELY(fd < 0))
+        return;
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count);
+    (void)n; /* EAGAIN: nothing was there */
+}
+
 static int uring_wait(struct cl_loop *l, uint64_t timeout_ns) {
     struct cl_uring *u = cl_uring(l);
     if (CL_UNLIKELY(!u->started) && start(u))
         return CELLO_ESYS;
+    drain_notify(l);
     int n;
     if (timeout_ns == 0) {
         n = io_uring_submit_and_get_events(&u->ring);
@@ -281,8 +292,26 @@ static void uring_settle(struct cl_loop *l, bool submit) {
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
-static int uring_poll_fd(const struct cl_loop *l) {
-    return cl_uring(l)->ring.ring_fd;
+/* With DEFER_TASKRUN the ring's own descriptor does not become readable when work arrives, so an
+ * eventfd is registered, which the kernel signals. It starts readable, for the turn that starts the
+ * ring. cl_loop_wake writes to it directly: signalled through the ring's poll of wake_fd, one
+ * eventfd inside the wake-up of another, the kernel tells it once and then no more (seen on 6.18).
+ */
+static int uring_poll_fd(struct cl_loop *l) {
+    int fd = atomic_load(&l->notify_fd);
+    if (fd >= 0)
+        return fd;
+    fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int err = io_uring_register_eventfd(&cl_uring(l)->ring, fd);
+    if (err) {
+        close(fd);
+        errno = -err;
+        return -1;
+    }
+    atomic_store(&l->notify_fd, fd);
+    return fd;
 }
 
 static void uring_stop(struct cl_loop *l) {
