@@ -97,6 +97,20 @@ enum cl_header_id {
     CL_HEADER_COUNT
 };
 
+/* Which ids are there. Asking it costs one instruction where walking the headers costs many. */
+struct cl_header_set {
+    uint64_t bits[2];
+};
+_Static_assert(CL_HEADER_COUNT <= 128, "cl_header_set has room for 128 ids");
+
+CL_INLINE void cl_header_set_add(struct cl_header_set *set, unsigned id) {
+    set->bits[id / 64] |= (uint64_t)1 << id % 64;
+}
+
+CL_INLINE bool cl_header_set_has(const struct cl_header_set *set, enum cl_header_id id) {
+    return set->bits[(unsigned)id / 64] >> (unsigned)id % 64 & 1;
+}
+
 /* One field line. The spans belong to whoever made the header; the value has no white space around
  * it. The name is as it came; compare ids, or names with cl_str_ieq(). */
 struct cl_header {

@@ -25,8 +25,7 @@ static int hex_value(char c) {
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Empty, or 0 to 65535; leading zeros are tolerated up to five digits in all. */
-static bool port_valid(struct cl_str port) {
+bool cl_uri_port_valid(struct cl_str port) {
     if (port.len > 5)
         return false;
     unsigned value = 0;
@@ -86,24 +85,24 @@ static bool bracketed_valid(struct cl_str authority) {
         return false;
     if (++close == end)
         return true;
-    return *close == ':' && port_valid(cl_str(close + 1, (size_t)(end - close - 1)));
+    return *close == ':' && cl_uri_port_valid(cl_str(close + 1, (size_t)(end - close - 1)));
 }
 
 bool cl_uri_authority_valid(struct cl_str authority) {
-    unsigned seen = 0;
-    for (size_t i = 0; i < authority.len; i++)
-        seen |= host_chars[(unsigned char)authority.ptr[i]];
-    if (CL_LIKELY(seen == 0))
-        return authority.len > 0;
+    size_t n = 0;
+    while (n < authority.len && host_chars[(unsigned char)authority.ptr[n]] == 0)
+        n++;
+    if (n == authority.len)
+        return n > 0;
+    if (authority.ptr[n] == ':')
+        return n > 0 && cl_uri_port_valid(cl_str(authority.ptr + n + 1, authority.len - n - 1));
     if (authority.ptr[0] == '[')
         return bracketed_valid(authority);
-    if (seen & HOST_OTHER)
-        return false;
     const char *colon = memchr(authority.ptr, ':', authority.len);
-    size_t host_len = colon ? (size_t)(colon - authority.ptr) : authority.len;
-    if (colon && !port_valid(cl_str(colon + 1, authority.len - host_len - 1)))
+    n = colon ? (size_t)(colon - authority.ptr) : authority.len;
+    if (colon && !cl_uri_port_valid(cl_str(colon + 1, authority.len - n - 1)))
         return false;
-    return reg_name_valid(cl_str(authority.ptr, host_len));
+    return reg_name_valid(cl_str(authority.ptr, n));
 }
 
 /* ---- targets ---- */

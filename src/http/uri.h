@@ -34,6 +34,9 @@ int cl_uri_parse(struct cl_str target, enum cl_method method, struct cl_uri *out
  * empty or 0..65535. The empty span is not valid. */
 bool cl_uri_authority_valid(struct cl_str authority);
 
+/* What may stand behind the colon: nothing, or 0 to 65535 in at most five digits. */
+bool cl_uri_port_valid(struct cl_str port);
+
 /* No percent-encoding and no dot segment: the raw path is what the client means, and can be routed
  * where it lies. */
 bool cl_uri_path_is_plain(struct cl_str path);

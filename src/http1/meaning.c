@@ -15,7 +15,7 @@ static bool next_element(struct cl_str *list, struct cl_str *element) {
 }
 
 static int apply_host(struct cl_h1_head *head, struct cl_str value) {
-    if (head->first[CL_HEADER_HOST] || !cl_uri_authority_valid(value))
+    if (cl_header_set_has(&head->present, CL_HEADER_HOST) || !cl_uri_authority_valid(value))
         return CELLO_EHOST;
     head->host = value;
     return CELLO_OK;
@@ -84,13 +84,13 @@ int cl_h1_apply_field(struct cl_h1_head *head, const struct cl_header *h) {
 }
 
 int cl_h1_finish_head(struct cl_h1_head *head) {
-    if (head->version_minor > 0 && !head->first[CL_HEADER_HOST])
+    if (head->version_minor > 0 && !cl_header_set_has(&head->present, CL_HEADER_HOST))
         return CELLO_EHOST;
     if (head->uri.form == CL_URI_ABSOLUTE || head->uri.form == CL_URI_AUTHORITY)
         head->host = head->uri.authority;
     head->keep_alive = !(head->connection & CL_H1_OPTION_CLOSE) &&
                        (head->version_minor > 0 || (head->connection & CL_H1_OPTION_KEEP_ALIVE));
     head->upgrade = head->version_minor > 0 && (head->connection & CL_H1_OPTION_UPGRADE) &&
-                    head->first[CL_HEADER_UPGRADE];
+                    cl_header_set_has(&head->present, CL_HEADER_UPGRADE);
     return CELLO_OK;
 }

@@ -17,7 +17,7 @@ struct cl_h1_limits {
         max_request_line; /* bytes up to the LF of the request line, empty lines before included */
     size_t max_uri;       /* bytes of the target */
     size_t max_header_size; /* bytes of all field lines, with the empty line that ends them */
-    unsigned max_headers;   /* field lines; the array in cl_h1_head has this many; <= 65534 */
+    unsigned max_headers;   /* field lines; the array in cl_h1_head has this many */
 };
 
 enum {
@@ -47,8 +47,7 @@ struct cl_h1_head {
     uint8_t connection;   /* the options named by Connection: CL_H1_OPTION_* */
     bool upgrade;         /* HTTP/1.1, Connection names upgrade, and there is an Upgrade field */
 
-    /* 1 + the index of the first header with that id, 0 when there is none; [0] means nothing. */
-    uint16_t first[CL_HEADER_COUNT];
+    struct cl_header_set present; /* the ids of all headers */
 };
 
 /* Parse the head at the start of buf. `*scanned` is 0 for a new request and belongs to the parser
@@ -61,11 +60,5 @@ struct cl_h1_head {
 int cl_h1_parse_head(const char *buf, size_t len, size_t *scanned,
                      const struct cl_h1_limits *limits, struct cl_h1_head *head,
                      size_t *consumed) CL_MUST_USE;
-
-/* The first header with this id, or NULL. */
-CL_INLINE const struct cl_header *cl_h1_header(const struct cl_h1_head *head,
-                                               enum cl_header_id id) {
-    return head->first[id] ? &head->headers[head->first[id] - 1] : NULL;
-}
 
 #endif

@@ -28,6 +28,12 @@ CL_INLINE int skip_empty_lines(const char **p, const char *end) {
 
 CL_INLINE int parse_method(const char **p, const char *end, struct cl_h1_head *head) {
     const char *start = *p, *q = start;
+    if (CL_LIKELY(end - start > 4 && memcmp(start, "GET ", 4) == 0)) {
+        head->method = cl_str(start, 3);
+        head->method_id = CL_METHOD_GET;
+        *p = start + 4;
+        return CELLO_OK;
+    }
     while (q < end && cl_header_token_chars[(unsigned char)*q])
         q++;
     if (q == end)
@@ -47,7 +53,8 @@ CL_INLINE int parse_target(const char **p, const char *end, const char *base, si
     const char *start = *p;
     bool cut = (size_t)(end - start) > max_uri;
     const char *stop = cut ? start + max_uri + 1 : end;
-    const char *q = scan_target(start, stop, base);
+    struct target_scan t = scan_target(start, stop, base);
+    const char *q = t.stop;
     if (q == stop)
         return cut ? CELLO_EURI_TOO_LONG : CELLO_EAGAIN;
     if (*q != ' ')
@@ -56,7 +63,15 @@ CL_INLINE int parse_target(const char **p, const char *end, const char *base, si
         return CELLO_EREQLINE;
     head->target = cl_str(start, (size_t)(q - start));
     *p = q + 1;
-    return cl_uri_parse(head->target, head->method_id, &head->uri);
+    if (t.odd || *start != '/' || head->method_id == CL_METHOD_CONNECT)
+        return cl_uri_parse(head->target, head->method_id, &head->uri);
+    head->uri = (struct cl_uri){.form = CL_URI_ORIGIN, .path = head->target, .plain = true};
+    if (t.question) {
+        head->uri.path.len = (size_t)(t.question - start);
+        head->uri.query = cl_str(t.question + 1, (size_t)(q - t.question - 1));
+        head->uri.has_query = true;
+    }
+    return CELLO_OK;
 }
 
 /* A request line that does not end within its limit: the part that used it up is to blame. */
@@ -117,6 +132,20 @@ CL_INLINE int parse_field(const char *p, const char *end, const char *base, stru
     return CELLO_OK;
 }
 
+CL_INLINE int apply_host(struct cl_h1_head *head, struct cl_str value, const char *base) {
+    if (cl_header_set_has(&head->present, CL_HEADER_HOST))
+        return CELLO_EHOST;
+    head->host = value;
+    const char *end = value.ptr + value.len;
+    const char *q = scan_host(value.ptr, end, base);
+    bool valid = q == end;
+    if (q > value.ptr && q < end && *q == ':')
+        valid = cl_uri_port_valid(cl_str(q + 1, (size_t)(end - q - 1)));
+    else if (q == value.ptr || q < end)
+        valid = cl_uri_authority_valid(value);
+    return valid ? CELLO_OK : CELLO_EHOST;
+}
+
 CL_INLINE int parse_fields(const char **cursor, const char *end, const char *base,
                            unsigned max_headers, struct cl_h1_head *head) {
     const char *p = *cursor;
@@ -134,18 +163,29 @@ CL_INLINE int parse_fields(const char **cursor, const char *end, const char *bas
             return CELLO_EHEAD_TOO_LARGE;
         struct cl_header *h = &head->headers[n];
         int err = parse_field(p, end, base, h, &p);
-        if (CL_LIKELY(!err) && h->id - 1u < CL_HEADER_UPGRADE)
+        if (CL_LIKELY(!err) && h->id == CL_HEADER_HOST)
+            err = apply_host(head, h->value, base);
+        else if (CL_LIKELY(!err) && h->id - 1u < CL_HEADER_UPGRADE)
             err = cl_h1_apply_field(head, h);
         if (CL_UNLIKELY(err))
             return err;
-        if (!head->first[h->id])
-            head->first[h->id] = (uint16_t)(n + 1);
+        cl_header_set_add(&head->present, h->id);
     }
+}
+
+/* Only what need not be written on the way; a whole memset costs a fifth of a small request. */
+CL_INLINE void begin_head(struct cl_h1_head *head) {
+    head->method.ptr = NULL;
+    head->host = cl_str(NULL, 0);
+    head->content_length = 0;
+    head->has_content_length = head->chunked = head->expect_continue = false;
+    head->connection = 0;
+    head->present = (struct cl_header_set){{0, 0}};
 }
 
 int CL_H1_KERNEL(const char *buf, size_t len, const struct cl_h1_limits *limits,
                  struct cl_h1_head *head, size_t *consumed) {
-    memset(&head->header_count, 0, sizeof(*head) - offsetof(struct cl_h1_head, header_count));
+    begin_head(head);
     const char *p = buf, *input_end = buf + len;
     const char *end = buf + CL_MIN(len, limits->max_request_line);
     int err = parse_request_line(&p, end, buf, limits->max_uri, head);

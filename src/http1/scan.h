@@ -81,6 +81,11 @@ CL_INLINE bool target_stops(unsigned char c) {
     return c <= ' ' || c >= 0x7f;
 }
 
+CL_INLINE bool host_stops(unsigned char c) {
+    (void)c;
+    return true; /* input shorter than a block: leave it to cl_uri_authority_valid() */
+}
+
 CL_INLINE bool value_stops(unsigned char c) {
     return (c < ' ' && c != '\t') || c == 0x7f;
 }
@@ -90,12 +95,23 @@ CL_INLINE bool value_stops(unsigned char c) {
 /* A byte is in a token when the bit of its high nibble is set in the row of its low nibble. */
 static const uint8_t token_rows[16] = {0xe8, 0xfc, 0xf8, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc,
                                        0xf8, 0xf8, 0xf4, 0x54, 0xd0, 0x54, 0xf4, 0x70};
+/* The same for the characters of a registered name that need no second look (http/uri.c). */
+static const uint8_t host_rows[16] = {0xa8, 0xfc, 0xf8, 0xf8, 0xfc, 0xf8, 0xfc, 0xfc,
+                                      0xfc, 0xfc, 0xf4, 0x5c, 0x54, 0x5c, 0xd4, 0x70};
 static const uint8_t nibble_bits[16] = {1, 2, 4, 8, 16, 32, 64, 128};
 
-CL_INLINE scan_block token_stop_block(scan_block v) {
-    scan_block row = SCAN_LOOKUP(token_rows, SCAN_AND(v, SCAN_ALL(15)));
+CL_INLINE scan_block outside_rows(const uint8_t *rows, scan_block v) {
+    scan_block row = SCAN_LOOKUP(rows, SCAN_AND(v, SCAN_ALL(15)));
     scan_block bit = SCAN_LOOKUP(nibble_bits, SCAN_HIGH_NIBBLE(v));
     return SCAN_EQ(SCAN_AND(row, bit), SCAN_ALL(0));
+}
+
+CL_INLINE scan_block token_stop_block(scan_block v) {
+    return outside_rows(token_rows, v);
+}
+
+CL_INLINE scan_block host_stop_block(scan_block v) {
+    return outside_rows(host_rows, v);
 }
 
 CL_INLINE scan_block target_stop_block(scan_block v) {
@@ -144,7 +160,73 @@ CL_INLINE size_t first_hit(uint64_t mask) {
 #endif
 
 DEFINE_SCAN(token)
-DEFINE_SCAN(target)
 DEFINE_SCAN(value)
+
+/* ---- targets: the scan notes on the way what splitting them needs to know ---- */
+
+struct target_scan {
+    const char *stop;
+    const char *question; /* the first '?', or NULL */
+    bool odd;             /* may hold '%', '#' or a dot segment: needs cl_uri_parse() */
+};
+
+#if defined(SCAN_BLOCK)
+
+/* One block at p, of which the first `skip` bytes lie before p. Returns whether the scan stops in
+ * it. `*slash` carries over whether the byte before p is a slash. */
+CL_INLINE bool scan_target_block(const char *p, size_t skip, struct target_scan *t,
+                                 uint64_t *slash) {
+    scan_block v = SCAN_LOAD(p - skip);
+    size_t shift = skip * SCAN_MASK_BITS;
+    uint64_t stops = (uint64_t)SCAN_MASK(target_stop_block(v)) >> shift;
+    uint64_t before = (stops & -stops) - 1; /* the bytes in front of the first stop */
+    uint64_t marks = SCAN_MASK(SCAN_OR(SCAN_EQ(v, SCAN_ALL('%')), SCAN_EQ(v, SCAN_ALL('#'))));
+    uint64_t dots = SCAN_MASK(SCAN_EQ(v, SCAN_ALL('.')));
+    uint64_t slashes = (uint64_t)SCAN_MASK(SCAN_EQ(v, SCAN_ALL('/'))) >> shift;
+    uint64_t questions = ((uint64_t)SCAN_MASK(SCAN_EQ(v, SCAN_ALL('?'))) >> shift) & before;
+    uint64_t segment_dots = (dots >> shift) & (slashes << SCAN_MASK_BITS | *slash);
+    t->odd |= (((marks >> shift) | segment_dots) & before) != 0;
+    *slash = slashes >> (SCAN_BLOCK - 1) * SCAN_MASK_BITS;
+    if (questions && !t->question)
+        t->question = p + first_hit(questions);
+    if (stops)
+        t->stop = p + first_hit(stops);
+    return stops != 0;
+}
+
+CL_INLINE struct target_scan scan_target(const char *p, const char *end, const char *base) {
+    struct target_scan t = {.stop = end};
+    uint64_t slash = 0;
+    for (; end - p >= SCAN_BLOCK; p += SCAN_BLOCK)
+        if (scan_target_block(p, 0, &t, &slash))
+            return t;
+    if (p < end && end - base >= SCAN_BLOCK) {
+        (void)scan_target_block(p, SCAN_BLOCK - (size_t)(end - p), &t, &slash);
+        return t;
+    }
+    t.odd = true;
+    while (p < end && !target_stops((unsigned char)*p))
+        p++;
+    t.stop = p;
+    return t;
+}
+
+DEFINE_SCAN(host)
+
+#else
+
+CL_INLINE struct target_scan scan_target(const char *p, const char *end, const char *base) {
+    (void)base;
+    while (p < end && !target_stops((unsigned char)*p))
+        p++;
+    return (struct target_scan){.stop = p, .odd = true};
+}
+
+CL_INLINE const char *scan_host(const char *p, const char *end, const char *base) {
+    (void)end, (void)base;
+    return p; /* leave it all to cl_uri_authority_valid() */
+}
+
+#endif
 
 #endif
