@@ -37,10 +37,10 @@ def main():
     # The printer adds one to the rows that are not exact, to the low half only.
     assert all(is_exact or whole & mask != mask for whole, is_exact in rows)
     assert exact[-1] == 55, "CL_POW10_MAX_EXACT_EXP in pow10.h"
-    print("const struct cl_pow10 cl_pow10_table[] = {")
+    print("/* clang-format off */\nconst struct cl_pow10 cl_pow10_table[] = {")
     for whole, _ in rows:
         print(f"    {{0x{whole >> 64:016x}, 0x{whole & mask:016x}}},")
-    print("};\n\n#endif")
+    print("};\n/* clang-format on */\n\n#endif")
 
 
 main()

@@ -38,18 +38,16 @@ int cl_json_grow_stack(struct cl_json_decoder *d) {
     return 0;
 }
 
-int cl_json_need_scratch(struct cl_json_decoder *d, size_t need) {
-    if (need <= d->scratch_size)
-        return 0;
-    char *scratch = PyMem_Malloc(need * 2);
-    if (!scratch) {
+int cl_json_grow_scratch(struct cl_json_scratch *s, size_t need, size_t keep) {
+    char *p = PyMem_Malloc(need * 2);
+    if (!p) {
         PyErr_NoMemory();
         return -1;
     }
-    if (d->scratch_size > CL_DECODE_SCRATCH)
-        PyMem_Free(d->scratch);
-    d->scratch = scratch;
-    d->scratch_size = need * 2;
+    memcpy(p, s->p, keep);
+    if (s->is_heap)
+        PyMem_Free(s->p);
+    *s = (struct cl_json_scratch){.p = p, .size = need * 2, .is_heap = true};
     return 0;
 }
 
@@ -57,11 +55,11 @@ PyObject *cl_json_new_big_int(struct cl_json_decoder *d, const char *p, const ch
     size_t n = (size_t)(end - p);
     if (n - (*p == '-') > CL_JSON_MAX_INT_DIGITS)
         return cl_json_fail(d, CELLO_ELIMIT, p, "integer of more than 4,300 digits");
-    if (cl_json_need_scratch(d, n + 1) < 0)
+    if (cl_json_need_scratch(&d->text, n + 1, 0) < 0)
         return NULL;
-    memcpy(d->scratch, p, n);
-    d->scratch[n] = 0;
-    PyObject *value = PyLong_FromString(d->scratch, NULL, 10);
+    memcpy(d->text.p, p, n);
+    d->text.p[n] = 0;
+    PyObject *value = PyLong_FromString(d->text.p, NULL, 10);
     if (!value && PyErr_ExceptionMatches(PyExc_ValueError)) { /* the program set a lower limit */
         PyErr_Clear();
         return cl_json_fail(d, CELLO_ELIMIT, p, "integer of too many digits");
@@ -106,8 +104,10 @@ static PyObject *run(struct cl_json_decoder *d) {
     }
     if (d->stack_end - d->stack > CL_DECODE_STACK)
         PyMem_Free(d->stack);
-    if (d->scratch_size > CL_DECODE_SCRATCH)
-        PyMem_Free(d->scratch);
+    if (d->text.is_heap)
+        PyMem_Free(d->text.p);
+    if (d->wide.is_heap)
+        PyMem_Free(d->wide.p);
     return value;
 }
 
@@ -125,7 +125,8 @@ PyObject *cl_json_decode(const char *text, size_t n, const struct cl_json_option
                          struct cl_json_error *error) {
     PyObject *stack[CL_DECODE_STACK];
     struct cl_json_frame frames[INLINE_FRAMES];
-    char scratch[CL_DECODE_SCRATCH], padded[PADDED_TEXT + CL_SCAN_PADDING];
+    char text_scratch[CL_DECODE_SCRATCH], padded[PADDED_TEXT + CL_SCAN_PADDING];
+    uint32_t wide_scratch[CL_DECODE_SCRATCH / 4];
     *error = (struct cl_json_error){.err = CELLO_OK};
     struct cl_json_decoder d = {
         .begin = text,
@@ -138,16 +139,14 @@ PyObject *cl_json_decode(const char *text, size_t n, const struct cl_json_option
         .stack_end = stack + CL_DECODE_STACK,
         .frames = frames,
         .max_depth = opt->max_depth ? opt->max_depth : CL_JSON_MAX_DEPTH,
-        .utf8_until = text,
-        .scratch = scratch,
-        .scratch_size = sizeof scratch,
+        .text = {.p = text_scratch, .size = sizeof text_scratch},
+        .wide = {.p = (char *)wide_scratch, .size = sizeof wide_scratch},
     };
     if (n <= PADDED_TEXT) {
         if (n)
             memcpy(padded, text, n);
         memset(padded + n, 0, CL_SCAN_PADDING);
         d.begin = padded;
-        d.utf8_until = padded;
         d.safe = d.end = padded + n;
     }
     return CL_LIKELY(d.max_depth <= INLINE_FRAMES) ? run(&d) : run_deep(&d);

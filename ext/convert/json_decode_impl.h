@@ -37,15 +37,62 @@ CL_INLINE PyObject *new_ascii(const char *text, size_t n) {
     return str;
 }
 
-/* The end of a string's raw text (where its quote stands), from a backslash on. */
-static const char *find_raw_end(struct cl_json_decoder *d, const char *p, bool *high) {
-    while (p < d->end && *p == '\\') {
-        p += 2;
-        if (p >= d->end)
-            break;
-        p = cl_scan_string(p, d->end, d->safe, high);
+/* A str of the `n` 16-bit code points in d->wide, of which none is above 0xff. */
+static PyObject *new_latin1(const uint16_t *points, size_t n) {
+    if (n == 1)
+        return PyUnicode_FromOrdinal(points[0]);
+    PyObject *str = PyUnicode_New((Py_ssize_t)n, 0xff);
+    if (str) {
+        unsigned char *to = PyUnicode_1BYTE_DATA(str);
+        for (size_t i = 0; i < n; i++)
+            to[i] = (unsigned char)points[i];
     }
-    return p;
+    return str;
+}
+
+/* `p` in `text` is malformed. The string's place is all that can be said once escapes were undone.
+ */
+static PyObject *not_utf8(struct cl_json_decoder *d, const char *text, const char *p,
+                          const char *place) {
+    return cl_json_fail(d, CELLO_EJSON, text == place ? p : place, "text is not UTF-8");
+}
+
+/* A str of text with characters outside the basic plane. */
+static CL_NOINLINE PyObject *new_astral(struct cl_json_decoder *d, const char *text, size_t n,
+                                        const char *place) {
+    if (cl_json_need_scratch(&d->wide, 4 * n, 0) < 0)
+        return NULL;
+    uint32_t *points = (uint32_t *)(void *)d->wide.p;
+    const char *p = text;
+    size_t count = (size_t)(cl_utf8_to_ucs4(&p, text + n, points) - points);
+    if (p < text + n)
+        return not_utf8(d, text, p, place);
+    PyObject *str = PyUnicode_New((Py_ssize_t)count, 0x10ffff);
+    if (str)
+        memcpy(PyUnicode_4BYTE_DATA(str), points, 4 * count);
+    return str;
+}
+
+/* A str of UTF-8 text that is not all ASCII; it is checked on the way. `safe` as in transcode.h,
+ * `place` is where in the input the string begins. */
+static CL_NOINLINE PyObject *new_wide(struct cl_json_decoder *d, const char *text, size_t n,
+                                      const char *safe, const char *place) {
+    if (cl_json_need_scratch(&d->wide, 2 * (n + CL_TRANSCODE_SLACK), 0) < 0)
+        return NULL;
+    uint16_t *points = (uint16_t *)(void *)d->wide.p;
+    const char *p = text;
+    bool wide = false;
+    size_t count = (size_t)(cl_utf8_to_ucs2(&p, text + n, safe, points, &wide) - points);
+    if (CL_UNLIKELY(p < text + n)) {
+        bool is_astral = (unsigned char)*p >= 0xf0;
+        return is_astral ? new_astral(d, text, n, place) : not_utf8(d, text, p, place);
+    }
+    if (!wide)
+        return new_latin1(points, count);
+    PyObject *str = PyUnicode_New((Py_ssize_t)count, 0xffff);
+    if (str)
+        copy_text((char *)PyUnicode_2BYTE_DATA(str), (const char *)points, 2 * count);
+    return str;
 }
 
 static PyObject *string_fault(struct cl_json_decoder *d, const char *start, const char *p) {
@@ -54,35 +101,74 @@ static PyObject *string_fault(struct cl_json_decoder *d, const char *start, cons
     return cl_json_fail(d, CELLO_EJSON, p, "control character in a string");
 }
 
-/* A string with escapes: `start` is behind its quote, `p` at its first backslash. */
+/* One escape at *at, written to `out`. Returns the end, or NULL with the error noted. */
+CL_INLINE char *read_escape(struct cl_json_decoder *d, char *out, const char **at, bool *high) {
+    static const char plain[256] = {
+        ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+        ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
+    };
+    const char *p = *at;
+    if (CL_LIKELY(d->end - p >= 2)) {
+        *out = plain[(unsigned char)p[1]];
+        if (CL_LIKELY(*out)) {
+            *at = p + 2;
+            return out + 1;
+        }
+    }
+    uint32_t c;
+    *at = cl_json_read_escape(p, d->end, &c);
+    if (!*at)
+        return cl_json_fail(d, CELLO_EJSON, p, "malformed escape");
+    *high |= c >= 0x80;
+    return cl_put_utf8(out, c);
+}
+
+/* A string with escapes: `start` is behind its quote, *at at its first backslash. Its text is put
+ * together in d->text, a vector at a time. */
 static CL_NOINLINE PyObject *read_escaped(struct cl_json_decoder *d, const char *start,
                                           const char **at, bool high) {
-    const char *p = *at, *raw_end = find_raw_end(d, p, &high);
-    if (raw_end >= d->end || *raw_end != '"')
-        return string_fault(d, start - 1, raw_end);
-    if (cl_json_need_scratch(d, (size_t)(raw_end - start) + CL_SCAN_PADDING) < 0)
+    const char *p = *at;
+    size_t n = (size_t)(p - start);
+    if (cl_json_need_scratch(&d->text, n + 2 * CL_SCAN_PADDING, 0) < 0)
         return NULL;
-    char *out = d->scratch;
-    memcpy(out, start, (size_t)(p - start));
-    out += p - start;
-    while (p < raw_end) {
-        if (*p == '\\') {
-            bool is_wide = p[1] == 'u';
-            char *next = cl_json_unescape(d, out, &p);
-            if (!next)
+    memcpy(d->text.p, start, n);
+    char *out = d->text.p + n, *limit = d->text.p + d->text.size - 2 * CL_SCAN_PADDING;
+    while (p < d->end && *p != '"') {
+        if (CL_UNLIKELY(out > limit)) {
+            n = (size_t)(out - d->text.p);
+            if (cl_json_need_scratch(&d->text, d->text.size + 1, n) < 0)
                 return NULL;
-            high |= is_wide && (unsigned char)*out >= 0x80;
-            out = next;
-            continue;
+            out = d->text.p + n;
+            limit = d->text.p + d->text.size - 2 * CL_SCAN_PADDING;
         }
-        const char *run = p;
-        p = cl_scan_string(p, raw_end, d->safe, &high);
-        memcpy(out, run, (size_t)(p - run));
-        out += p - run;
+        if (*p == '\\') {
+            out = read_escape(d, out, &p, &high);
+            if (CL_UNLIKELY(!out))
+                return NULL;
+        } else if (CL_LIKELY(p <= d->safe)) {
+            cl_vec v = cl_vec_load(p);
+            cl_vec_store(out, v);
+            cl_mask specials = cl_vec_specials(v), above = cl_vec_high(v);
+            size_t run = specials ? cl_mask_first(specials) : CL_VEC_SIZE;
+            high |= (specials ? cl_mask_below(above, run) : above) != 0;
+            if (CL_UNLIKELY(run == 0))
+                return string_fault(d, start - 1, p);
+            p += run;
+            out += run;
+        } else {
+            if ((unsigned char)*p < 0x20)
+                return string_fault(d, start - 1, p);
+            high |= (unsigned char)*p >= 0x80;
+            *out++ = *p++;
+        }
     }
-    *at = raw_end + 1;
-    size_t n = (size_t)(out - d->scratch);
-    return high ? cl_json_new_wide_str(d, d->scratch, n) : new_ascii(d->scratch, n);
+    if (p >= d->end)
+        return string_fault(d, start - 1, d->end);
+    *at = p + 1;
+    *out = '"'; /* ends a run of characters for the vectors that look behind the end */
+    n = (size_t)(out - d->text.p);
+    return high ? new_wide(d, d->text.p, n, out + CL_SCAN_PADDING - 16, start)
+                : new_ascii(d->text.p, n);
 }
 
 /* `*at` is behind the opening quote and moves behind the closing one. */
@@ -97,7 +183,7 @@ CL_INLINE PyObject *read_string(struct cl_json_decoder *d, const char **at) {
     }
     *at = p + 1;
     size_t n = (size_t)(p - start);
-    return CL_UNLIKELY(high) ? cl_json_new_wide_str(d, start, n) : new_ascii(start, n);
+    return CL_UNLIKELY(high) ? new_wide(d, start, n, d->safe, start) : new_ascii(start, n);
 }
 
 /* ---- keys ---- */

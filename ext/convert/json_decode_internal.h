@@ -1,5 +1,5 @@
 /* Shared by the parts of the decoder: the machine (json_decode_impl.h, once per cpu level) and what
- * all levels have in common (json_decode.c, json_text.c). */
+ * all levels have in common (json_decode.c). */
 #ifndef CL_CONVERT_JSON_DECODE_INTERNAL_H
 #define CL_CONVERT_JSON_DECODE_INTERNAL_H
 
@@ -8,7 +8,14 @@
 
 enum {
     CL_DECODE_STACK = 256,   /* values held before the heap is needed */
-    CL_DECODE_SCRATCH = 512, /* bytes of an unescaped string before the heap is needed */
+    CL_DECODE_SCRATCH = 512, /* bytes of each scratch before the heap is needed */
+};
+
+/* Memory for a piece of work: on the C stack first, then on the heap. */
+struct cl_json_scratch {
+    char *p;
+    size_t size;
+    bool is_heap;
 };
 
 /* An object or array that is not closed yet. */
@@ -30,9 +37,8 @@ struct cl_json_decoder {
     struct cl_json_frame *frames;
     unsigned depth, max_depth;
 
-    const char *utf8_until; /* text before this is known to be UTF-8 */
-    char *scratch;
-    size_t scratch_size;
+    struct cl_json_scratch text; /* of a string with escapes, without them; digits */
+    struct cl_json_scratch wide; /* code points */
 };
 
 typedef PyObject *cl_json_machine(struct cl_json_decoder *d);
@@ -47,17 +53,16 @@ CL_COLD void *cl_json_fail_value(struct cl_json_decoder *d, const char *p);
 
 /* Double the value stack: -1 with an exception set when memory is out. */
 CL_COLD int cl_json_grow_stack(struct cl_json_decoder *d);
-/* Room for `need` bytes in d->scratch, which forgets its content: -1 with an exception set. */
-int cl_json_need_scratch(struct cl_json_decoder *d, size_t need);
+/* At least `need` bytes of scratch, of which the first `keep` stay: -1 with an exception set. */
+int cl_json_grow_scratch(struct cl_json_scratch *s, size_t need, size_t keep);
 
-/* The str of UTF-8 text that is not all ASCII; checks it first. NULL as cl_json_decode. */
-PyObject *cl_json_new_wide_str(struct cl_json_decoder *d, const char *text, size_t n);
+CL_INLINE int cl_json_need_scratch(struct cl_json_scratch *s, size_t need, size_t keep) {
+    return CL_LIKELY(need <= s->size) ? 0 : cl_json_grow_scratch(s, need, keep);
+}
+
 /* The int that the digits in [p, end) are, with their sign. NULL as cl_json_decode. */
 CL_COLD PyObject *cl_json_new_big_int(struct cl_json_decoder *d, const char *p, const char *end);
 /* A dict of the n pairs at `items`, whose references it takes, also on failure. */
 PyObject *cl_json_new_dict(PyObject **items, size_t pairs);
-/* The escape at `*p` (a backslash), written to `out` as UTF-8. Returns its end, or NULL with the
- * error noted; *p moves behind the escape. */
-char *cl_json_unescape(struct cl_json_decoder *d, char *out, const char **p);
 
 #endif

@@ -10,6 +10,8 @@
 #include "json/number.h"
 #include "json/scan.h"
 #include "json/simd.h"
+#include "json/transcode.h"
+#include "json/unescape.h"
 
 CL_SIMD_BEGIN
 #include "convert/json_decode_impl.h"

@@ -177,10 +177,6 @@ double cl_json_double_exact(const char *p, const char *end) {
 
 /* ---- the parts of cl_json_read_number that are not inline ---- */
 
-static struct cl_json_number bad_number(const char *at) {
-    return (struct cl_json_number){.kind = CL_JSON_NUMBER_BAD, .end = at};
-}
-
 struct cl_json_number cl_json_long_integer(const char *p, const char *end, bool negative) {
     struct cl_json_number number = {.kind = CL_JSON_NUMBER_BIGINT, .end = end};
     if (end - p > 19)
@@ -208,13 +204,15 @@ static ptrdiff_t significant_digits(const char *first, const char *end) {
 }
 
 struct cl_json_number cl_json_fraction(const char *start, const char *first, const char *p,
-                                       const char *end, uint64_t significand) {
+                                       const char *end) {
+    uint64_t significand = 0;
+    (void)cl_scan_digits(first, p, &significand);
     int exponent = 0;
     if (*p == '.') {
         const char *fraction = ++p;
         p = cl_scan_digits(p, end, &significand);
         if (p == fraction)
-            return bad_number(p);
+            return cl_json_bad_number(p);
         ptrdiff_t count = p - fraction;
         exponent = count < 1000000 ? -(int)count : -1000000;
     }
@@ -227,7 +225,7 @@ struct cl_json_number cl_json_fraction(const char *start, const char *first, con
         while (p < end && cl_is_digit(*p))
             p++;
         if (p == exponent_digits)
-            return bad_number(p);
+            return cl_json_bad_number(p);
         exponent += read_exponent(text, p);
     }
     struct cl_json_number number = {.kind = CL_JSON_NUMBER_DOUBLE, .end = p};

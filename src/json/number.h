@@ -88,30 +88,35 @@ CL_INLINE bool cl_is_digit(char c) {
     return (unsigned char)(c - '0') < 10;
 }
 
-/* Whether eight bytes (the first in the lowest byte) are digits. */
-CL_INLINE bool cl_are_8_digits(uint64_t bytes) {
-    return ((bytes & 0xf0f0f0f0f0f0f0f0) |
-            (((bytes + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) == 0x3333333333333333;
-}
-
-CL_INLINE uint32_t cl_value_of_8_digits(uint64_t bytes) {
-    bytes -= 0x3030303030303030;
-    bytes = bytes * 10 + (bytes >> 8);
-    uint64_t even = (bytes & 0x000000ff000000ff) * (100 + ((uint64_t)1000000 << 32));
-    uint64_t odd = ((bytes >> 16) & 0x000000ff000000ff) * (1 + ((uint64_t)10000 << 32));
+/* The value of eight digits, one a byte as 0 to 9, the first in the lowest byte. */
+CL_INLINE uint32_t cl_value_of_8_digits(uint64_t digits) {
+    digits = digits * 10 + (digits >> 8);
+    uint64_t even = (digits & 0x000000ff000000ff) * (100 + ((uint64_t)1000000 << 32));
+    uint64_t odd = ((digits >> 16) & 0x000000ff000000ff) * (1 + ((uint64_t)10000 << 32));
     return (uint32_t)((even + odd) >> 32);
 }
 
-/* Digits from `p` on go into *value, which wraps when there are too many. Returns their end. */
+/* Digits from `p` on go into *value, which wraps when there are too many. Returns their end. Eight
+ * at a time, and the rest at once too: their number is hard to foresee, which a loop would pay for.
+ */
 CL_INLINE const char *cl_scan_digits(const char *p, const char *end, uint64_t *value) {
+    static const uint32_t power[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
     uint64_t v = *value;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    while (end - p >= 8) {
-        uint64_t bytes;
-        memcpy(&bytes, p, 8);
-        if (!cl_are_8_digits(bytes))
-            break;
-        v = v * 100000000 + cl_value_of_8_digits(bytes);
+    while (CL_LIKELY(end - p >= 8)) {
+        uint64_t digits;
+        memcpy(&digits, p, 8);
+        digits ^= 0x3030303030303030;
+        uint64_t others =
+            (((digits & 0x7f7f7f7f7f7f7f7f) + 0x7676767676767676) | digits) & 0x8080808080808080;
+        if (others) {
+            size_t n = (size_t)__builtin_ctzll(others) >> 3;
+            if (n == 0)
+                break;
+            *value = v * power[n] + cl_value_of_8_digits(digits << (64 - 8 * n));
+            return p + n;
+        }
+        v = v * 100000000 + cl_value_of_8_digits(digits);
         p += 8;
     }
 #endif
@@ -125,10 +130,32 @@ CL_INLINE const char *cl_scan_digits(const char *p, const char *end, uint64_t *v
  */
 struct cl_json_number cl_json_long_integer(const char *p, const char *end, bool negative);
 
-/* The part from the point or exponent on; `start` is the whole number's begin, `first` its first
- * digit, `p` behind the integer digits, whose value is `significand`. */
+/* What is behind the integer digits, where the short way does not do: `start` is the number's
+ * begin, `first` its first digit, `p` behind the integer digits. */
 struct cl_json_number cl_json_fraction(const char *start, const char *first, const char *p,
-                                       const char *end, uint64_t significand);
+                                       const char *end);
+
+CL_INLINE struct cl_json_number cl_json_bad_number(const char *at) {
+    return (struct cl_json_number){.kind = CL_JSON_NUMBER_BAD, .end = at};
+}
+
+/* A number with a point, no exponent and up to 19 digits is done here. `value` is that of the
+ * integer digits. */
+CL_INLINE struct cl_json_number cl_json_short_fraction(const char *start, const char *first,
+                                                       const char *p, const char *end,
+                                                       uint64_t value) {
+    if (CL_LIKELY(*p == '.')) {
+        const char *fraction_end = cl_scan_digits(p + 1, end, &value);
+        int exponent = (int)(p + 1 - fraction_end);
+        bool is_short = exponent < 0 && fraction_end - first <= 20;
+        bool has_exponent = fraction_end < end && (*fraction_end | 0x20) == 'e';
+        struct cl_json_number number = {.kind = CL_JSON_NUMBER_DOUBLE, .end = fraction_end};
+        if (CL_LIKELY(is_short && !has_exponent) &&
+            cl_double_from_decimal(value, exponent, *start == '-', &number.f64))
+            return number;
+    }
+    return cl_json_fraction(start, first, p, end);
+}
 
 /* The number that starts at `p` < `end`. */
 CL_INLINE struct cl_json_number cl_json_read_number(const char *p, const char *end) {
@@ -137,17 +164,15 @@ CL_INLINE struct cl_json_number cl_json_read_number(const char *p, const char *e
     p += negative;
     const char *first = p;
     if (CL_UNLIKELY(p == end || !cl_is_digit(*p)))
-        return (struct cl_json_number){.kind = CL_JSON_NUMBER_BAD, .end = p};
+        return cl_json_bad_number(p);
     uint64_t value = (uint64_t)(*p++ - '0');
-    if (value != 0)
-        for (; p < end && cl_is_digit(*p); p++)
-            value = value * 10 + (uint64_t)(*p - '0');
-    if (p < end) {
-        if (*p == '.' || (*p | 0x20) == 'e')
-            return cl_json_fraction(start, first, p, end, value);
-        if (CL_UNLIKELY(cl_is_digit(*p))) /* 01 */
-            return (struct cl_json_number){.kind = CL_JSON_NUMBER_BAD, .end = p};
+    if (p < end && cl_is_digit(*p)) {
+        if (CL_UNLIKELY(value == 0)) /* 01 */
+            return cl_json_bad_number(p);
+        p = cl_scan_digits(p, end, &value);
     }
+    if (p < end && (*p == '.' || (*p | 0x20) == 'e'))
+        return cl_json_short_fraction(start, first, p, end, value);
     if (CL_UNLIKELY(p - first > 18))
         return cl_json_long_integer(first, p, negative);
     int64_t i64 = (int64_t)(negative ? 0 - value : value);

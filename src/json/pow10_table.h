@@ -4,6 +4,7 @@
 
 #include "json/pow10.h"
 
+/* clang-format off */
 const struct cl_pow10 cl_pow10_table[] = {
     {0xeef453d6923bd65a, 0x113faa2906a13b3f},
     {0x9558b4661b6565f8, 0x4ac7ca59a424c507},
@@ -673,5 +674,6 @@ const struct cl_pow10 cl_pow10_table[] = {
     {0xfcf62c1dee382c42, 0x46729e03dd9ed7b5},
     {0x9e19db92b4e31ba9, 0x6c07a2c26a8346d1},
 };
+/* clang-format on */
 
 #endif
