@@ -16,8 +16,7 @@ struct cl_request;
 /* Keep the request over the return of on_request. */
 CELLO_API void cello_request_ref(struct cl_request *r);
 CELLO_API void cello_request_unref(struct cl_request *r);
-/* Unref from any thread: the request is sent to its worker. Errors: CELLO_ESTATE: the worker is
- * gone (the caller's is the last reference, and the memory has been freed). */
+/* Unref from any thread: the request is sent to its worker. May outlive the server. */
 CELLO_API void cello_request_drop(struct cl_request *r);
 
 CELLO_API struct cl_str cello_request_method(const struct cl_request *r);

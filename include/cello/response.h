@@ -16,7 +16,8 @@ struct cl_sink;
 
 /* 100 is not a final status: 200..599. */
 CELLO_API void cello_response_status(struct cl_request *r, int status);
-/* Must live as long as the request; empty: no Content-Type. */
+/* Must live as long as the request; empty: no Content-Type. Not checked, for constants of the
+ * program: a type from elsewhere goes through cello_response_header. */
 CELLO_API void cello_response_type(struct cl_request *r, struct cl_str content_type);
 /* Copies both. Errors: CELLO_EINVAL (not a field name; a control character; a field the engine
  * writes itself: Content-Length, Transfer-Encoding, Connection, Date), CELLO_ENOMEM. */

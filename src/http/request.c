@@ -4,8 +4,10 @@
 #include "http/uri.h"
 #include "http/worker.h"
 
-/* Requests kept on the free list: more than this in flight at once is a burst. */
-enum { FREE_MAX = 512 };
+/* Requests kept on the free list: more than this in flight at once is a burst. Each keeps the first
+ * chunk of its arena, unless that grew large: clients must not decide how much idle memory is kept.
+ */
+enum { FREE_MAX = 512, ARENA_KEPT_MAX = 8192 };
 
 struct cl_request *cl_request_new(struct cl_worker *w) {
     struct cl_request *r = w->free_requests;
@@ -36,6 +38,8 @@ void cl_request_release(struct cl_request *r) {
 #if !defined(CL_POISON)
     if (CL_LIKELY(w->free_count < FREE_MAX)) {
         cl_arena_reset(&r->arena);
+        if (CL_UNLIKELY(r->arena.total > ARENA_KEPT_MAX))
+            cl_arena_free(&r->arena);
         r->next = w->free_requests;
         w->free_requests = r;
         w->free_count++;

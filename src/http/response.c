@@ -20,14 +20,14 @@ static struct cl_header *add_header(struct cl_request *r) {
     if (s->header_count == s->header_cap) {
         if (s->header_cap >= r->worker->limits.max_headers)
             return NULL;
-        uint16_t cap = s->header_cap ? (uint16_t)(s->header_cap * 2) : 8;
-        struct cl_header *h = cl_arena_alloc(&r->arena, cap * sizeof *h);
+        size_t cap = s->header_cap ? (size_t)s->header_cap * 2 : 8;
+        struct cl_header *h = cap <= UINT16_MAX ? cl_arena_alloc(&r->arena, cap * sizeof *h) : NULL;
         if (!h)
             return NULL;
         if (s->header_count)
             memcpy(h, s->headers, s->header_count * sizeof *h);
         s->headers = h;
-        s->header_cap = cap;
+        s->header_cap = (uint16_t)cap;
     }
     return &s->headers[s->header_count++];
 }
@@ -100,8 +100,8 @@ static void respond(struct cl_request *r, enum cl_body_kind kind) {
     assert(!r->answered);
     r->answered = true;
     r->response.kind = kind;
-    if (r->response.status == 0)
-        r->response.status = 200;
+    if (CL_UNLIKELY(r->response.status < 200 || r->response.status > 599))
+        r->response.status = r->response.status ? 500 : 200; /* 1xx would not end the answer */
     if (CL_UNLIKELY(!r->conn)) {
         release_body(&r->response);
         if (kind == CL_BODY_STREAM)

@@ -39,8 +39,23 @@ void cl_conn_init(struct cl_conn *c, const struct cl_conn_ops *ops, struct cl_wo
     w->conn_count++;
 }
 
+static void leave_idle(struct cl_conn *c) {
+    if (!c->idle_next)
+        return;
+    c->idle_prev->idle_next = c->idle_next;
+    c->idle_next->idle_prev = c->idle_prev;
+    c->idle_next = c->idle_prev = NULL;
+}
+
+static void join_idle(struct cl_conn *c) {
+    struct cl_conn *head = &c->worker->idle;
+    c->idle_next = head;
+    c->idle_prev = head->idle_prev;
+    c->idle_prev->idle_next = head->idle_prev = c;
+}
+
 void cl_conn_unlink(struct cl_conn *c) {
-    cl_conn_set_idle(c, false);
+    leave_idle(c);
     c->prev->next = c->next;
     c->next->prev = c->prev;
     c->next = c->prev = NULL;
@@ -50,16 +65,12 @@ void cl_conn_unlink(struct cl_conn *c) {
 void cl_conn_set_idle(struct cl_conn *c, bool idle) {
     if (idle == (c->idle_next != NULL))
         return;
-    if (idle) {
-        struct cl_conn *head = &c->worker->idle;
-        c->idle_next = head;
-        c->idle_prev = head->idle_prev;
-        c->idle_prev->idle_next = head->idle_prev = c;
-    } else {
-        c->idle_prev->idle_next = c->idle_next;
-        c->idle_next->idle_prev = c->idle_prev;
-        c->idle_next = c->idle_prev = NULL;
-    }
+    if (idle)
+        join_idle(c);
+    else
+        leave_idle(c);
+    if (CL_UNLIKELY(cl_worker_is_full(c->worker)))
+        c->worker->service->on_crowded(c->worker);
 }
 
 void cl_worker_update_date(struct cl_worker *w, uint64_t wall_s) {

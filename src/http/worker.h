@@ -21,6 +21,8 @@ struct cl_service {
     void (*on_done)(struct cl_worker *w, struct cl_request *r);
     /* A connection was closed; its memory goes. */
     void (*on_conn_closed)(struct cl_worker *w, struct cl_conn *c);
+    /* At max_connections, and a connection became idle or busy. */
+    void (*on_crowded)(struct cl_worker *w);
 };
 
 /* Every protocol's connection begins with this. */
@@ -78,7 +80,11 @@ uint32_t cl_worker_live_requests(const struct cl_worker *w);
 void cl_conn_init(struct cl_conn *c, const struct cl_conn_ops *ops, struct cl_worker *w,
                   struct cl_stream *s);
 void cl_conn_unlink(struct cl_conn *c);
+/* Whether a connection waits for a request, with nothing left to send. */
 void cl_conn_set_idle(struct cl_conn *c, bool idle);
+CL_INLINE bool cl_worker_is_full(const struct cl_worker *w) {
+    return w->limits.max_connections && w->conn_count >= w->limits.max_connections;
+}
 
 enum { CL_DATE_LINE_LEN = 37 };
 void cl_worker_update_date(struct cl_worker *w, uint64_t wall_s);

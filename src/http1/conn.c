@@ -7,24 +7,11 @@ static struct cl_h1 *of_stream(struct cl_stream *s) {
     return s->protocol;
 }
 
-static size_t head_max(const struct cl_worker *w) {
+size_t cl_h1_head_max(const struct cl_worker *w) {
     return w->limits.max_uri + CL_REQUEST_LINE_SLACK + w->limits.max_header_size;
 }
 
-void cl_h1_arm(struct cl_h1 *c) {
-    const struct cl_timeouts *t = &c->super.worker->timeouts;
-    if (c->fly) {
-        cl_h1_deadline(c, t->write_ns);
-        return;
-    }
-    switch (c->state) {
-    case CL_H1_IDLE: cl_h1_deadline(c, c->first ? t->read_header_ns : t->idle_ns); break;
-    case CL_H1_HEAD: break; /* set once, by the first byte */
-    case CL_H1_BODY: break; /* set by every byte */
-    case CL_H1_LINGER: cl_h1_deadline(c, CL_LINGER_NS); break;
-    default: cl_h1_deadline(c, 0); break;
-    }
-}
+/* ---- time ---- */
 
 static size_t unsent(const struct cl_h1 *c) {
     size_t n = 0;
@@ -34,19 +21,7 @@ static size_t unsent(const struct cl_h1 *c) {
     return n;
 }
 
-/* A deadline passed. */
-static void on_timer(struct cl_timer *t) {
-    struct cl_h1 *c = CL_CONTAINER_OF(t, struct cl_h1, timer);
-    if (c->fly) {
-        size_t left = unsent(c);
-        if (left < c->fly_left) { /* slow, but reading */
-            c->fly_left = left;
-            cl_h1_arm(c);
-            return;
-        }
-        cl_h1_close(c);
-        return;
-    }
+static void read_timeout(struct cl_h1 *c) {
     switch (c->state) {
     case CL_H1_HEAD: cl_h1_fail(c, 408, "The request head took too long."); break;
     case CL_H1_BODY: cl_h1_fail(c, 408, "The request body came too slowly."); break;
@@ -54,23 +29,54 @@ static void on_timer(struct cl_timer *t) {
     }
 }
 
+static void on_timer(struct cl_timer *t) {
+    struct cl_h1 *c = CL_CONTAINER_OF(t, struct cl_h1, timer);
+    uint64_t now = cl_h1_now(c);
+    if (c->write_by_ns <= now) {
+        size_t left = unsent(c);
+        if (left >= c->fly_left) {
+            cl_h1_close(c);
+            return;
+        }
+        c->fly_left = left; /* slow, but reading */
+        cl_h1_write_by(c, cl_h1_after(c, c->super.worker->timeouts.write_ns));
+    }
+    if (c->read_by_ns <= now) {
+        c->read_by_ns = UINT64_MAX;
+        read_timeout(c);
+    }
+    if (c->state != CL_H1_CLOSED)
+        cl_h1_read_by(c, c->read_by_ns); /* it fired: put it back for whichever comes next */
+}
+
+void cl_h1_idle(struct cl_h1 *c) {
+    const struct cl_timeouts *t = &c->super.worker->timeouts;
+    uint64_t timeout_ns = c->first && t->read_header_ns ? t->read_header_ns : t->idle_ns;
+    cl_h1_read_by(c, cl_h1_after(c, timeout_ns));
+    cl_conn_set_idle(&c->super, true);
+}
+
+/* ---- the end ---- */
+
+static void drop_block(struct cl_stream *s) {
+    if (s->in)
+        cl_block_unref(s->in);
+    s->in = NULL;
+}
+
 void cl_h1_linger(struct cl_h1 *c) {
-    if (c->peer_eof) {
+    if (c->peer_eof && !c->speaking) {
         cl_h1_close(c);
         return;
     }
     c->state = CL_H1_LINGER;
-    if (c->super.stream->in) {
-        cl_block_unref(c->super.stream->in);
-        c->super.stream->in = NULL;
-    }
+    drop_block(c->super.stream);
     cl_stream_shutdown(c->super.stream);
+    cl_h1_read_by(c, cl_h1_after(c, CL_LINGER_NS));
     if (c->paused) {
         c->paused = false;
         cl_stream_resume(c->super.stream);
     }
-    if (c->state == CL_H1_LINGER)
-        cl_h1_arm(c);
 }
 
 static void drop_input(struct cl_h1 *c) {
@@ -83,26 +89,73 @@ static void drop_input(struct cl_h1 *c) {
         cl_h1_close(c);
 }
 
-static void on_recv(struct cl_stream *s, int result) {
-    struct cl_h1 *c = of_stream(s);
+static void stop_generator(struct cl_request *r) {
+    struct cl_generator *g = r->response.generator;
+    r->response.generator = NULL;
+    g->stop(g, r);
+}
+
+void cl_h1_end_request(struct cl_h1 *c) {
+    struct cl_worker *w = c->super.worker;
+    struct cl_request *r = c->req;
+    c->req = NULL;
+    r->conn = NULL;
+    r->peer = NULL;
+    if (r->response.generator && c->fly) {
+        /* The kernel may still read the generator's bytes: it is stopped when that is over. */
+        cl_request_ref(r);
+        c->unstopped = r;
+    } else if (r->response.generator) {
+        stop_generator(r);
+    }
+    w->service->on_done(w, r);
+    cl_request_unref(r);
+}
+
+void cl_h1_close(struct cl_h1 *c) {
     if (c->state == CL_H1_CLOSED)
         return;
-    if (CL_UNLIKELY(result <= 0)) {
-        switch (result) {
-        case CELLO_ELIMIT:
-        case CELLO_ENOMEM: c->paused = true; break;
-        case CELLO_EOF: c->peer_eof = true; break;
-        default: cl_h1_close(c); return;
-        }
-        if (result == CELLO_ENOMEM) {
-            cl_h1_last_words(c);
-            return;
-        }
-        if (c->state == CL_H1_LINGER && c->peer_eof) {
+    struct cl_worker *w = c->super.worker;
+    c->state = CL_H1_CLOSED;
+    if (c->req)
+        cl_h1_end_request(c);
+    cl_timer_stop(cl_loop_timers(w->loop), &c->timer);
+    if (c->fill)
+        cl_h1_out_del(c->fill);
+    c->fill = NULL;
+    drop_block(c->super.stream);
+    cl_conn_unlink(&c->super);
+    w->service->on_conn_closed(w, &c->super);
+    cl_stream_close(c->super.stream);
+}
+
+/* ---- from the transport ---- */
+
+/* What comes instead of bytes. Returns false when there is nothing to do about it now. */
+static bool take_end(struct cl_h1 *c, int result) {
+    switch (result) {
+    case CELLO_EOF:
+        c->peer_eof = true;
+        if (c->state != CL_H1_LINGER)
+            return true;
+        if (!c->speaking)
             cl_h1_close(c);
-            return;
-        }
+        return false;
+    case CELLO_ELIMIT: c->paused = true; return true;
+    case CELLO_ENOMEM:
+        /* Answers that are being made or sent come first; then the transport tries again. */
+        c->paused = true;
+        if (c->state == CL_H1_BODY || (c->state <= CL_H1_HEAD && !c->fill && !c->fly))
+            cl_h1_last_words(c);
+        return false;
+    default: cl_h1_close(c); return false;
     }
+}
+
+static void on_recv(struct cl_stream *s, int result) {
+    struct cl_h1 *c = of_stream(s);
+    if (c->state == CL_H1_CLOSED || (CL_UNLIKELY(result < 0) && !take_end(c, result)))
+        return;
     if (c->state == CL_H1_LINGER)
         drop_input(c);
     else
@@ -113,52 +166,31 @@ static void on_sent(struct cl_stream *s, int err) {
     struct cl_h1 *c = of_stream(s);
     struct cl_h1_out *o = c->fly;
     c->fly = NULL;
+    c->speaking = false;
     if (o)
         cl_h1_out_del(o);
     if (c->state == CL_H1_CLOSED)
         return;
-    if (err) {
+    if (err || (c->state == CL_H1_LINGER && c->peer_eof)) {
         cl_h1_close(c);
         return;
     }
+    cl_h1_write_by(c, UINT64_MAX);
     cl_h1_flush(&c->flush);
 }
 
 static void on_closed(struct cl_stream *s) {
     struct cl_h1 *c = of_stream(s);
+    if (!c)
+        return; /* turned away before it became a connection */
+    cl_loop_flush_cancel(s->loop, &c->flush);
     if (c->fly)
         cl_h1_out_del(c->fly);
+    if (c->unstopped) {
+        stop_generator(c->unstopped);
+        cl_request_unref(c->unstopped);
+    }
     cl_free(c);
-}
-
-void cl_h1_close(struct cl_h1 *c) {
-    if (c->state == CL_H1_CLOSED)
-        return;
-    struct cl_worker *w = c->super.worker;
-    bool streaming = c->state == CL_H1_STREAM;
-    c->state = CL_H1_CLOSED;
-    struct cl_request *r = c->req;
-    if (r) {
-        c->req = NULL;
-        r->conn = NULL;
-        r->peer = NULL;
-        if (streaming && !c->stream_done)
-            r->response.generator->stop(r->response.generator, r);
-        w->service->on_done(w, r);
-        cl_request_unref(r);
-    }
-    cl_timer_stop(cl_loop_timers(w->loop), &c->timer);
-    if (c->fill) {
-        cl_h1_out_del(c->fill);
-        c->fill = NULL;
-    }
-    if (c->super.stream->in) {
-        cl_block_unref(c->super.stream->in);
-        c->super.stream->in = NULL;
-    }
-    cl_conn_unlink(&c->super);
-    w->service->on_conn_closed(w, &c->super);
-    cl_stream_close(c->super.stream);
 }
 
 const struct cl_stream_handler cl_h1_stream_handler = {
@@ -176,8 +208,8 @@ int cl_h1_open(struct cl_worker *w, struct cl_stream *s) {
     c->flush.run = cl_h1_flush;
     cl_timer_init(&c->timer, on_timer);
     s->protocol = c;
-    s->in_max = head_max(w);
-    cl_conn_set_idle(&c->super, true);
-    cl_h1_arm(c);
+    s->in_max = cl_h1_head_max(w);
+    c->read_by_ns = c->write_by_ns = UINT64_MAX;
+    cl_h1_idle(c);
     return CELLO_OK;
 }

@@ -15,7 +15,7 @@ enum cl_h1_state {
     CL_H1_BODY,    /* routed; the body is being collected */
     CL_H1_HANDLER, /* a handler has the request */
     CL_H1_STREAM,  /* the head of the answer is out, a generator makes the body */
-    CL_H1_LINGER,  /* all answers are out; input is dropped until the peer closes */
+    CL_H1_LINGER,  /* all answers are sent; input is dropped until the peer closes */
     CL_H1_CLOSED,
 };
 
@@ -50,16 +50,20 @@ struct cl_h1 {
     bool stream_chunked; /* response body */
     bool stream_asked;   /* the generator was asked and has not answered */
     bool stream_done;
-    bool first; /* no request yet on this connection */
+    bool first;    /* no request yet on this connection */
+    bool speaking; /* last_words is being sent */
     struct cl_request *req;
-    struct cl_h1_out *fill; /* being filled */
-    struct cl_h1_out *fly;  /* being sent */
+    struct cl_request *unstopped; /* closed while its generator's bytes were being sent */
+    struct cl_h1_out *fill;       /* being filled */
+    struct cl_h1_out *fly;        /* being sent */
     struct cl_timer timer;
     struct cl_flush flush;
     size_t scanned; /* the head parser's */
     uint64_t content_length;
     uint64_t body_start_ns;
-    size_t fly_left; /* unsent bytes when the write timer was set */
+    uint64_t read_by_ns;  /* the peer must send something until then; UINT64_MAX: never */
+    uint64_t write_by_ns; /* the peer must read something until then; UINT64_MAX: never */
+    size_t fly_left;      /* unsent bytes when write_by_ns was set */
     uint64_t requests;
     size_t lingered; /* bytes */
     struct cl_chunked decoder;
@@ -75,17 +79,33 @@ CL_INLINE uint64_t cl_h1_now(const struct cl_h1 *c) {
     return cl_loop_now_ns(c->super.worker->loop);
 }
 
-CL_INLINE void cl_h1_deadline(struct cl_h1 *c, uint64_t timeout_ns) {
+CL_INLINE uint64_t cl_h1_after(const struct cl_h1 *c, uint64_t timeout_ns) {
+    return timeout_ns ? cl_h1_now(c) + timeout_ns : UINT64_MAX;
+}
+
+/* The two deadlines share one timer. */
+CL_INLINE void cl_h1_read_by(struct cl_h1 *c, uint64_t deadline_ns) {
+    c->read_by_ns = deadline_ns;
     cl_timer_set(cl_loop_timers(c->super.worker->loop), &c->timer,
-                 timeout_ns ? cl_h1_now(c) + timeout_ns : UINT64_MAX);
+                 CL_MIN(deadline_ns, c->write_by_ns));
+}
+
+CL_INLINE void cl_h1_write_by(struct cl_h1 *c, uint64_t deadline_ns) {
+    c->write_by_ns = deadline_ns;
+    cl_timer_set(cl_loop_timers(c->super.worker->loop), &c->timer,
+                 CL_MIN(deadline_ns, c->read_by_ns));
 }
 
 /* conn.c */
+size_t cl_h1_head_max(const struct cl_worker *w);
 void cl_h1_close(struct cl_h1 *c);
 /* Nothing more will be written: let the peer read the last answer, then close. */
 void cl_h1_linger(struct cl_h1 *c);
-/* Set the deadline that the connection's state asks for. */
-void cl_h1_arm(struct cl_h1 *c);
+/* All is answered and sent: wait for the next request, as one of those that may be closed when
+ * others need the place. */
+void cl_h1_idle(struct cl_h1 *c);
+/* The connection has done with its request, answered or not. */
+void cl_h1_end_request(struct cl_h1 *c);
 
 /* conn_read.c: serve what lies in the input until more bytes, a handler or the peer's reading is
  * needed. */
@@ -102,9 +122,10 @@ CL_INLINE void cl_h1_flush_later(struct cl_h1 *c) {
 }
 int cl_h1_write_continue(struct cl_h1 *c) CL_MUST_USE;
 void cl_h1_out_del(struct cl_h1_out *o);
-/* 503 from static memory, when there is no memory for anything else; then close. */
+/* 503 from static memory, when there is no memory for anything else; then close. Gives up the
+ * request, if there is one. */
 void cl_h1_last_words(struct cl_h1 *c);
-/* The request is over for this connection. */
+/* The answer is complete: on to the next request. */
 void cl_h1_finish(struct cl_h1 *c);
 
 #endif

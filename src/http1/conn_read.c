@@ -82,7 +82,7 @@ static int read_head(struct cl_h1 *c) {
             if (c->state == CL_H1_IDLE) {
                 c->state = CL_H1_HEAD;
                 cl_conn_set_idle(&c->super, false);
-                cl_h1_deadline(c, w->timeouts.read_header_ns);
+                cl_h1_read_by(c, cl_h1_after(c, w->timeouts.read_header_ns));
             }
             return err;
         }
@@ -116,19 +116,20 @@ static int begin_body(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     struct cl_stream *s = c->super.stream;
     c->body_start_ns = cl_h1_now(c);
-    cl_h1_deadline(c, w->timeouts.read_body_ns);
     if (c->chunked) {
         cl_chunked_init(&c->decoder, w->limits.max_header_size, NULL, w->limits.max_headers);
         return CELLO_OK;
     }
     size_t length = (size_t)c->content_length;
-    if (s->in && length > cl_block_len(s->in) + cl_block_room(s->in)) {
-        /* One byte more than the body, so that a full body never looks like a full input. */
-        s->in_max = length + CL_BLOCK_SIZE;
-        size_t room = CL_MIN(length - cl_block_len(s->in), (size_t)BODY_FIRST_ROOM);
-        return cl_block_reserve(&s->in, room, s->in_max);
-    }
-    return CELLO_OK;
+    size_t unread = cl_block_len(s->in);
+    if (length <= unread + cl_block_room(s->in))
+        return CELLO_OK;
+    /* More than the body, so that a full body never looks like a full input. */
+    s->in_max = length + CL_BLOCK_SIZE;
+    if (!unread)
+        return CELLO_OK; /* the transport takes back an empty block and makes its own room */
+    size_t room = CL_MIN(length - unread, (size_t)BODY_FIRST_ROOM);
+    return cl_block_reserve(&s->in, room, s->in_max);
 }
 
 /* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
@@ -145,7 +146,7 @@ static int body_progress(struct cl_h1 *c, uint64_t received) {
             return CELLO_ETIMEOUT;
         deadline = CL_MIN(deadline, end);
     }
-    cl_timer_set(cl_loop_timers(c->super.worker->loop), &c->timer, deadline);
+    cl_h1_read_by(c, deadline);
     return CELLO_OK;
 }
 
@@ -209,7 +210,7 @@ static void deliver(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     c->body_pending = false;
     c->state = CL_H1_HANDLER;
-    cl_h1_deadline(c, 0);
+    cl_h1_read_by(c, UINT64_MAX);
     w->service->on_request(w, c->req);
 }
 
@@ -228,11 +229,10 @@ static bool step_body(struct cl_h1 *c, bool began) {
         err = begin_body(c);
     if (!err)
         err = read_body(c);
-    if (err == CELLO_EAGAIN) {
-        if (c->peer_eof)
-            cl_h1_close(c); /* there is nobody whom an answer to half a request would help */
+    if (err == CELLO_EAGAIN && c->peer_eof)
+        err = CELLO_EOF;
+    if (err == CELLO_EAGAIN)
         return false;
-    }
     if (err == CELLO_OK)
         deliver(c);
     else if (err == CELLO_ETIMEOUT)
@@ -258,7 +258,7 @@ static bool step_head(struct cl_h1 *c) {
     }
     int err = read_head(c);
     if (err == CELLO_EAGAIN && c->peer_eof) {
-        cl_h1_fail(c, 400, "The connection ended inside the request head.");
+        fail_err(c, CELLO_EOF);
         return false;
     }
     if (err)
@@ -275,9 +275,15 @@ static bool step_head(struct cl_h1 *c) {
 /* Enough answers wait for the peer to read them. */
 static bool stalled(const struct cl_h1 *c) {
     const struct cl_limits *l = &c->super.worker->limits;
-    const struct cl_h1_out *o = c->fill;
-    return o && (o->answers >= l->max_pipelined || o->bytes >= l->max_send_buffer ||
-                 o->iov_count > CL_H1_IOV - 4 || o->pin_count > CL_H1_IOV - 2);
+    const struct cl_h1_out *fill = c->fill, *fly = c->fly;
+    size_t answers = fly ? fly->answers : 0, bytes = fly ? fly->bytes : 0;
+    if (fill) {
+        if (fill->iov_count > CL_H1_IOV - 4 || fill->pin_count > CL_H1_IOV - 2)
+            return true;
+        answers += fill->answers;
+        bytes += fill->bytes;
+    }
+    return answers && (answers >= l->max_pipelined || bytes >= l->max_send_buffer);
 }
 
 /* Give the input block back, or let the transport go on when it had stopped at a full one. */

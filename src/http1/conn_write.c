@@ -6,6 +6,7 @@
 enum {
     COPY_MAX = 4096,        /* bodies up to this are copied behind their head: one segment */
     STREAM_BUDGET = 262144, /* bytes a generator may send before other connections have a turn */
+    PULL_COST = 256,        /* of them for being asked, so that empty chunks come to an end too */
     HEAD_SCRATCH = 2048,
 };
 
@@ -89,15 +90,22 @@ int cl_h1_write_continue(struct cl_h1 *c) {
 
 void cl_h1_last_words(struct cl_h1 *c) {
     c->close_after = true;
-    if (c->fly || c->fill) { /* bytes are on the way: an answer now could not be told from them */
+    if (c->req) {
+        c->req->answered = true;
+        c->req->response.status = 503;
+        cl_h1_end_request(c);
+    }
+    if (c->fly || (c->fill && c->fill->iov_count)) { /* behind half an answer it would be noise */
         cl_h1_close(c);
         return;
     }
     c->last_words = (struct iovec){(void *)(uintptr_t)LAST_WORDS, sizeof LAST_WORDS - 1};
-    if (cl_stream_send(c->super.stream, &c->last_words, 1) == CELLO_OK)
-        cl_h1_linger(c);
-    else
+    int err = cl_stream_send(c->super.stream, &c->last_words, 1);
+    c->speaking = err == CELLO_EAGAIN;
+    if (err && !c->speaking)
         cl_h1_close(c);
+    else
+        cl_h1_linger(c);
 }
 
 /* ---- the head ---- */
@@ -188,20 +196,12 @@ static void settle_body(struct cl_h1 *c) {
 }
 
 void cl_h1_finish(struct cl_h1 *c) {
-    struct cl_worker *w = c->super.worker;
-    struct cl_request *r = c->req;
-    c->req = NULL;
-    r->conn = NULL;
-    r->peer = NULL;
-    w->service->on_done(w, r);
-    cl_request_unref(r);
-    c->super.stream->in_max = w->limits.max_uri + CL_REQUEST_LINE_SLACK + w->limits.max_header_size;
     c->state = CL_H1_IDLE;
+    cl_h1_end_request(c);
+    c->super.stream->in_max = cl_h1_head_max(c->super.worker);
+    c->read_by_ns = UINT64_MAX; /* idleness begins when all is sent */
     if (!c->keep_alive)
         c->close_after = true;
-    else
-        cl_conn_set_idle(&c->super, true);
-    cl_h1_arm(c);
     if (!c->running)
         cl_h1_run(c);
 }
@@ -265,13 +265,12 @@ static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing frami
     return out_segment(o, body - n, n + length);
 }
 
-static enum framing framing_of(const struct cl_h1 *c, const struct cl_request *r) {
+static enum framing framing_of(const struct cl_request *r) {
     const struct cl_response *s = &r->response;
     if (!cl_status_has_body(s->status))
         return FRAMING_NONE;
     if (s->kind != CL_BODY_STREAM || s->has_length)
         return FRAMING_LENGTH;
-    (void)c;
     return r->version_minor ? FRAMING_CHUNKED : FRAMING_CLOSE;
 }
 
@@ -282,7 +281,7 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     struct cl_h1_out *o = out_get(c);
     struct cl_block *b = o ? out_room(c, o, head_bound(s)) : NULL;
     if (!b) {
-        cl_h1_close(c);
+        cl_h1_last_words(c);
         return;
     }
     char *start = cl_block_wr(b);
@@ -297,13 +296,9 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     c->stream_chunked = framing == FRAMING_CHUNKED;
     c->stream_asked = c->stream_done = false;
     c->state = CL_H1_STREAM;
-    if (bare) {
-        c->stream_done = true;
-        s->generator->stop(s->generator, r);
-        cl_h1_finish(c);
-        return;
-    }
     cl_h1_flush_later(c);
+    if (bare)
+        cl_h1_finish(c);
 }
 
 static void respond(struct cl_request *r) {
@@ -312,7 +307,7 @@ static void respond(struct cl_request *r) {
     settle_body(c);
     if (s->close || c->super.worker->draining)
         c->keep_alive = false;
-    enum framing framing = framing_of(c, r);
+    enum framing framing = framing_of(r);
     bool bare = r->method == CL_METHOD_HEAD || framing == FRAMING_NONE;
     bool ok = true;
     if (s->kind == CL_BODY_STREAM) {
@@ -332,7 +327,7 @@ static void respond(struct cl_request *r) {
         s->release = NULL;
     }
     if (CL_UNLIKELY(!ok)) {
-        cl_h1_close(c);
+        cl_h1_last_words(c);
         return;
     }
     c->fill->answers++;
@@ -394,111 +389,136 @@ static void sink_drop(struct cl_request *r) {
 
 /* ---- streams ---- */
 
+/* "1f40\r\n" at the end of `text`; returns where it begins. */
+static const char *chunk_size(char text[static 20], size_t len) {
+    static const char hex[] = "0123456789abcdef";
+    char *p = text + 20;
+    *--p = '\n';
+    *--p = '\r';
+    for (size_t v = len; v; v >>= 4)
+        *--p = hex[v & 15];
+    return p;
+}
+
+/* Copy `len` bytes into b and send them next. */
+static bool out_copy(struct cl_h1_out *o, struct cl_block *b, const char *ptr, size_t len) {
+    char *to = cl_block_wr(b);
+    memcpy(to, ptr, len);
+    b->wr += len;
+    return out_segment(o, to, len);
+}
+
+static bool write_chunked(struct cl_h1_out *o, struct cl_block *b, struct cl_str bytes, bool last) {
+    bool ok = true;
+    if (bytes.len) {
+        char text[20];
+        const char *size = chunk_size(text, bytes.len);
+        ok = out_copy(o, b, size, (size_t)(text + sizeof text - size)) &&
+             out_segment(o, bytes.ptr, bytes.len) && out_copy(o, b, "\r\n", 2);
+    }
+    return ok && (!last || out_copy(o, b, "0\r\n\r\n", 5));
+}
+
+/* A generator that said how much it has must keep to it: what the peer reads behind the body would
+ * be taken for the next answer. */
+static bool keeps_length(const struct cl_response *s, size_t len, bool last) {
+    uint64_t left = s->length - s->bytes_sent;
+    return !s->has_length || (len <= left && (!last || len == left));
+}
+
 static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     struct cl_h1 *c = cl_h1_of(r->conn);
+    assert(c->state == CL_H1_STREAM && c->stream_asked);
     struct cl_h1_out *o = out_get(c);
     struct cl_block *b = o ? out_room(c, o, 64) : NULL;
-    c->stream_asked = false;
-    c->stream_done = last;
-    if (!b) {
+    if (!b || !keeps_length(&r->response, bytes.len, last)) {
         cl_h1_close(c);
         return;
     }
+    c->stream_asked = false;
+    c->stream_done = last;
     bool ok = true;
-    if (c->stream_chunked && bytes.len) {
-        static const char hex[] = "0123456789abcdef";
-        char size[20];
-        size_t n = sizeof size;
-        size[--n] = '\n';
-        size[--n] = '\r';
-        for (size_t v = bytes.len; v; v >>= 4)
-            size[--n] = hex[v & 15];
-        memcpy(cl_block_wr(b), size + n, sizeof size - n);
-        ok = out_segment(o, cl_block_wr(b), sizeof size - n);
-        b->wr += sizeof size - n;
-    }
-    if (bytes.len)
-        ok = ok && out_segment(o, bytes.ptr, bytes.len);
-    if (c->stream_chunked) {
-        const char *tail = last        ? (bytes.len ? "\r\n0\r\n\r\n" : "0\r\n\r\n")
-                           : bytes.len ? "\r\n"
-                                       : "";
-        size_t n = strlen(tail);
-        memcpy(cl_block_wr(b), tail, n);
-        ok = ok && (!n || out_segment(o, cl_block_wr(b), n));
-        b->wr += n;
-    }
+    if (c->stream_chunked)
+        ok = write_chunked(o, b, bytes, last);
+    else if (bytes.len)
+        ok = out_segment(o, bytes.ptr, bytes.len);
     r->response.bytes_sent += bytes.len;
-    if (!ok)
-        cl_h1_close(c);
-    else
+    if (ok)
         cl_h1_flush_later(c);
+    else
+        cl_h1_close(c);
 }
 
 static void abort_stream(struct cl_request *r) {
     cl_h1_close(cl_h1_of(r->conn));
 }
 
-/* All bytes are out: ask the generator, or end. Returns true when there is more to send now. */
-static bool pull(struct cl_h1 *c) {
-    struct cl_request *r = c->req;
-    struct cl_generator *g = r->response.generator;
+/* All bytes are out: ask the generator, or end. */
+static void pull(struct cl_h1 *c) {
+    struct cl_generator *g = c->req->response.generator;
     if (c->stream_done) {
-        g->stop(g, r);
         cl_h1_finish(c);
-        return c->fill != NULL;
+    } else {
+        c->stream_asked = true;
+        g->proceed(g, c->req);
     }
-    if (c->stream_asked)
-        return false;
-    c->stream_asked = true;
-    g->proceed(g, r);
-    return c->fill != NULL;
 }
 
 /* ---- sending ---- */
 
+/* Everything is with the kernel: close, serve what was pipelined, or wait. */
 static void all_sent(struct cl_h1 *c) {
-    if (c->close_after && c->state == CL_H1_IDLE)
+    if (c->state == CL_H1_IDLE && c->close_after) {
         cl_h1_linger(c);
-    else if (c->state == CL_H1_IDLE || c->state == CL_H1_HEAD)
+        return;
+    }
+    if (c->state == CL_H1_IDLE || c->state == CL_H1_HEAD)
         cl_h1_run(c);
+    if (c->state == CL_H1_IDLE && !c->fill)
+        cl_h1_idle(c);
+}
+
+/* Hand what was filled to the transport. False: it is on its way, or the connection is closed. */
+static bool send_fill(struct cl_h1 *c) {
+    struct cl_h1_out *o = c->fill;
+    int err = CELLO_OK;
+    c->fill = NULL;
+    if (o->iov_count) { /* none: a sink was opened and dropped, or a chunk was empty */
+        c->fly = o;
+        c->fly_left = o->bytes;
+        err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
+        if (err == CELLO_EAGAIN) {
+            cl_h1_write_by(c, cl_h1_after(c, c->super.worker->timeouts.write_ns));
+            return false;
+        }
+        c->fly = NULL;
+    }
+    cl_h1_out_del(o);
+    if (err)
+        cl_h1_close(c);
+    return !err;
 }
 
 void cl_h1_flush(struct cl_flush *f) {
     struct cl_h1 *c = CL_CONTAINER_OF(f, struct cl_h1, flush);
-    size_t sent = 0;
+    size_t spent = 0;
     while (c->state != CL_H1_CLOSED && !c->fly) {
-        struct cl_h1_out *o = c->fill;
-        if (o && o->iov_count) {
-            size_t bytes = o->bytes;
-            c->fill = NULL;
-            c->fly = o;
-            int err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
-            if (err == CELLO_EAGAIN) {
-                c->fly_left = bytes;
-                cl_h1_arm(c);
+        if (c->fill) {
+            spent += c->fill->bytes;
+            if (!send_fill(c))
                 return;
-            }
-            c->fly = NULL;
-            cl_h1_out_del(o);
-            if (err) {
-                cl_h1_close(c);
-                return;
-            }
-            sent += bytes;
-        } else if (c->state == CL_H1_STREAM) {
-            if (sent > STREAM_BUDGET) {
+        } else if (c->state == CL_H1_STREAM && !c->stream_asked) {
+            if (spent > STREAM_BUDGET) {
                 cl_h1_flush_later(c);
                 return;
             }
-            if (!pull(c))
-                break;
+            spent += PULL_COST;
+            pull(c);
         } else {
-            break;
+            all_sent(c);
+            return;
         }
     }
-    if (c->state != CL_H1_CLOSED && !c->fly && !c->fill)
-        all_sent(c);
 }
 
 static void drain(struct cl_conn *super) {

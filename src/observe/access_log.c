@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "http/worker.h"
 #include "net/addr.h"
 
@@ -174,9 +174,12 @@ static int put_escaped(struct cl_access_log *log, struct cl_sink *s, struct cl_s
 }
 
 static int put_number(struct cl_sink *s, uint64_t v) {
-    char digits[24];
-    int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)v);
-    return cl_sink_write(s, digits, (size_t)n);
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while (v /= 10);
+    return cl_sink_write(s, digits + at, sizeof digits - at);
 }
 
 static int put_time(struct cl_access_log *log, struct cl_sink *s) {
@@ -243,13 +246,23 @@ void cl_access_log_request(struct cl_access_log *log, const struct cl_request *r
 
 /* ---- writing ---- */
 
+/* Whole lines where they fit, so that workers who share a pipe do not cut each other's. */
+static size_t piece_of(const char *from, size_t left) {
+    if (left <= PIECE)
+        return left;
+    const char *end = memrchr(from, '\n', PIECE);
+    return end ? (size_t)(end - from) + 1 : PIECE;
+}
+
 static bool write_some(struct cl_access_log *log, int wait_ms) {
     struct cl_sink *s = &log->out.sink;
     size_t left = cl_sink_len(s) - log->written;
     struct pollfd p = {.fd = log->fd, .events = POLLOUT};
-    if (left == 0 || poll(&p, 1, wait_ms) != 1 || !(p.revents & POLLOUT))
+    /* POLLERR: the reader of a pipe has gone; writing would raise SIGPIPE. */
+    if (left == 0 || poll(&p, 1, wait_ms) != 1 || (p.revents & (POLLOUT | POLLERR)) != POLLOUT)
         return false;
-    ssize_t n = write(log->fd, s->base + log->written, CL_MIN(left, (size_t)PIECE));
+    const char *from = s->base + log->written;
+    ssize_t n = write(log->fd, from, piece_of(from, left));
     if (n <= 0)
         return n < 0 && errno == EINTR;
     log->written += (size_t)n;
@@ -277,6 +290,9 @@ void cl_access_log_del(struct cl_access_log *log) {
         return;
     while (write_some(log, LAST_WAIT_MS)) {
     }
+    if (log->dropped)
+        cl_log(CL_LOG_WARNING, "%llu lines of the access log were dropped: its reader is too slow",
+               (unsigned long long)log->dropped);
     cl_heap_sink_free(&log->out);
     cl_free(log->format);
     cl_free(log);

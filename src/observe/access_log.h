@@ -1,12 +1,13 @@
 /* The access log: a line per answered request, gathered in memory, written many at a time.
  *
  * A format is text with fields in braces: {remote_addr} {method} {target} {path} {query} {protocol}
- * {status} {bytes} {duration_us} {time} {request_id} {route} {header:NAME}. "combined" is the usual
+ * {status} {bytes} {duration_us} {time} {request_id} {header:NAME}. "combined" is the usual
  * one; "json" writes an object a line. What a client sent is escaped, so that no request can forge
  * a line. An empty value is "-" (in JSON: "").
  *
  * Writing never blocks the loop: what the descriptor does not take is kept up to
- * CL_ACCESS_LOG_BUFFER_MAX bytes, then lines are dropped and counted. Thread: the worker's. */
+ * CL_ACCESS_LOG_BUFFER_MAX bytes, then lines are dropped, and counted in the server log at the end.
+ * Thread: the worker's. */
 #ifndef CL_OBSERVE_ACCESS_LOG_H
 #define CL_OBSERVE_ACCESS_LOG_H
 

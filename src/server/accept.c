@@ -25,25 +25,24 @@ static bool any_idle(const struct cl_worker *w) {
     return w->idle.idle_next != &w->idle;
 }
 
-static bool is_full(const struct cl_worker *w) {
-    return w->limits.max_connections && w->conn_count >= w->limits.max_connections;
-}
-
-/* At the limit new clients go before idle ones; when none is idle, they wait in the kernel. */
-static void make_room(struct cl_server *s) {
-    struct cl_worker *w = &s->worker;
-    if (is_full(w) && any_idle(w)) {
-        struct cl_conn *oldest = w->idle.idle_next;
-        oldest->ops->close(oldest);
-    }
+/* At the limit new clients go before idle ones. When none is idle they wait in the kernel; the few
+ * that it had handed over before accepting was paused find no room. */
+static bool make_room(struct cl_worker *w) {
+    if (!cl_worker_is_full(w))
+        return true;
+    if (!any_idle(w))
+        return false;
+    struct cl_conn *oldest = w->idle.idle_next;
+    oldest->ops->close(oldest);
+    return true;
 }
 
 void cl_server_on_accept(struct cl_listener *l, int fd) {
     struct cl_server *s = CL_CONTAINER_OF(l, struct cl_server_listener, super)->server;
     struct cl_worker *w = &s->worker;
     struct cl_stream *stream;
-    make_room(s);
-    if (cl_tcp_open(w->loop, fd, &cl_h1_stream_handler, NULL, &stream) != CELLO_OK) {
+    if (s->draining || !make_room(w) ||
+        cl_tcp_open(w->loop, fd, &cl_h1_stream_handler, NULL, &stream) != CELLO_OK) {
         close(fd);
         return;
     }
@@ -53,21 +52,18 @@ void cl_server_on_accept(struct cl_listener *l, int fd) {
         if (per_ip && !refused)
             cl_ip_table_remove(&s->per_ip, &stream->peer);
         cl_stream_close(stream);
-        return;
     }
-    if (is_full(w) && !any_idle(w))
-        set_accepting(s, false);
 }
 
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c) {
     struct cl_server *s = CL_CONTAINER_OF(w, struct cl_server, worker);
     if (w->limits.max_connections_per_ip)
         cl_ip_table_remove(&s->per_ip, &c->stream->peer);
-    cl_server_review_accepting(s);
+    cl_server_review_accepting(w);
 }
 
-void cl_server_review_accepting(struct cl_server *s) {
-    if (CL_UNLIKELY(s->accepting_paused) && !s->draining &&
-        (!is_full(&s->worker) || any_idle(&s->worker)))
-        set_accepting(s, true);
+void cl_server_review_accepting(struct cl_worker *w) {
+    struct cl_server *s = CL_CONTAINER_OF(w, struct cl_server, worker);
+    if (!s->draining)
+        set_accepting(s, !cl_worker_is_full(w) || any_idle(w));
 }

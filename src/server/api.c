@@ -16,7 +16,7 @@ void cello_request_ref(struct cl_request *r) {
 }
 
 void cello_request_unref(struct cl_request *r) {
-    cl_request_unref(r);
+    cl_server_unref(r);
 }
 
 struct cl_str cello_request_method(const struct cl_request *r) {

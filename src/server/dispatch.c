@@ -5,6 +5,8 @@
 #include "http/uri.h"
 #include "server/server_internal.h"
 
+_Static_assert((int)CL_MAX_PARAMS >= (int)CL_ROUTER_MAX_PARAMS, "a request has room for a match");
+
 static struct cl_server *server_of(struct cl_worker *w) {
     return CL_CONTAINER_OF(w, struct cl_server, worker);
 }
@@ -72,14 +74,18 @@ static int answer_allow(struct cl_request *r, uint32_t mask) {
     return CELLO_ECANCELED;
 }
 
-/* The same path with the other trailing slash, and the query. */
+/* The same path with the other trailing slash, and the query. A path that begins with "//" (or
+ * "/\\", which browsers take for it) would name another host: "/." in front makes it a path. */
 static int redirect_slash(struct cl_request *r) {
     size_t n = r->path.len;
-    char *to = cl_arena_alloc(&r->arena, n + r->query.len + 2);
+    char *to = cl_arena_alloc(&r->arena, n + r->query.len + 4);
     if (!to)
         return refuse_err(r, CELLO_ENOMEM);
-    memcpy(to, r->path.ptr, n);
-    if (n > 1 && to[n - 1] == '/')
+    size_t dot = n > 1 && (r->path.ptr[1] == '/' || r->path.ptr[1] == '\\') ? 2 : 0;
+    memcpy(to, "/.", dot);
+    memcpy(to + dot, r->path.ptr, n);
+    n += dot;
+    if (to[n - 1] == '/')
         n--;
     else
         to[n++] = '/';
@@ -150,6 +156,14 @@ static int screen(struct cl_server *s, struct cl_request *r) {
     return refuse_err(r, err);
 }
 
+static bool is_encoded(const struct cl_request *r) {
+    for (uint32_t i = 0; i < r->header_count; i++)
+        if (CL_UNLIKELY(r->headers[i].id == CL_HEADER_CONTENT_ENCODING) &&
+            !cl_str_ieq(r->headers[i].value, CL_STR("identity")))
+            return true;
+    return false;
+}
+
 static int on_head(struct cl_worker *w, struct cl_request *r) {
     struct cl_server *s = server_of(w);
     w->inflight++;
@@ -170,8 +184,7 @@ static int on_head(struct cl_worker *w, struct cl_request *r) {
         r->max_body = route->max_body;
     if (before_steps(r, &route->chain, 0) != CELLO_OK)
         return CELLO_ECANCELED;
-    const struct cl_header *coding = cl_request_header(r, CL_HEADER_CONTENT_ENCODING);
-    if (CL_UNLIKELY(coding) && !cl_str_ieq(coding->value, CL_STR("identity")))
+    if (CL_UNLIKELY(is_encoded(r)))
         return refuse(r, 415, "The server does not decode this content coding.");
     return CELLO_OK;
 }
@@ -187,8 +200,7 @@ static void on_done(struct cl_worker *w, struct cl_request *r) {
     if (r->counted)
         w->inflight--;
     if (s->log)
-        cl_access_log_request(s->log, r);
-    cl_server_review_accepting(s);
+        cl_server_log_request(s, r);
 }
 
 const struct cl_service cl_server_service = {
@@ -196,4 +208,5 @@ const struct cl_service cl_server_service = {
     .on_request = on_request,
     .on_done = on_done,
     .on_conn_closed = cl_server_on_conn_closed,
+    .on_crowded = cl_server_review_accepting,
 };

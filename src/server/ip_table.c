@@ -13,6 +13,12 @@ static bool key_of(const struct cl_addr *a, uint64_t key[2]) {
         memcpy(&key[1], &a->in.sin_addr, sizeof a->in.sin_addr);
         return true;
     }
+    if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr)) {
+        /* A socket for both families that was handed to us: these are many clients, not one /64. */
+        key[0] = 4;
+        memcpy(&key[1], &a->in6.sin6_addr.s6_addr[12], 4);
+        return true;
+    }
     if (a->sa.sa_family == AF_INET6) {
         key[0] = 6;
         memcpy(&key[1], &a->in6.sin6_addr, sizeof key[1]);

@@ -1,7 +1,8 @@
 /* How many connections each peer address has: LimitsConfig.max_connections_per_ip.
  *
  * An open-addressing table under a keyed hash, grown as needed; an IPv6 client is its /64 network,
- * the smallest block that one subscriber gets. Unix peers are not counted. Thread: one. */
+ * the smallest block that one subscriber gets, and a mapped IPv4 address is that IPv4 client. Unix
+ * peers are not counted. Thread: one. */
 #ifndef CL_SERVER_IP_TABLE_H
 #define CL_SERVER_IP_TABLE_H
 

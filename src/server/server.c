@@ -34,7 +34,7 @@ static void close_listeners(struct cl_server *s) {
             continue;
         l->open = false;
         cl_listener_close(&l->super);
-        if (l->addr.len && l->addr.sa.sa_family == AF_UNIX && l->addr.un.sun_path[0])
+        if (l->owns_path)
             unlink(l->addr.un.sun_path);
     }
 }
@@ -63,7 +63,7 @@ static void check_stop(struct cl_server *s) {
     if (!s->draining)
         begin_drain(s);
     uint64_t timeout_ns = atomic_load(&s->stop_timeout_ns);
-    uint64_t now = cl_loop_now_ns(s->worker.loop);
+    uint64_t now = cl_now_ns(); /* the loop's is as old as its last turn */
     uint64_t at = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
     if (at < s->drain_timer.deadline_ns)
         cl_timer_set(cl_loop_timers(s->worker.loop), &s->drain_timer, at);
@@ -81,19 +81,27 @@ bool cello_server_done(const struct cl_server *s) {
 
 /* ---- made and gone ---- */
 
-static void on_log_timer(struct cl_timer *t) {
-    struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, log_timer);
-    cl_access_log_flush(s->log);
+static void set_log_timer(struct cl_server *s) {
     cl_timer_set(cl_loop_timers(s->worker.loop), &s->log_timer,
                  cl_loop_now_ns(s->worker.loop) + CL_ACCESS_LOG_FLUSH_MS * CL_NS_PER_MS);
+}
+
+static void on_log_timer(struct cl_timer *t) {
+    struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, log_timer);
+    t->deadline_ns = UINT64_MAX;
+    if (cl_access_log_flush(s->log))
+        set_log_timer(s);
+}
+
+void cl_server_log_request(struct cl_server *s, const struct cl_request *r) {
+    cl_access_log_request(s->log, r);
+    if (s->log_timer.deadline_ns == UINT64_MAX)
+        set_log_timer(s);
 }
 
 static void start_timers(struct cl_server *s) {
     cl_timer_init(&s->drain_timer, on_drain_timer);
     cl_timer_init(&s->log_timer, on_log_timer);
-    s->drain_timer.deadline_ns = UINT64_MAX;
-    if (s->log)
-        on_log_timer(&s->log_timer);
 }
 
 int cello_server_new(struct cl_server **out, struct cl_app *app,
@@ -159,14 +167,15 @@ void cello_server_del(struct cl_server *s) {
         cl_request_unref(r);
     cl_timer_stop(cl_loop_timers(loop), &s->drain_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
-    cl_access_log_del(s->log);
-    s->log = NULL;
     /* io_uring needs turns to take back what the kernel was given. */
     for (int i = 0; cl_loop_open_count(loop) && i < CLOSE_TURNS; i++)
         (void)cl_loop_turn(loop, CLOSE_TURN_NS);
+    cl_access_log_del(s->log);
+    s->log = NULL;
     pthread_mutex_lock(&s->lock);
+    s->zombie = true;
+    (void)cl_loop_turn(loop, 0); /* requests that were dropped by post before */
     bool held = cl_worker_live_requests(&s->worker) != 0;
-    s->zombie = held;
     pthread_mutex_unlock(&s->lock);
     if (!held)
         finalize(s);
@@ -176,24 +185,39 @@ static void drop_here(struct cl_post *p) {
     cl_request_unref(CL_CONTAINER_OF(p, struct cl_request, drop));
 }
 
-void cello_request_drop(struct cl_request *r) {
-    struct cl_server *s = CL_CONTAINER_OF(r->worker, struct cl_server, worker);
-    pthread_mutex_lock(&s->lock);
-    if (!s->zombie) {
-        bool here = pthread_equal(s->thread, pthread_self());
-        r->drop.run = drop_here;
-        if (!here)
-            cl_loop_post(s->worker.loop, &r->drop);
-        pthread_mutex_unlock(&s->lock);
-        if (here)
-            cl_request_unref(r);
-        return;
-    }
+/* The server is deleted: the lock is what keeps threads apart now. */
+static void drop_from_zombie(struct cl_server *s, struct cl_request *r) {
     cl_request_unref(r);
     bool last = cl_worker_live_requests(&s->worker) == 0;
     pthread_mutex_unlock(&s->lock);
     if (last)
         finalize(s);
+}
+
+void cello_request_drop(struct cl_request *r) {
+    struct cl_server *s = CL_CONTAINER_OF(r->worker, struct cl_server, worker);
+    pthread_mutex_lock(&s->lock);
+    if (s->zombie) {
+        drop_from_zombie(s, r);
+        return;
+    }
+    bool here = pthread_equal(s->thread, pthread_self());
+    r->drop.run = drop_here;
+    if (!here)
+        cl_loop_post(s->worker.loop, &r->drop);
+    pthread_mutex_unlock(&s->lock);
+    if (here)
+        cl_request_unref(r);
+}
+
+void cl_server_unref(struct cl_request *r) {
+    struct cl_server *s = CL_CONTAINER_OF(r->worker, struct cl_server, worker);
+    if (CL_LIKELY(!s->zombie)) { /* set by this thread */
+        cl_request_unref(r);
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    drop_from_zombie(s, r);
 }
 
 /* ---- listening ---- */
@@ -241,7 +265,11 @@ int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
 int cello_server_listen_unix(struct cl_server *s, const char *path) {
     int fd;
     int err = cl_listen_unix(path, UNIX_MODE, BACKLOG, &fd);
-    return err ? err : adopt(s, fd);
+    if (!err)
+        err = adopt(s, fd);
+    if (!err)
+        s->listeners[s->listener_count - 1].owns_path = true;
+    return err;
 }
 
 size_t cello_server_address_count(const struct cl_server *s) {
@@ -257,7 +285,7 @@ void cello_server_address(const struct cl_server *s, size_t i, char host[128], u
 /* ---- turning ---- */
 
 int cello_server_turn(struct cl_server *s, uint64_t timeout_ns) {
-    s->thread = pthread_self();
+    atomic_store_explicit(&s->thread, pthread_self(), memory_order_relaxed);
     s->turns++;
     check_stop(s);
     if (cello_server_done(s))

@@ -21,6 +21,7 @@ struct cl_server_listener {
     struct cl_server *server;
     struct cl_addr addr;
     bool open;
+    bool owns_path; /* of a unix socket: the file goes with the listener */
 };
 
 struct cl_server {
@@ -37,20 +38,26 @@ struct cl_server {
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
     uint64_t requests, batches, turns;
-    pthread_t thread;     /* that ran the last turn */
-    pthread_mutex_t lock; /* guards `zombie` against drops from other threads */
-    bool zombie;          /* deleted, but somebody holds a request */
+    _Atomic(pthread_t) thread; /* that ran the last turn */
+    pthread_mutex_t lock;      /* guards `zombie` against drops from other threads */
+    bool zombie;               /* deleted, but somebody holds a request */
     atomic_bool stop_asked;
     atomic_ullong stop_timeout_ns;
 };
 
 extern const struct cl_service cl_server_service;
 
+/* server.c */
+/* There is an access log: a line for r. */
+void cl_server_log_request(struct cl_server *s, const struct cl_request *r);
+/* Unref, and finish what cello_server_del had to leave when r was the last request held. */
+void cl_server_unref(struct cl_request *r);
+
 /* accept.c */
 void cl_server_on_accept(struct cl_listener *l, int fd);
 /* A connection went: room for others. */
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
-/* Accept again where it had been stopped and there is room, or an idle connection to close. */
-void cl_server_review_accepting(struct cl_server *s);
+/* Accept while there is room, or an idle connection to close for a new one. */
+void cl_server_review_accepting(struct cl_worker *w);
 
 #endif

@@ -1,0 +1,98 @@
+/* A server for tests: routes of every kind, clients on the memory transport, a clock that can be
+ * moved. */
+#ifndef CL_TEST_FIXTURE_H
+#define CL_TEST_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <cello/cello.h>
+
+#include "net/mem.h"
+#include "server/server_internal.h"
+#include "support/response_check.h"
+
+enum { HELD_MAX = 128 };
+
+/* A server that listens nowhere, and what its handlers leave behind. One at a time. */
+struct fixture {
+    struct cello_server_config cfg;
+    struct cl_app *app;
+    struct cl_server *server;
+    /* "/hold" keeps its requests here, with a reference, for the test to answer. */
+    struct cl_request *held[HELD_MAX];
+    unsigned held_count;
+    unsigned handled;          /* requests that reached a handler */
+    unsigned pinned, released; /* bodies of "/pinned" */
+    unsigned streams, stopped; /* generators made, and stop() called */
+    uint64_t skew_ns;          /* how far the clock was moved */
+};
+
+/* The default configuration with no access log and the epoll back end. */
+struct cello_server_config fixture_config(void);
+/* Routes:
+ *   GET /             "hello", a constant
+ *   * /echo           the body
+ *   POST /small       the same, at most 10 bytes
+ *   GET /item/{id:int}  the id, a comma, and the query parameter q
+ *   GET /pinned/{n:int}, /sink/{n:int}, /bytes/{n:int}, /static/{n:int}   n bytes 'x'
+ *   GET /stream/{n:int}  n chunks "0123456789"; ?length=L says Content-Length: L; ?wait=1 waits for
+ *                     the test to send each (held[])
+ *   GET /hold         held[]
+ *   GET /header?name=..&value=..   the field, or 500 when it is refused
+ *   GET /slash/       only with the slash */
+void fixture_init(struct fixture *f, const struct cello_server_config *cfg);
+/* Every connection is closed; nothing is leaked. */
+void fixture_free(struct fixture *f);
+/* Register the routes only; for servers that a test makes itself. 0 or an error. */
+int fixture_routes(struct fixture *f, struct cl_app *app);
+
+/* Turns that do not wait, until nothing moves any more. */
+void fixture_turn(struct fixture *f);
+/* Let time pass: what is due then happens. */
+void fixture_pass(struct fixture *f, uint64_t ns);
+struct cl_request *fixture_take(struct fixture *f); /* the oldest of held[] */
+/* Bytes in blocks that somebody holds. */
+size_t fixture_used(const struct fixture *f);
+
+/* A client on the memory transport. */
+struct client {
+    struct fixture *f;
+    struct cl_stream *stream; /* NULL once the server closed */
+    struct cl_stream_handler handler;
+    struct cl_stream_ops ops;
+    const struct cl_stream_ops *real;
+    unsigned sends;
+    bool was_shutdown;
+    char *out; /* what the server had sent when it closed */
+    size_t out_len;
+    size_t at; /* how far answers were read */
+};
+
+void client_open(struct fixture *f, struct client *c);
+void client_free(struct client *c);
+/* Push bytes, then turn. */
+void client_send(struct client *c, const char *text);
+void client_push(struct client *c, const void *bytes, size_t n);
+void client_eof(struct client *c);
+/* Everything received so far, NUL-terminated; valid until the next call. */
+const char *client_text(struct client *c);
+size_t client_received(const struct client *c);
+/* Read the next answer, which must be whole and well-formed. */
+void client_answer(struct client *c, struct response *r);
+void client_answer_to_head(struct client *c, struct response *r);
+/* The next answer has this status and, unless NULL, this body; returns it. */
+struct response client_expect(struct client *c, int status, const char *body);
+/* No byte is left unread. */
+void client_expect_nothing(struct client *c);
+void client_expect_closed(struct client *c);
+
+/* Send `text` on a connection of its own and expect one answer, then the end. */
+void expect_refused(struct fixture *f, const char *text, size_t len, int status);
+
+#endif
