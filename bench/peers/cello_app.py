@@ -1,0 +1,78 @@
+"""Cello, written as its users write it."""
+
+import asyncio
+import sys
+
+from cello import App
+from data import BIG, HELLO, MIDDLEWARE, PORT, TABLE
+
+app = App()
+
+
+app.static_response("/constant", HELLO)
+
+
+@app.get("/plaintext")
+def plaintext(req):
+    return HELLO
+
+
+@app.get("/json")
+def json(req):
+    return {"message": HELLO}
+
+
+@app.get("/users/{id}")
+def user(req):
+    return {"id": req.params["id"], "q": req.query.get("q")}
+
+
+@app.post("/echo")
+def echo(req):
+    return req.json()
+
+
+@app.get("/big")
+def big(req):
+    return BIG
+
+
+@app.get("/async-json")
+async def async_json(req):
+    return {"message": HELLO}
+
+
+@app.get("/sleep")
+async def sleepy(req):
+    await asyncio.sleep(0.001)
+    return {"message": HELLO}
+
+
+def item(req):
+    return {"id": req.params["id"]}
+
+
+for prefix in TABLE:
+    app.add_route(prefix + "/{id}", item, ["GET"])
+
+if MIDDLEWARE:
+    app.enable_request_id()
+    app.enable_security_headers()
+
+
+def serve_with_stats():
+    """Serves until told to stop, and shows the engine's counters at /stats."""
+
+    @app.get("/stats")
+    def stats(req):
+        return server.stats()
+
+    server = app.start("127.0.0.1", PORT, env="production", logs=False)
+    server.wait()
+
+
+if __name__ == "__main__":
+    if "--stats" in sys.argv:
+        serve_with_stats()
+    else:
+        app.run("127.0.0.1", PORT, env="production", logs=False, argv=False)

@@ -1,0 +1,32 @@
+"""A bare RSGI application: no framework at all."""
+
+import asyncio
+
+import orjson
+from data import BIG, HELLO
+
+JSON = [("content-type", "application/json")]
+TEXT = [("content-type", "text/plain")]
+
+
+async def app(scope, proto):
+    path = scope.path
+    if path == "/plaintext":
+        proto.response_str(200, TEXT, HELLO)
+    elif path in ("/json", "/async-json"):
+        proto.response_bytes(200, JSON, orjson.dumps({"message": HELLO}))
+    elif path.startswith("/users/"):
+        q = None
+        for part in scope.query_string.split("&"):
+            if part.startswith("q="):
+                q = part[2:]
+        proto.response_bytes(200, JSON, orjson.dumps({"id": path[7:], "q": q}))
+    elif path == "/echo":
+        proto.response_bytes(200, JSON, orjson.dumps(orjson.loads(await proto())))
+    elif path == "/big":
+        proto.response_bytes(200, JSON, orjson.dumps(BIG))
+    elif path == "/sleep":
+        await asyncio.sleep(0.001)
+        proto.response_bytes(200, JSON, orjson.dumps({"message": HELLO}))
+    else:
+        proto.response_empty(404, [])
