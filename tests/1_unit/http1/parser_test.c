@@ -321,6 +321,35 @@ static void gives_spans(void **state) {
     free(r.copy);
 }
 
+/* The scan of a target and cl_uri_parse() agree wherever a mark meets the edge of a block. */
+static void check_marks(void) {
+    static const char *const marks[] = {"/../x", "/.", "/a.b", "?q", "?a?b/.", "/%41", "%?", "./"};
+    for (size_t n = 1; n < 80; n++) {
+        for (size_t i = 0; i < CL_ARRAY_LEN(marks); i++) {
+            char text[256];
+            (void)snprintf(
+                text, sizeof(text), "GET /%.*s%s HTTP/1.1\r\n" H "\r\n", (int)n,
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                marks[i]);
+            struct parsed r;
+            struct cl_uri expected;
+            parse(&r, text, strlen(text));
+            assert_int_equal(r.err, CELLO_OK);
+            assert_int_equal(cl_uri_parse(r.head.target, CL_METHOD_GET, &expected), CELLO_OK);
+            assert_int_equal(r.head.uri.plain, expected.plain);
+            assert_int_equal(r.head.uri.has_query, expected.has_query);
+            assert_true(cl_str_eq(r.head.uri.path, expected.path));
+            assert_true(cl_str_eq(r.head.uri.query, expected.query));
+            free(r.copy);
+        }
+    }
+}
+
+static void splits_targets_at_block_edges(void **state) {
+    (void)state;
+    each_level(check_marks);
+}
+
 static void target_wins_over_host(void **state) {
     (void)state;
     struct parsed r;
@@ -469,6 +498,7 @@ static void limits_hold_for_slow_input(void **state) {
     for (r.err = CELLO_EAGAIN; r.err == CELLO_EAGAIN; len++)
         r.err = cl_h1_parse_head(text, len, &scanned, &limits, &r.head, &r.consumed);
     assert_int_equal(r.err, CELLO_EMETHOD);
+    assert_true(len <= limits.max_request_line + 2);
 
     put(text, 0, "GET / HTTP/1.1\r\nx: ");
     scanned = 0, len = 1;
@@ -484,6 +514,7 @@ int main(void) {
         cmocka_unit_test(is_the_same_however_cut),
         cmocka_unit_test(levels_agree_on_every_byte),
         cmocka_unit_test(gives_spans),
+        cmocka_unit_test(splits_targets_at_block_edges),
         cmocka_unit_test(target_wins_over_host),
         cmocka_unit_test(persistence_follows_the_rfc),
         cmocka_unit_test(takes_framing_and_options),
