@@ -20,14 +20,16 @@ struct cl_pair; /* see cello/request.h */
  * raw.ptr. Errors: CELLO_EPERCENT, CELLO_EUTF8; `out` is then undefined. */
 CELLO_API int cello_percent_decode(struct cl_str raw, char *out, size_t *out_len);
 
-/* ---- application/x-www-form-urlencoded ---- */
+/* ---- application/x-www-form-urlencoded, and Cookie ---- */
 
-struct cl_form;
+struct cl_form; /* pairs and their memory */
 
 /* The pairs of a body, or of a query, in their order. The form points into `raw`, which must stay
  * as it is until cello_form_del. Errors: CELLO_ELIMIT: more than `max` pairs; CELLO_EPERCENT;
  * CELLO_EUTF8; CELLO_ENOMEM. */
 CELLO_API int cello_form_new(struct cl_form **out, struct cl_str raw, unsigned max);
+/* The same for the value of a Cookie field; it cannot fail by its text. */
+CELLO_API int cello_form_new_cookies(struct cl_form **out, struct cl_str field, unsigned max);
 CELLO_API void cello_form_del(struct cl_form *form);
 /* Read them with cello_pair_name and cello_pair_value. */
 CELLO_API const struct cl_pair *cello_form_pairs(const struct cl_form *form, size_t *count);

@@ -1,0 +1,173 @@
+/* The life of a Request: made, recycled, escaped, freed. What it shows is in request_attributes.c,
+ * what it does in request_methods.c and request_body.c. */
+#include "types/request_internal.h"
+
+#include <stddef.h>
+
+#include <structmember.h>
+
+/* Nobody but the caller has a reference. */
+static bool is_unique(PyObject *object) {
+#if !defined(Py_GIL_DISABLED)
+    return Py_REFCNT(object) == 1;
+#elif PY_VERSION_HEX >= 0x030E0000
+    return PyUnstable_Object_IsUniquelyReferenced(object);
+#else
+    (void)object;
+    return false;
+#endif
+}
+
+struct cl_request_object *cl_request_alloc(struct cl_ext *ext) {
+    struct cl_request_object *self = PyObject_GC_New(struct cl_request_object, ext->request_type);
+    if (!self)
+        return NULL;
+    memset((char *)self + offsetof(struct cl_request_object, ext), 0,
+           sizeof *self - offsetof(struct cl_request_object, ext));
+    self->ext = ext;
+    return self;
+}
+
+void cl_request_keep(struct cl_request_object *self, enum cl_request_kept which, PyObject *value) {
+    self->kept[which] = value;
+    self->kept_mask |= 1u << which;
+}
+
+void cl_request_track(struct cl_request_object *self) {
+    if (!PyObject_GC_IsTracked((PyObject *)self))
+        PyObject_GC_Track(self);
+}
+
+static void clear_kept(struct cl_request_object *self) {
+    while (self->kept_mask) {
+        unsigned i = (unsigned)__builtin_ctz(self->kept_mask);
+        self->kept_mask &= self->kept_mask - 1;
+        Py_CLEAR(self->kept[i]);
+    }
+}
+
+/* ---- the bridge's side ---- */
+
+PyObject *cl_request_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app) {
+    struct cl_request_object *self = cl_request_of(ext->spare_request);
+    if (self)
+        ext->spare_request = NULL;
+    else if (!(self = cl_request_alloc(ext)))
+        return NULL;
+    cello_request_ref(r);
+    self->r = r;
+    self->app = Py_XNewRef(app);
+    return (PyObject *)self;
+}
+
+/* Whoever kept it may make a cycle with it: through the application, for one. */
+static void let_escape(PyObject *request) {
+    cl_request_track(cl_request_of(request));
+    Py_DECREF(request);
+}
+
+void cl_request_release_object(struct cl_ext *ext, PyObject *request) {
+    struct cl_request_object *self = cl_request_of(request);
+    if (!is_unique(request) || self->weakrefs) {
+        let_escape(request);
+        return;
+    }
+    if (PyObject_GC_IsTracked(request))
+        PyObject_GC_UnTrack(request);
+    clear_kept(self);
+    Py_CLEAR(self->app);
+    cello_request_unref(self->r);
+    self->r = NULL;
+    /* A finalizer that ran just now may have used the place. */
+    if (ext->spare_request)
+        Py_DECREF(request);
+    else
+        ext->spare_request = request;
+}
+
+/* ---- the type's side ---- */
+
+bool cl_request_keep_memory(PyObject *request, struct cl_multimap *memory) {
+    struct cl_request_object *self = cl_request_of(request);
+    for (int i = 0; i < CL_REQUEST_SPARE_VIEWS; i++) {
+        if (!self->spare_views[i]) {
+            self->spare_views[i] = memory;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int clear(PyObject *object) {
+    struct cl_request_object *self = cl_request_of(object);
+    clear_kept(self);
+    Py_CLEAR(self->app);
+    return 0;
+}
+
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+    struct cl_request_object *self = cl_request_of(object);
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->app);
+    for (int i = 0; i < CL_KEPT_COUNT; i++)
+        Py_VISIT(self->kept[i]);
+    for (int i = 0; i < CL_MAP_KINDS; i++)
+        Py_VISIT(self->maps[i]);
+    return 0;
+}
+
+static void dealloc(PyObject *object) {
+    struct cl_request_object *self = cl_request_of(object);
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weakrefs)
+        PyObject_ClearWeakRefs(object);
+    clear(object);
+    for (int i = 0; i < CL_MAP_KINDS; i++)
+        Py_CLEAR(self->maps[i]);
+    for (int i = 0; i < CL_REQUEST_SPARE_VIEWS; i++)
+        if (self->spare_views[i])
+            cl_multimap_free_memory(self->spare_views[i]);
+    if (self->r)
+        cello_request_drop(self->r);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct cl_request_object, weakrefs), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(
+    doc,
+    "Request(method, path, params=None, query=None, headers=None, body=None)\n--\n\n"
+    "What a client asked for. The server makes these; constructed, for tests, it shows what it "
+    "is given: path decoded; params, query and headers as mappings or pairs (query also as "
+    "the encoded text); body as bytes or str.");
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)doc},
+    {Py_tp_new, (void *)cl_request_tp_new},
+    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_traverse, (void *)traverse},
+    {Py_tp_clear, (void *)clear},
+    {Py_tp_members, members},
+    {Py_tp_getset, cl_request_attributes},
+    {Py_tp_methods, cl_request_methods},
+    {Py_tp_repr, (void *)cl_request_repr},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "cello.Request",
+    .basicsize = sizeof(struct cl_request_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = slots,
+};
+
+int cl_request_setup_types(PyObject *module, struct cl_ext *ext) {
+    ext->request_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    return ext->request_type ? PyModule_AddType(module, ext->request_type) : -1;
+}

@@ -1,0 +1,275 @@
+/* The attributes of a Request: copies, made on first use. */
+#include "types/request_internal.h"
+#include "types/view.h"
+
+/* ---- maps ---- */
+
+PyObject *cl_request_map(struct cl_request_object *self, enum cl_map_kind kind) {
+    if (!self->r)
+        return Py_NewRef(self->maps[kind]);
+    struct cl_multimap *memory = NULL;
+    for (int i = 0; i < CL_REQUEST_SPARE_VIEWS && !memory; i++) {
+        memory = self->spare_views[i];
+        self->spare_views[i] = NULL;
+    }
+    return cl_multimap_view(self->ext, kind, (PyObject *)self, self->r, memory);
+}
+
+int cl_request_find(struct cl_request_object *self, enum cl_map_kind kind, PyObject *name,
+                    PyObject **value) {
+    return self->r ? cl_view_find(self->ext, kind, self->r, name, value)
+                   : cl_multimap_find(self->maps[kind], name, value);
+}
+
+int cl_request_find_header(struct cl_request_object *self, struct cl_str name, PyObject **value) {
+    if (self->r) {
+        struct cl_str found;
+        if (!cello_request_header(self->r, name, &found))
+            return 0;
+        *value = cl_text_from_field(found);
+        return *value ? 1 : -1;
+    }
+    PyObject *key = cl_text_new(name);
+    int result = key ? cl_multimap_find(self->maps[CL_MAP_HEADERS], key, value) : -1;
+    Py_XDECREF(key);
+    return result;
+}
+
+/* ---- attributes that are made once ---- */
+
+struct attribute {
+    enum cl_request_kept which;
+    PyObject *(*make)(struct cl_request_object *self);
+};
+
+/* Borrowed. */
+static PyObject *obtain(struct cl_request_object *self, const struct attribute *a) {
+    if (!self->kept[a->which]) {
+        PyObject *value = a->make(self);
+        if (!value)
+            return NULL;
+        cl_request_keep(self, a->which, value);
+    }
+    return self->kept[a->which];
+}
+
+static PyObject *none_if_empty(struct cl_str s) {
+    return s.len ? cl_text_from_field(s) : Py_NewRef(Py_None);
+}
+
+static PyObject *make_method(struct cl_request_object *self) {
+    return cl_text_new(cello_request_method(self->r));
+}
+
+static PyObject *make_path(struct cl_request_object *self) {
+    return cl_text_from_path(cello_request_path(self->r));
+}
+
+static PyObject *make_host(struct cl_request_object *self) {
+    if (self->r)
+        return cl_text_from_field(cello_request_host(self->r));
+    PyObject *host = NULL;
+    int found = cl_request_find_header(self, CL_LITERAL("host"), &host);
+    return found ? host : PyUnicode_FromString("");
+}
+
+static PyObject *make_client(struct cl_request_object *self) {
+    uint16_t port = 0;
+    struct cl_str host = {NULL, 0};
+    if (self->r)
+        host = cello_request_peer(self->r, &port);
+    if (!host.len)
+        return Py_NewRef(Py_None);
+    return Py_BuildValue("(s#i)", host.ptr, (Py_ssize_t)host.len, (int)port);
+}
+
+static PyObject *make_route(struct cl_request_object *self) {
+    return none_if_empty(self->r ? cello_request_route(self->r) : (struct cl_str){NULL, 0});
+}
+
+static PyObject *make_request_id(struct cl_request_object *self) {
+    return none_if_empty(self->r ? cello_request_id(self->r) : (struct cl_str){NULL, 0});
+}
+
+static PyObject *make_body(struct cl_request_object *self) {
+    struct cl_str body = cello_request_body(self->r);
+    return PyBytes_FromStringAndSize(body.ptr, (Py_ssize_t)body.len);
+}
+
+static PyObject *make_state(struct cl_request_object *self) {
+    /* Not only there: sys.implementation is the SimpleNamespace that is always at hand. */
+    PyObject *example = PySys_GetObject("implementation");
+    cl_request_track(self);
+    if (!example) {
+        PyErr_SetString(PyExc_RuntimeError, "sys.implementation is gone");
+        return NULL;
+    }
+    return PyObject_CallNoArgs((PyObject *)Py_TYPE(example));
+}
+
+static const struct attribute REQUEST_ID = {CL_KEPT_REQUEST_ID, make_request_id};
+
+static PyObject *make_context(struct cl_request_object *self) {
+    PyObject *id = obtain(self, &REQUEST_ID);
+    PyObject *context = id ? PyDict_New() : NULL;
+    cl_request_track(self);
+    if (context && id != Py_None && PyDict_SetItemString(context, "request_id", id) < 0)
+        Py_CLEAR(context);
+    return context;
+}
+
+static const struct attribute METHOD = {CL_KEPT_METHOD, make_method};
+static const struct attribute PATH = {CL_KEPT_PATH, make_path};
+static const struct attribute HOST = {CL_KEPT_HOST, make_host};
+static const struct attribute CLIENT = {CL_KEPT_CLIENT, make_client};
+static const struct attribute ROUTE = {CL_KEPT_ROUTE, make_route};
+static const struct attribute BODY = {CL_KEPT_BODY, make_body};
+static const struct attribute STATE = {CL_KEPT_STATE, make_state};
+static const struct attribute CONTEXT = {CL_KEPT_CONTEXT, make_context};
+
+PyObject *cl_request_client(struct cl_request_object *self) {
+    return obtain(self, &CLIENT);
+}
+
+PyObject *cl_request_body(struct cl_request_object *self) {
+    return obtain(self, &BODY);
+}
+
+/* ---- the URL ---- */
+
+/* Without a Host, URLs are relative. */
+static PyObject *make_base_url(struct cl_request_object *self) {
+    PyObject *host = obtain(self, &HOST);
+    if (!host)
+        return NULL;
+    return PyUnicode_GET_LENGTH(host) ? PyUnicode_FromFormat("http://%U/", host)
+                                      : PyUnicode_FromString("/");
+}
+
+static const struct attribute BASE_URL = {CL_KEPT_BASE_URL, make_base_url};
+
+/* name=value, encoded. */
+static PyObject *encode_pair(PyObject *pair) {
+    struct cl_str name, value;
+    if (!cl_text_key(PyTuple_GET_ITEM(pair, 0), &name) ||
+        !cl_text_key(PyTuple_GET_ITEM(pair, 1), &value)) {
+        PyErr_SetString(PyExc_ValueError, "the query has a lone surrogate");
+        return NULL;
+    }
+    PyObject *quoted_name = cl_text_quote(name, "&=+#%");
+    PyObject *quoted_value = cl_text_quote(value, "&+#%");
+    PyObject *text = quoted_name && quoted_value
+                         ? PyUnicode_FromFormat("%U=%U", quoted_name, quoted_value)
+                         : NULL;
+    Py_XDECREF(quoted_name);
+    Py_XDECREF(quoted_value);
+    return text;
+}
+
+static PyObject *encode_query(PyObject *map) {
+    PyObject *pairs = ((struct cl_multimap *)map)->pairs, *separator = PyUnicode_FromString("&");
+    PyObject *parts = PyList_New(0), *query = NULL;
+    bool ok = parts && separator;
+    for (Py_ssize_t i = 0; ok && i < PyTuple_GET_SIZE(pairs); i++) {
+        PyObject *part = encode_pair(PyTuple_GET_ITEM(pairs, i));
+        ok = part && PyList_Append(parts, part) == 0;
+        Py_XDECREF(part);
+    }
+    if (ok)
+        query = PyUnicode_Join(separator, parts);
+    Py_XDECREF(parts);
+    Py_XDECREF(separator);
+    return query;
+}
+
+/* The path and query as a client writes them. */
+static int raw_parts(struct cl_request_object *self, PyObject **path, PyObject **query) {
+    if (self->r) {
+        *path = cl_text_from_field(cello_request_path(self->r));
+        *query = cl_text_from_field(cello_request_query(self->r));
+    } else {
+        struct cl_str decoded = {NULL, 0};
+        (void)cl_text_key(self->kept[CL_KEPT_PATH], &decoded);
+        *path = cl_text_quote(decoded, "?#%");
+        *query = encode_query(self->maps[CL_MAP_QUERY]);
+    }
+    return *path && *query ? 0 : -1;
+}
+
+static PyObject *make_url(struct cl_request_object *self) {
+    PyObject *path = NULL, *query = NULL, *url = NULL;
+    PyObject *host = obtain(self, &HOST);
+    if (host && raw_parts(self, &path, &query) == 0)
+        url = PyUnicode_FromFormat("%s%U%U%s%U", PyUnicode_GET_LENGTH(host) ? "http://" : "", host,
+                                   path, PyUnicode_GET_LENGTH(query) ? "?" : "", query);
+    Py_XDECREF(path);
+    Py_XDECREF(query);
+    return url;
+}
+
+static const struct attribute URL = {CL_KEPT_URL, make_url};
+
+/* ---- getters ---- */
+
+static PyObject *get_kept(PyObject *self, void *attribute) {
+    return Py_XNewRef(obtain(cl_request_of(self), attribute));
+}
+
+static PyObject *get_map(PyObject *self, void *kind) {
+    return cl_request_map(cl_request_of(self), (enum cl_map_kind)(uintptr_t)kind);
+}
+
+static PyObject *get_remote_addr(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *client = cl_request_client(cl_request_of(self));
+    if (!client)
+        return NULL;
+    return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
+}
+
+static PyObject *get_scheme(PyObject *self, void *unused) {
+    (void)self;
+    (void)unused;
+    return PyUnicode_InternFromString("http");
+}
+
+static PyObject *get_app(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *app = cl_request_of(self)->app;
+    return Py_NewRef(app ? app : Py_None);
+}
+
+#define KEPT(name, attribute, doc)                                                                 \
+    { name, get_kept, NULL, doc, (void *)(uintptr_t)&attribute }
+#define MAP(name, kind, doc)                                                                       \
+    { name, get_map, NULL, doc, (void *)(uintptr_t)kind }
+
+PyGetSetDef cl_request_attributes[] = {
+    KEPT("method", METHOD, "\"GET\" and the like."),
+    KEPT("path", PATH, "The path, percent-decoded."),
+    KEPT("url", URL, "The whole URL as a str, encoded; relative when the client sent no Host."),
+    KEPT("base_url", BASE_URL, "Scheme and host with a slash behind them."),
+    {"scheme", get_scheme, NULL, "\"http\".", NULL},
+    KEPT("host", HOST, "What the client calls this server, with the port; may be empty."),
+    MAP("params", CL_MAP_PARAMS, "The parameters of the path, decoded."),
+    MAP("path_params", CL_MAP_PARAMS, "The same as params."),
+    MAP("query", CL_MAP_QUERY, "The parameters of the query, decoded. [] gives the last."),
+    MAP("query_params", CL_MAP_QUERY, "The same as query."),
+    MAP("headers", CL_MAP_HEADERS, "The header fields. [] gives the first."),
+    MAP("cookies", CL_MAP_COOKIES, "The cookies. [] gives the last."),
+    {"remote_addr", get_remote_addr, NULL, "The peer's address, or None.", NULL},
+    {"ip_addr", get_remote_addr, NULL, "The same as remote_addr.", NULL},
+    KEPT("client", CLIENT, "The peer's (address, port), or None."),
+    KEPT("state", STATE, "A namespace for the program's own values."),
+    KEPT("context", CONTEXT, "A dict of what native steps found, such as request_id."),
+    {"app", get_app, NULL, "The application; None for a request made by hand.", NULL},
+    KEPT("route", ROUTE, "The pattern of the route, or None."),
+    KEPT("request_id", REQUEST_ID, "The id that enable_request_id gives, or None."),
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyObject *cl_request_repr(PyObject *self) {
+    PyObject *method = obtain(cl_request_of(self), &METHOD);
+    PyObject *path = method ? obtain(cl_request_of(self), &PATH) : NULL;
+    return path ? PyUnicode_FromFormat("<Request %U %R>", method, path) : NULL;
+}

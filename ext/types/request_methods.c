@@ -1,0 +1,271 @@
+/* The methods of a Request that look up one thing. */
+#include <math.h>
+
+#include "types/args.h"
+#include "types/request_internal.h"
+
+#define FASTCALL(f) ((PyCFunction)(void (*)(void))(f))
+
+/* CPython's own limit for decimal text; beyond it conversion takes quadratic time. */
+enum { MAX_INT_DIGITS = 4300 };
+
+/* ---- look-ups: (name, default=None) ---- */
+
+enum { NAME, DEFAULT, LOOKUP_ARGS };
+
+#define LOOKUP(method)                                                                             \
+    {                                                                                              \
+        .function = "Request." method, .required = 1, .positional = LOOKUP_ARGS,                   \
+        .names = {"name", "default"},                                                              \
+    }
+
+/* 1: *value; 0: *value is the default; -1: exception set. The reference is new in any case. */
+static int look_up(PyObject *self, enum cl_map_kind kind, const struct cl_args_spec *spec,
+                   PyObject *const *args, Py_ssize_t n, PyObject *names, PyObject **value) {
+    PyObject *given[LOOKUP_ARGS];
+    *value = NULL;
+    if (cl_args_parse(spec, args, (size_t)n, names, given) < 0)
+        return -1;
+    int found = cl_request_find(cl_request_of(self), kind, given[NAME], value);
+    if (found == 0)
+        *value = Py_NewRef(given[DEFAULT] ? given[DEFAULT] : Py_None);
+    return found;
+}
+
+static PyObject *get_header(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_header");
+    PyObject *value;
+    look_up(self, CL_MAP_HEADERS, &spec, args, n, names, &value);
+    return value;
+}
+
+static PyObject *get_param(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_param");
+    PyObject *value;
+    look_up(self, CL_MAP_PARAMS, &spec, args, n, names, &value);
+    return value;
+}
+
+static PyObject *get_query_param(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_query_param");
+    PyObject *value;
+    look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
+    return value;
+}
+
+/* ---- conversions: NULL without an exception when the text does not fit ---- */
+
+static PyObject *int_from(struct cl_str text) {
+    char digits[MAX_INT_DIGITS + 2];
+    size_t sign = text.len && (text.ptr[0] == '-' || text.ptr[0] == '+');
+    if (text.len == sign || text.len - sign > MAX_INT_DIGITS)
+        return NULL;
+    for (size_t i = sign; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return NULL;
+    memcpy(digits, text.ptr, text.len);
+    digits[text.len] = '\0';
+    PyObject *value = PyLong_FromString(digits, NULL, 10);
+    if (!value && PyErr_ExceptionMatches(PyExc_ValueError)) /* the program set a lower limit */
+        PyErr_Clear();
+    return value;
+}
+
+static PyObject *float_from(struct cl_str text) {
+    char copy[512];
+    char *end;
+    if (text.len == 0 || text.len >= sizeof copy || memchr(text.ptr, '\0', text.len))
+        return NULL;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    double value = PyOS_string_to_double(copy, &end, NULL);
+    if (PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_ValueError))
+            PyErr_Clear();
+        return NULL;
+    }
+    return *end == '\0' && isfinite(value) ? PyFloat_FromDouble(value) : NULL;
+}
+
+static PyObject *bool_from(struct cl_str text) {
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {
+        {"true", true},   {"1", true},  {"yes", true}, {"on", true},
+        {"false", false}, {"0", false}, {"no", false}, {"off", false},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (cl_text_ieq(text, (struct cl_str){words[i].word, strlen(words[i].word)}))
+            return PyBool_FromLong(words[i].value);
+    return NULL;
+}
+
+/* Convert what look_up found; steals `value`. */
+static PyObject *convert(PyObject *self, int found, PyObject *value, PyObject *name,
+                         PyObject *(*from)(struct cl_str), const char *where, const char *kind) {
+    if (found <= 0)
+        return value;
+    struct cl_str text = {"", 0};
+    PyObject *result = cl_text_key(value, &text) ? from(text) : NULL;
+    Py_DECREF(value);
+    if (!result && !PyErr_Occurred())
+        cl_text_raise_http(cl_request_of(self)->ext, 422, "The %s parameter '%U' must be %s.",
+                           where, name, kind);
+    return result;
+}
+
+/* The name, which look_up has accepted. */
+static PyObject *name_of(PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    if (n > 0)
+        return args[0];
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++)
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), "name") == 0)
+            return args[i];
+    return NULL;
+}
+
+static PyObject *get_param_int(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_param_int");
+    PyObject *value;
+    int found = look_up(self, CL_MAP_PARAMS, &spec, args, n, names, &value);
+    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, int_from, "path",
+                   "an integer");
+}
+
+static PyObject *get_query_int(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                               PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_query_int");
+    PyObject *value;
+    int found = look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
+    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, int_from,
+                   "query", "an integer");
+}
+
+static PyObject *get_query_float(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_query_float");
+    PyObject *value;
+    int found = look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
+    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, float_from,
+                   "query", "a finite number");
+}
+
+static PyObject *get_query_bool(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                PyObject *names) {
+    static const struct cl_args_spec spec = LOOKUP("get_query_bool");
+    PyObject *value;
+    int found = look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
+    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, bool_from,
+                   "query", "true or false");
+}
+
+/* ---- the client ---- */
+
+static PyObject *client_ip(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *client = cl_request_client(cl_request_of(self));
+    if (!client)
+        return NULL;
+    return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
+}
+
+static PyObject *user_agent(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *value = NULL;
+    int found = cl_request_find_header(cl_request_of(self), CL_LITERAL("user-agent"), &value);
+    return found ? value : Py_NewRef(Py_None);
+}
+
+static PyObject *is_secure(PyObject *self, PyObject *unused) {
+    (void)self;
+    (void)unused;
+    Py_RETURN_FALSE;
+}
+
+static PyObject *is_disconnected(PyObject *self, PyObject *unused) {
+    (void)unused;
+    struct cl_request *r = cl_request_of(self)->r;
+    return PyBool_FromLong(r && cello_request_is_disconnected(r));
+}
+
+/* All Accept fields as one; None without any. */
+static PyObject *accept_of(struct cl_request_object *self) {
+    PyObject *headers = cl_request_map(self, CL_MAP_HEADERS);
+    PyObject *name = headers ? PyUnicode_FromString("accept") : NULL;
+    PyObject *fields = name ? cl_multimap_get_all(headers, name) : NULL;
+    PyObject *comma = fields ? PyUnicode_FromString(", ") : NULL, *joined = NULL;
+    if (comma)
+        joined = PyList_GET_SIZE(fields) ? PyUnicode_Join(comma, fields) : Py_NewRef(Py_None);
+    Py_XDECREF(headers);
+    Py_XDECREF(name);
+    Py_XDECREF(fields);
+    Py_XDECREF(comma);
+    return joined;
+}
+
+static PyObject *accepts(PyObject *self, PyObject *media_type) {
+    struct cl_str offer = {NULL, 0}, field = {NULL, 0};
+    if (cl_args_str("media_type", media_type, &offer) < 0)
+        return NULL;
+    PyObject *accept = accept_of(cl_request_of(self));
+    if (!accept)
+        return NULL;
+    bool any = accept == Py_None;
+    if (!any)
+        (void)cl_text_key(accept, &field);
+    PyObject *result = PyBool_FromLong(any || cello_accept_media(field, offer) > 0);
+    Py_DECREF(accept);
+    return result;
+}
+
+/* ---- the table ---- */
+
+#define LOOKUP_FLAGS (METH_FASTCALL | METH_KEYWORDS)
+
+PyMethodDef cl_request_methods[] = {
+    {"body", cl_request_get_body, METH_NOARGS, "body($self, /)\n--\n\nThe body, as bytes."},
+    {"text", cl_request_text, METH_NOARGS,
+     "text($self, /)\n--\n\nThe body as str, by the charset of its type (UTF-8 without one). "
+     "HTTPError 400 when it is not that, 415 for a charset that is not supported."},
+    {"json", cl_request_json, METH_NOARGS,
+     "json($self, /)\n--\n\nThe value of the JSON body, whatever its type says. JSONDecodeError, a "
+     "ValueError answered with 400, names the byte that is wrong."},
+    {"form", cl_request_form, METH_NOARGS,
+     "form($self, /)\n--\n\nThe fields of an application/x-www-form-urlencoded body, a MultiMap. "
+     "HTTPError 415 for another type, 400 for a malformed one or more than 1,000 fields."},
+    {"content_type", cl_request_content_type, METH_NOARGS,
+     "content_type($self, /)\n--\n\nThe header Content-Type, or None."},
+    {"get_header", FASTCALL(get_header), LOOKUP_FLAGS,
+     "get_header($self, name, default=None)\n--\n\nThe first header of that name."},
+    {"get_param", FASTCALL(get_param), LOOKUP_FLAGS,
+     "get_param($self, name, default=None)\n--\n\nA parameter of the path."},
+    {"get_param_int", FASTCALL(get_param_int), LOOKUP_FLAGS,
+     "get_param_int($self, name, default=None)\n--\n\nThe same as int; HTTPError 422 when it is "
+     "none."},
+    {"get_query_param", FASTCALL(get_query_param), LOOKUP_FLAGS,
+     "get_query_param($self, name, default=None)\n--\n\nThe last value in the query."},
+    {"get_query_int", FASTCALL(get_query_int), LOOKUP_FLAGS,
+     "get_query_int($self, name, default=None)\n--\n\nThe same as int (decimal digits with an "
+     "optional sign); HTTPError 422 when it is none."},
+    {"get_query_float", FASTCALL(get_query_float), LOOKUP_FLAGS,
+     "get_query_float($self, name, default=None)\n--\n\nThe same as a finite float; HTTPError 422 "
+     "when it is none."},
+    {"get_query_bool", FASTCALL(get_query_bool), LOOKUP_FLAGS,
+     "get_query_bool($self, name, default=None)\n--\n\nThe same as bool (true 1 yes on, false 0 "
+     "no off, in any case); HTTPError 422 when it is none."},
+    {"client_ip", client_ip, METH_NOARGS,
+     "client_ip($self, /)\n--\n\nThe address of the client, or None."},
+    {"user_agent", user_agent, METH_NOARGS,
+     "user_agent($self, /)\n--\n\nThe header User-Agent, or None."},
+    {"accepts", accepts, METH_O,
+     "accepts($self, media_type, /)\n--\n\nWhether the client wants that type (RFC 9110, Accept); "
+     "one that says nothing wants all."},
+    {"is_secure", is_secure, METH_NOARGS,
+     "is_secure($self, /)\n--\n\nWhether the request came over TLS."},
+    {"is_disconnected", is_disconnected, METH_NOARGS,
+     "is_disconnected($self, /)\n--\n\nWhether the client has gone, or was answered."},
+    {NULL, NULL, 0, NULL},
+};
