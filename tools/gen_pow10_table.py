@@ -3,9 +3,10 @@
 
     tools/gen_pow10_table.py > src/json/pow10_table.h
 
-Row k - MIN is floor(10**k * 2**s) with the s that puts the top bit at 127. The reader of numbers needs
-k down to -342 (19 digits times less than 10**-342 are 0), the printer of doubles up to 324.
+Row k - MIN is floor(10**k * 2**s) with the s that puts the top bit at 127. The reader of numbers
+needs k down to -342 (19 digits times less than 10**-342 are 0), the printer of doubles up to 324.
 """
+
 from fractions import Fraction
 
 MIN, MAX = -342, 324
@@ -29,9 +30,11 @@ def row(k):
 
 def main():
     print("/* Made by tools/gen_pow10_table.py; do not edit. Included once, by pow10.c. */")
-    print("#ifndef CL_JSON_POW10_TABLE_H\n#define CL_JSON_POW10_TABLE_H\n\n#include \"json/pow10.h\"\n")
+    print(
+        '#ifndef CL_JSON_POW10_TABLE_H\n#define CL_JSON_POW10_TABLE_H\n\n#include "json/pow10.h"\n'
+    )
     rows = [row(k) for k in range(MIN, MAX + 1)]
-    exact = [k for k, (_, is_exact) in zip(range(MIN, MAX + 1), rows) if is_exact]
+    exact = [k for k, (_, is_exact) in zip(range(MIN, MAX + 1), rows, strict=True) if is_exact]
     assert exact == list(range(exact[-1] + 1))
     mask = (1 << 64) - 1
     # The printer adds one to the rows that are not exact, to the low half only.

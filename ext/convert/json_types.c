@@ -411,8 +411,7 @@ static char *put_uuid(struct cl_json_encoder *e, char *p, PyObject *obj) {
 
 /* msgspec's mark for "leave this field out". */
 static bool is_unset(PyObject *value) {
-    return strcmp(Py_TYPE(value)->tp_name, "msgspec._core.UnsetType") == 0 ||
-           strcmp(Py_TYPE(value)->tp_name, "UnsetType") == 0;
+    return strcmp(Py_TYPE(value)->tp_name, "msgspec.UnsetType") == 0;
 }
 
 static char *put_field(struct cl_json_encoder *e, char *p, PyObject *key, PyObject *value) {
