@@ -66,8 +66,7 @@ int main(int argc, char **argv) {
             continue;
         printf("%-7s %3zu bytes %6.1f ns   %3zu bytes %6.1f ns\n",
                cl_cpu_level_name((enum cl_cpu_level)level), sizeof(small_request) - 1,
-               measure(small_request, sizeof(small_request) - 1, rounds),
-               sizeof(large_request) - 1,
+               measure(small_request, sizeof(small_request) - 1, rounds), sizeof(large_request) - 1,
                measure(large_request, sizeof(large_request) - 1, rounds));
     }
     return 0;

@@ -138,11 +138,11 @@ CL_INLINE int apply_host(struct cl_h1_head *head, struct cl_str value, const cha
     head->host = value;
     const char *end = value.ptr + value.len;
     const char *q = scan_host(value.ptr, end, base);
-    bool valid = q == end;
-    if (q > value.ptr && q < end && *q == ':')
-        valid = cl_uri_port_valid(cl_str(q + 1, (size_t)(end - q - 1)));
-    else if (q == value.ptr || q < end)
-        valid = cl_uri_authority_valid(value);
+    if (CL_LIKELY(q == end && q > value.ptr))
+        return CELLO_OK;
+    bool port = q > value.ptr && q < end && *q == ':';
+    bool valid = port ? cl_uri_port_valid(cl_str(q + 1, (size_t)(end - q - 1)))
+                      : cl_uri_authority_valid(value);
     return valid ? CELLO_OK : CELLO_EHOST;
 }
 
