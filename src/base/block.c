@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/poison.h"
 
-enum { FREE_MAX = 256 };
+enum { FREE_MAX = 256, BIG_FIRST = 16384 };
 
 void cl_block_pool_init(struct cl_block_pool *p, size_t max_bytes) {
     *p = (struct cl_block_pool){
@@ -12,30 +12,73 @@ void cl_block_pool_init(struct cl_block_pool *p, size_t max_bytes) {
     };
 }
 
+static void free_list(struct cl_block *b) {
+    while (b) {
+        struct cl_block *next = b->next;
+        cl_free(b);
+        b = next;
+    }
+}
+
 void cl_block_pool_free(struct cl_block_pool *p) {
     assert(p->used == 0);
-    while (p->free) {
-        struct cl_block *next = p->free->next;
-        cl_free(p->free);
-        p->free = next;
-    }
-    p->free_count = 0;
+    free_list(p->free);
+    for (size_t i = 0; i < CL_BLOCK_CLASSES; i++)
+        free_list(p->big[i]);
+    p->free = NULL;
+    memset(p->big, 0, sizeof p->big);
+    p->free_count = p->big_bytes = 0;
+}
+
+/* Data bytes of a class: a power of two with the block's own head. */
+static size_t class_cap(size_t i) {
+    return ((size_t)BIG_FIRST << i) - sizeof(struct cl_block);
+}
+
+/* The class of at least `cap` bytes; CL_BLOCK_CLASSES: too big for any. */
+static size_t class_of(size_t cap) {
+    size_t i = 0;
+    while (i < CL_BLOCK_CLASSES && class_cap(i) < cap)
+        i++;
+    return i;
 }
 
 struct cl_block *cl_block_new_slow(struct cl_block_pool *p, size_t cap) {
-    cap = CL_MAX(cap, (size_t)CL_BLOCK_SIZE);
+    size_t class = CL_BLOCK_CLASSES;
+    if (cap <= CL_BLOCK_SIZE) {
+        cap = CL_BLOCK_SIZE;
+    } else if ((class = class_of(cap)) < CL_BLOCK_CLASSES) {
+        cap = class_cap(class);
+    }
     if (p->max_bytes - p->used < cap)
         return NULL;
-    struct cl_block *b = cl_malloc(sizeof *b + cap);
-    if (!b)
-        return NULL;
+    struct cl_block *b = class < CL_BLOCK_CLASSES ? p->big[class] : NULL;
+    if (b) {
+        p->big[class] = b->next;
+        p->big_bytes -= cap;
+    } else {
+        b = cl_malloc(sizeof *b + cap);
+        if (!b)
+            return NULL;
+    }
     *b = (struct cl_block){.pool = p, .cap = cap, .refs = 1};
     p->used += cap;
     return b;
 }
 
 void cl_block_free_slow(struct cl_block *b) {
-    b->pool->used -= b->cap;
+    struct cl_block_pool *p = b->pool;
+    p->used -= b->cap;
+#if !defined(CL_POISON)
+    size_t class = class_of(b->cap);
+    if (b->cap > CL_BLOCK_SIZE && class < CL_BLOCK_CLASSES &&
+        p->big_bytes + b->cap <= CL_BLOCK_BIG_KEPT) {
+        b->next = p->big[class];
+        p->big[class] = b;
+        p->big_bytes += b->cap;
+        return;
+    }
+#endif
     cl_free(b);
 }
 

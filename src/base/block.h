@@ -4,8 +4,8 @@
  *      consumed      |  unread/unsent |   room   |
  *
  * A worker has one pool of equal blocks on a last-in-first-out list, so that the block used a
- * moment ago, still in the cache, is used again; an idle connection holds none. Bigger blocks come
- * from malloc. All of them count towards the pool's `max_bytes` (LimitsConfig.max_buffered_bytes).
+ * moment ago, still in the cache, is used again; an idle connection holds none. All blocks, bigger
+ * ones too, count towards the pool's `max_bytes` (LimitsConfig.max_buffered_bytes).
  *
  * Bytes at [data, wr) never move while somebody else holds a reference: appending behind `wr` is
  * always allowed, compacting only with refs == 1. That is how a request keeps its head and body
@@ -20,6 +20,11 @@
 /* Data bytes of a pooled block: a head of ordinary size with its body, and small enough that a
  * thousand slow connections cost 8 MB. */
 enum { CL_BLOCK_SIZE = 8192 - 64 };
+
+/* Bigger blocks come in powers of two from 16 KB to 1 MB and are kept too, up to
+ * CL_BLOCK_BIG_KEPT bytes: a large answer would otherwise cost the kernel's page faults each time.
+ * What is bigger still comes from malloc and goes back there. */
+enum { CL_BLOCK_CLASSES = 7, CL_BLOCK_BIG_KEPT = 2 << 20 };
 
 struct cl_block_pool;
 
@@ -37,9 +42,11 @@ struct cl_block {
 struct cl_block_pool {
     struct cl_block *free;
     size_t free_count;
-    size_t free_max;  /* blocks kept when nobody needs them */
-    size_t used;      /* bytes in blocks that somebody holds */
-    size_t max_bytes; /* most of them */
+    size_t free_max;                        /* blocks kept when nobody needs them */
+    size_t used;                            /* bytes in blocks that somebody holds */
+    size_t max_bytes;                       /* most of them */
+    struct cl_block *big[CL_BLOCK_CLASSES]; /* free ones, by size class */
+    size_t big_bytes;                       /* in them */
 };
 
 /* max_bytes 0: no limit. */
