@@ -30,7 +30,6 @@ struct fixture {
     unsigned handled;          /* requests that reached a handler */
     unsigned pinned, released; /* bodies of "/pinned" */
     unsigned streams, stopped; /* generators made, and stop() called */
-    uint64_t skew_ns;          /* how far the clock was moved */
 };
 
 /* The default configuration with no access log and the epoll back end. */
