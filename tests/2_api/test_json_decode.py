@@ -107,7 +107,7 @@ def test_malformed_text_tells_where(text, position, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 129, "[" * 400_000, '{"a":' * 129 + "1" + "}" * 129, "[{" * 200_000]
+    "text", ["[" * 129, "[" * 400_000, '{"a":' * 129 + "1" + "}" * 129, '[{"a":' * 100_000]
 )
 def test_depth_is_limited(text):
     with pytest.raises(ValueError, match="nested too deep"):
