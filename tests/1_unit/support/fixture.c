@@ -237,7 +237,8 @@ void fixture_free(struct fixture *f) {
     assert_int_equal(f->server->worker.conn_count, 0);
     assert_int_equal(f->server->worker.inflight, 0);
     assert_int_equal(cl_worker_live_requests(&f->server->worker), 0);
-    assert_int_equal(fixture_used(f), 0);
+    if (f->cfg.backend == CELLO_BACKEND_EPOLL) /* io_uring holds blocks ready */
+        assert_int_equal(fixture_used(f), 0);
     cello_server_del(f->server);
     cello_app_del(f->app);
     assert_int_equal(f->pinned, f->released);

@@ -1,0 +1,614 @@
+/* Servers over real sockets, on both back ends. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/listen.h"
+#include "support/fixture.h"
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define MS 1000000ull
+
+enum { PATIENCE_MS = 10000, LIMIT_S = 60, INBOX = 1 << 21 };
+
+/* Set up by each back end's group. */
+static enum cello_backend backend;
+
+/* A server that listens on a free port of 127.0.0.1. */
+struct live {
+    struct fixture f;
+    uint16_t port;
+};
+
+/* A client's socket and what came from it. */
+struct peer {
+    int fd;
+    char *in;
+    size_t got, at;
+    bool eof, reset;
+};
+
+static struct cello_server_config config(void) {
+    struct cello_server_config cfg = fixture_config();
+    cfg.backend = backend;
+    return cfg;
+}
+
+static void start(struct live *l, const struct cello_server_config *cfg) {
+    char host[128];
+    alarm(LIMIT_S);
+    fixture_init(&l->f, cfg);
+    assert_int_equal(cello_server_listen(l->f.server, "127.0.0.1", 0), CELLO_OK);
+    cello_server_address(l->f.server, 0, host, &l->port);
+    assert_string_equal(host, "127.0.0.1");
+}
+
+static void turn(struct live *l) {
+    int err = cello_server_turn(l->f.server, 2 * MS);
+    assert_true(err == CELLO_OK || errno == EINTR);
+}
+
+/* Turn until `cond` holds. */
+#define until(l, cond)                                                                             \
+    do {                                                                                           \
+        uint64_t end_ = cl_now_ns() + PATIENCE_MS * MS;                                            \
+        while (!(cond)) {                                                                          \
+            assert_true(cl_now_ns() < end_);                                                       \
+            turn(l);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static void stop(struct live *l) {
+    until(l, l->f.server->worker.conn_count == 0 &&
+                 cl_worker_live_requests(&l->f.server->worker) == l->f.held_count);
+    fixture_free(&l->f);
+    alarm(0);
+}
+
+static void dial(struct live *l, struct peer *p) {
+    *p = (struct peer){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .in = malloc(INBOX)};
+    assert_true(p->fd >= 0 && p->in);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(l->port)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(p->fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(fcntl(p->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void hang_up(struct peer *p) {
+    close(p->fd);
+    free(p->in);
+}
+
+/* Close so that the server sees a reset. */
+static void slam(struct peer *p) {
+    struct linger now = {.l_onoff = 1};
+    setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    hang_up(p);
+}
+
+static void say(struct peer *p, const char *text) {
+    assert_int_equal(send(p->fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void hear(struct peer *p) {
+    ssize_t n = recv(p->fd, p->in + p->got, INBOX - p->got, 0);
+    if (n > 0)
+        p->got += (size_t)n;
+    else if (n == 0)
+        p->eof = true;
+    else if (errno != EAGAIN)
+        p->eof = p->reset = true;
+}
+
+static struct response expect(struct live *l, struct peer *p, int status) {
+    struct response r;
+    long n = 0;
+    until(l,
+          (hear(p), (n = response_parse(p->in + p->at, p->got - p->at, p->eof, false, &r)) != 0));
+    if (n < 0 || r.status != status)
+        fail_msg("%d expected in: %.*s", status, (int)(p->got - p->at), p->in + p->at);
+    p->at += (size_t)n;
+    return r;
+}
+
+static void expect_end(struct live *l, struct peer *p) {
+    until(l, (hear(p), p->eof));
+    assert_int_equal(p->at, p->got);
+}
+
+static void expect_alive(struct live *l, struct peer *p) {
+    for (int i = 0; i < 5; i++)
+        turn(l);
+    hear(p);
+    assert_false(p->eof);
+}
+
+static struct cl_request *held(struct live *l) {
+    until(l, l->f.held_count > 0);
+    return fixture_take(&l->f);
+}
+
+static void answer(struct cl_request *r, const char *body) {
+    cello_respond_bytes(r, cl_str(body, strlen(body)));
+    cello_request_unref(r);
+}
+
+/* ---- answers ---- */
+
+static void test_requests(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    for (int i = 0; i < 3; i++) {
+        say(&p,
+            GET("/") GET("/bytes/300000") GET("/stream/3") GET("/sink/20000") GET("/pinned/70000"));
+        expect(&l, &p, 200);
+        assert_int_equal(expect(&l, &p, 200).body_len, 300000);
+        expect(&l, &p, 200);
+        assert_int_equal(expect(&l, &p, 200).body_len, 20000);
+        assert_int_equal(expect(&l, &p, 200).body_len, 70000);
+    }
+    shutdown(p.fd, SHUT_WR);
+    expect_end(&l, &p);
+    assert_false(p.reset);
+    hang_up(&p);
+    struct cello_stats stats;
+    cello_server_stats(l.f.server, &stats);
+    assert_int_equal(stats.requests, 15);
+    stop(&l);
+}
+
+/* The client sends a megabyte that nobody wants, and reads the answer to it afterwards. */
+static void test_early_answer_is_readable(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    say(&p, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    static char junk[10000];
+    for (size_t sent = 0; sent < 1000000;) {
+        ssize_t n = send(p.fd, junk, sizeof junk, MSG_NOSIGNAL);
+        assert_true(n > 0 || errno == EAGAIN);
+        if (n > 0)
+            sent += (size_t)n;
+        turn(&l);
+    }
+    expect(&l, &p, 413);
+    expect_end(&l, &p);
+    assert_false(p.reset);
+    hang_up(&p);
+    stop(&l);
+}
+
+static void test_half_close(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    say(&p, GET("/item/1") GET("/hold"));
+    shutdown(p.fd, SHUT_WR);
+    expect(&l, &p, 200);
+    answer(held(&l), "late");
+    expect(&l, &p, 200);
+    expect_end(&l, &p);
+    hang_up(&p);
+    stop(&l);
+}
+
+/* A reset while a generator goes on: its connection is gone before the flush that it asked for. */
+static void test_reset_inside_a_stream(void **state) {
+    (void)state;
+    struct cello_server_config cfg = config();
+    for (int i = 0; i < 20; i++) {
+        struct live l;
+        struct peer p;
+        start(&l, &cfg);
+        dial(&l, &p);
+        say(&p, i % 2 ? GET("/stream/1000000") : GET("/stream/1?wait=1"));
+        until(&l, (hear(&p), p.got > 0));
+        slam(&p);
+        if (i % 2 == 0) {
+            struct cl_request *r = held(&l);
+            cello_response_chunk(r, CL_STR("x"), false);
+            cello_request_unref(r);
+        }
+        while (l.f.server->worker.conn_count) {
+            turn(&l);
+            while (l.f.held_count) {
+                struct cl_request *r = fixture_take(&l.f);
+                cello_response_chunk(r, CL_STR("x"), false);
+                cello_request_unref(r);
+            }
+        }
+        assert_int_equal(l.f.stopped, 1);
+        stop(&l);
+    }
+}
+
+/* ---- connections ---- */
+
+static void test_oldest_idle_makes_room(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p[4];
+    struct cello_server_config cfg = config();
+    cfg.limits.max_connections = 3;
+    start(&l, &cfg);
+    for (int i = 0; i < 3; i++) {
+        dial(&l, &p[i]);
+        say(&p[i], GET("/"));
+        expect(&l, &p[i], 200);
+    }
+    say(&p[0], GET("/")); /* not the oldest any more */
+    expect(&l, &p[0], 200);
+    dial(&l, &p[3]);
+    say(&p[3], GET("/"));
+    expect(&l, &p[3], 200);
+    expect_end(&l, &p[1]);
+    expect_alive(&l, &p[0]);
+    expect_alive(&l, &p[2]);
+    assert_int_equal(l.f.server->worker.conn_count, 3);
+    for (int i = 0; i < 4; i++)
+        hang_up(&p[i]);
+    stop(&l);
+}
+
+static void test_accepting_pauses_when_all_are_busy(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p[3];
+    struct cello_server_config cfg = config();
+    cfg.limits.max_connections = 2;
+    start(&l, &cfg);
+    for (int i = 0; i < 2; i++) {
+        dial(&l, &p[i]);
+        say(&p[i], GET("/hold"));
+        until(&l, l.f.held_count == (unsigned)i + 1);
+    }
+    turn(&l);
+    dial(&l, &p[2]); /* waits in the kernel */
+    say(&p[2], GET("/"));
+    expect_alive(&l, &p[2]);
+    assert_int_equal(p[2].got, 0);
+    assert_int_equal(l.f.server->worker.conn_count, 2);
+    answer(held(&l), "done"); /* the first one becomes idle, and is closed for the third */
+    expect(&l, &p[0], 200);
+    expect(&l, &p[2], 200);
+    expect_end(&l, &p[0]);
+    answer(held(&l), "done");
+    expect(&l, &p[1], 200);
+    for (int i = 0; i < 3; i++)
+        hang_up(&p[i]);
+    stop(&l);
+}
+
+static void test_connections_per_ip(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p[3];
+    struct cello_server_config cfg = config();
+    cfg.limits.max_connections_per_ip = 2;
+    start(&l, &cfg);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 2; i++) {
+            dial(&l, &p[i]);
+            say(&p[i], GET("/"));
+            expect(&l, &p[i], 200);
+        }
+        dial(&l, &p[2]);
+        expect_end(&l, &p[2]);
+        for (int i = 0; i < 3; i++)
+            hang_up(&p[i]);
+        until(&l, l.f.server->worker.conn_count == 0);
+    }
+    stop(&l);
+}
+
+static void test_out_of_descriptors(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p, q;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    say(&p, GET("/"));
+    expect(&l, &p, 200);
+    dial(&l, &q); /* connected; the server has not accepted it yet */
+    struct rlimit old, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int lowest = dup(0);
+    close(lowest);
+    none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    say(&q, GET("/"));
+    for (int i = 0; i < 20; i++) {
+        say(&p, GET("/")); /* who is in is served */
+        expect(&l, &p, 200);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    expect(&l, &q, 200);
+    hang_up(&p);
+    hang_up(&q);
+    stop(&l);
+}
+
+/* ---- slow readers ---- */
+
+static void shrink(struct peer *p) {
+    int size = 4096;
+    setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
+/* Answers of some megabytes, so that no socket buffer holds them. */
+static const char BIG[] = GET("/static/1000000") GET("/static/1000000") GET("/static/1000000")
+    GET("/static/1000000") GET("/static/1000000") GET("/static/1000000") GET("/static/1000000");
+
+static void test_reader_that_stopped_is_dropped(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    cfg.timeouts.write_ns = 100 * MS;
+    start(&l, &cfg);
+    dial(&l, &p);
+    shrink(&p);
+    say(&p, BIG);
+    until(&l, l.f.server->worker.conn_count == 1);
+    until(&l, l.f.server->worker.conn_count == 0);
+    hang_up(&p);
+    stop(&l);
+}
+
+/* One that reads, however slowly, is not dropped. */
+static void test_slow_reader_is_kept(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    cfg.timeouts.write_ns = 200 * MS;
+    start(&l, &cfg);
+    dial(&l, &p);
+    shrink(&p);
+    say(&p, BIG);
+    for (uint64_t end = cl_now_ns() + 1200 * MS; cl_now_ns() < end; turn(&l)) {
+        ssize_t n = recv(p.fd, p.in, 16384, 0);
+        assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+        usleep(5000);
+    }
+    hang_up(&p);
+    stop(&l);
+}
+
+/* ---- stop ---- */
+
+static void test_drain(void **state) {
+    (void)state;
+    struct live l;
+    struct peer idle, busy, body, stream;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &idle);
+    say(&idle, GET("/"));
+    expect(&l, &idle, 200);
+    dial(&l, &busy);
+    say(&busy, GET("/hold") GET("/"));
+    until(&l, l.f.held_count == 1);
+    dial(&l, &body);
+    say(&body, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+    dial(&l, &stream);
+    say(&stream, GET("/stream/1?wait=1"));
+    until(&l, l.f.held_count == 2);
+    cello_server_stop(l.f.server, 60000 * MS);
+    expect_end(&l, &idle);
+    assert_false(cello_server_done(l.f.server));
+    answer(held(&l), "done");
+    assert_true(expect(&l, &busy, 200).close);
+    expect_end(&l, &busy); /* what was pipelined behind is not served */
+    say(&body, "bc");
+    assert_true(expect(&l, &body, 200).close);
+    expect_end(&l, &body);
+    struct cl_request *r = held(&l);
+    cello_response_chunk(r, CL_STR("x"), true);
+    cello_request_unref(r);
+    expect(&l, &stream, 200);
+    expect_end(&l, &stream);
+    hang_up(&idle);
+    hang_up(&busy);
+    hang_up(&body);
+    hang_up(&stream);
+    until(&l, cello_server_done(l.f.server));
+    stop(&l);
+}
+
+static void test_drain_deadline(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    say(&p, GET("/hold"));
+    until(&l, l.f.held_count == 1);
+    usleep(60000); /* time that the loop has not seen does not count */
+    cello_server_stop(l.f.server, 100 * MS);
+    uint64_t begin = cl_now_ns();
+    assert_int_equal(cello_server_run(l.f.server), CELLO_OK);
+    assert_in_range(cl_now_ns() - begin, 90 * MS, 5000 * MS);
+    assert_true(cello_server_done(l.f.server));
+    assert_true(cello_request_is_disconnected(l.f.held[0]));
+    expect_end(&l, &p);
+    hang_up(&p);
+    stop(&l);
+}
+
+static void *stop_soon(void *server) {
+    usleep(20000);
+    cello_server_stop(server, 0);
+    return NULL;
+}
+
+static void test_stop_from_another_thread(void **state) {
+    (void)state;
+    struct live l;
+    struct cello_server_config cfg = config();
+    pthread_t thread;
+    start(&l, &cfg);
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, l.f.server), 0);
+    assert_int_equal(cello_server_run(l.f.server), CELLO_OK);
+    pthread_join(thread, NULL);
+    stop(&l);
+}
+
+/* ---- requests that outlive things ---- */
+
+static void *drop(void *r) {
+    cello_request_drop(r);
+    return NULL;
+}
+
+static void test_drop_from_another_thread(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    for (int i = 0; i < 50; i++) {
+        say(&p, GET("/hold"));
+        struct cl_request *r = held(&l);
+        cello_respond_empty(r);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, drop, r), 0);
+        expect(&l, &p, 200);
+        pthread_join(thread, NULL);
+    }
+    hang_up(&p);
+    until(&l, cl_worker_live_requests(&l.f.server->worker) == 0);
+    stop(&l);
+}
+
+/* The server goes first: whoever drops the last request, on whatever thread, frees what is left. */
+static void test_requests_outlive_the_server(void **state) {
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct live l;
+        struct peer p[3];
+        pthread_t threads[3];
+        struct cl_request *r[3];
+        struct cello_server_config cfg = config();
+        start(&l, &cfg);
+        for (int i = 0; i < 3; i++) {
+            dial(&l, &p[i]);
+            say(&p[i], "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+            r[i] = held(&l);
+        }
+        if (how == 3) /* posted, and not yet run: the loop has no turn any more */
+            assert_int_equal(pthread_create(&threads[0], NULL, drop, r[0]), 0);
+        if (how == 3)
+            pthread_join(threads[0], NULL);
+        cello_server_del(l.f.server);
+        cello_app_del(l.f.app);
+        for (int i = how == 3; i < 3; i++) {
+            struct cl_str body = cello_request_body(r[i]);
+            assert_true(cl_str_eq(body, CL_STR("abc")));
+            if (how == 0)
+                cello_request_unref(r[i]);
+            else if (how == 1)
+                cello_request_drop(r[i]);
+            else
+                assert_int_equal(pthread_create(&threads[i], NULL, drop, r[i]), 0);
+        }
+        for (int i = how == 3; i < 3 && how >= 2; i++)
+            pthread_join(threads[i], NULL);
+        for (int i = 0; i < 3; i++)
+            hang_up(&p[i]);
+        alarm(0);
+    }
+}
+
+/* ---- unix sockets ---- */
+
+static void test_unix_socket(void **state) {
+    (void)state;
+    char path[100];
+    snprintf(path, sizeof path, "/tmp/cello-test-%d.sock", (int)getpid());
+    struct stat st;
+    for (int own = 0; own < 2; own++) {
+        struct live l;
+        struct cello_server_config cfg = config();
+        start(&l, &cfg);
+        if (own) {
+            assert_int_equal(cello_server_listen_unix(l.f.server, path), CELLO_OK);
+        } else {
+            int fd;
+            assert_int_equal(cl_listen_unix(path, 0600, 10, &fd), CELLO_OK);
+            assert_int_equal(cello_server_listen_fd(l.f.server, fd), CELLO_OK);
+        }
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+        memcpy(a.sun_path, path, strlen(path));
+        struct peer p = {.fd = socket(AF_UNIX, SOCK_STREAM, 0), .in = malloc(INBOX)};
+        assert_int_equal(connect(p.fd, (struct sockaddr *)&a, sizeof a), 0);
+        assert_int_equal(fcntl(p.fd, F_SETFL, O_NONBLOCK), 0);
+        say(&p, GET("/"));
+        expect(&l, &p, 200);
+        hang_up(&p);
+        stop(&l);
+        assert_int_equal(stat(path, &st) != 0, own); /* a file of somebody else's stays */
+    }
+}
+
+#define T(name) cmocka_unit_test(test_##name)
+
+static const struct CMUnitTest tests[] = {
+    T(requests),
+    T(early_answer_is_readable),
+    T(half_close),
+    T(reset_inside_a_stream),
+    T(oldest_idle_makes_room),
+    T(accepting_pauses_when_all_are_busy),
+    T(connections_per_ip),
+    T(out_of_descriptors),
+    T(reader_that_stopped_is_dropped),
+    T(slow_reader_is_kept),
+    T(drain),
+    T(drain_deadline),
+    T(stop_from_another_thread),
+    T(drop_from_another_thread),
+    T(requests_outlive_the_server),
+    T(unix_socket),
+};
+
+static bool supported(void) {
+    struct cello_server_config cfg = config();
+    struct cl_app *app = cello_app_new();
+    struct cl_server *s;
+    int err = cello_server_new(&s, app, &cfg);
+    if (!err)
+        cello_server_del(s);
+    cello_app_del(app);
+    return err != CELLO_ENOTSUP;
+}
+
+int main(void) {
+    backend = CELLO_BACKEND_EPOLL;
+    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
+    backend = CELLO_BACKEND_IO_URING;
+    if (supported())
+        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
+    return failed;
+}
