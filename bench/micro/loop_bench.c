@@ -1,9 +1,10 @@
 /* The loop's own cost: an HTTP-shaped echo over each back end with constant answers, to be compared
  * with the same exchange written straight on epoll or io_uring.
  *
- *      loop_bench (epoll|uring) PORT        serve until SIGTERM; then print CPU time per request
+ *      loop_bench (epoll|uring) PORT [BYTES]     serve until SIGTERM, then print CPU time per
+ * request
  *
- * Every request that ends in an empty line is answered with the same 27 bytes of JSON. Drive it
+ * Every request that ends in an empty line is answered with the same BYTES (27) of body. Drive it
  * with `wrk -t1 -c64` on another core. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,13 +17,11 @@
 #include "net/listen.h"
 #include "net/tcp.h"
 
-static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                             "Content-Length: 27\r\nServer: raw\r\n"
-                             "Date: Sun, 22 Nov 2026 23:57:35 GMT\r\n\r\n"
-                             "{\"message\":\"Hello, World!\"}";
+/* Answers to pipelined requests go out together when they fit into this. */
+enum { OUT_MIN = 4096, BODY_MAX = 1 << 20 };
 
-/* Pipelined requests are answered together, up to this many. */
-enum { PIPELINE_MAX = 16, ANSWER_LEN = sizeof answer - 1 };
+static char *answer;
+static size_t answer_len;
 
 struct conn {
     struct cl_flush flush;
@@ -63,13 +62,13 @@ static void on_recv(struct cl_stream *s, int result) {
     while ((end = memmem(cl_block_rd(in), cl_block_len(in), "\r\n\r\n", 4)) != NULL) {
         in->rd = (size_t)(end + 4 - in->data);
         if (!c->out)
-            c->out = cl_block_new(cl_loop_pool(loop), PIPELINE_MAX * ANSWER_LEN);
-        if (!c->out || cl_block_room(c->out) < ANSWER_LEN) {
+            c->out = cl_block_new(cl_loop_pool(loop), CL_MAX(answer_len, (size_t)OUT_MIN));
+        if (!c->out || cl_block_room(c->out) < answer_len) {
             cl_stream_close(s);
             return;
         }
-        memcpy(cl_block_wr(c->out), answer, ANSWER_LEN);
-        c->out->wr += ANSWER_LEN;
+        memcpy(cl_block_wr(c->out), answer, answer_len);
+        c->out->wr += answer_len;
         requests++;
     }
     if (c->out)
@@ -114,6 +113,19 @@ static void on_signal(int sig) {
     stop = 1;
 }
 
+static void make_answer(size_t body_len) {
+    answer = calloc(1, body_len + 256);
+    if (!answer || body_len > BODY_MAX)
+        exit(1);
+    int head = snprintf(answer, 256,
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %zu\r\nServer: raw\r\n"
+                        "Date: Sun, 22 Nov 2026 23:57:35 GMT\r\n\r\n",
+                        body_len);
+    memset(answer + head, 'x', body_len);
+    answer_len = (size_t)head + body_len;
+}
+
 static double cpu_us(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
@@ -122,10 +134,11 @@ static double cpu_us(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: loop_bench (epoll|uring) PORT\n");
+    if (argc < 3) {
+        fprintf(stderr, "usage: loop_bench (epoll|uring) PORT [BYTES]\n");
         return 2;
     }
+    make_answer(argc > 3 ? strtoul(argv[3], NULL, 10) : 27);
     enum cl_backend backend = strcmp(argv[1], "uring") ? CL_BACKEND_EPOLL : CL_BACKEND_URING;
     struct cl_loop_config config = {.backend = backend};
     struct cl_addr addr;

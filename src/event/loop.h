@@ -23,6 +23,7 @@
 #include "base/block.h"
 #include "event/timer.h"
 
+/* AUTO: io_uring where this kernel and build have it in its fast form, else epoll. */
 enum cl_backend { CL_BACKEND_AUTO, CL_BACKEND_EPOLL, CL_BACKEND_URING };
 
 struct cl_loop;

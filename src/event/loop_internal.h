@@ -94,7 +94,8 @@ struct cl_loop {
 /* Each makes a zeroed loop of its own type with .ops set, watching wake_fd.
  * Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP. */
 int cl_loop_epoll_new(struct cl_loop **out, int wake_fd) CL_MUST_USE;
-int cl_loop_uring_new(struct cl_loop **out, int wake_fd) CL_MUST_USE;
+/* `any_kernel`: also one that cannot defer task work, where io_uring is slower than epoll. */
+int cl_loop_uring_new(struct cl_loop **out, int wake_fd, bool any_kernel) CL_MUST_USE;
 
 /* Serve io again in the next turn. */
 void cl_loop_ready(struct cl_io *io);

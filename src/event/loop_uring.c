@@ -362,14 +362,14 @@ static int ring_error(int err) {
     }
 }
 
-int cl_loop_uring_new(struct cl_loop **out, int wake_fd) {
+int cl_loop_uring_new(struct cl_loop **out, int wake_fd, bool any_kernel) {
     struct cl_uring *u = cl_calloc(1, sizeof *u);
     if (!u)
         return CELLO_ENOMEM;
     u->super.ops = &uring_ops;
     u->wake_fd = wake_fd;
     int err = new_ring(&u->ring, IORING_SETUP_DEFER_TASKRUN);
-    if (err == -EINVAL)
+    if (err == -EINVAL && any_kernel)
         err = new_ring(&u->ring, IORING_SETUP_COOP_TASKRUN);
     if (err) {
         err = ring_error(err);
@@ -393,9 +393,10 @@ fail:
 
 #else
 
-int cl_loop_uring_new(struct cl_loop **out, int wake_fd) {
+int cl_loop_uring_new(struct cl_loop **out, int wake_fd, bool any_kernel) {
     (void)out;
     (void)wake_fd;
+    (void)any_kernel;
     return CELLO_ENOTSUP;
 }
 
