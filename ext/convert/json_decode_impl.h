@@ -3,6 +3,10 @@
 
 /* ---- strings ---- */
 
+/* What a step of read_escaped may touch: what a vector holds, a store behind it, and what new_wide
+ * looks at behind the text. */
+enum { ESCAPED_ROOM = 2 * CL_VEC_SIZE + CL_SCAN_PADDING };
+
 /* memcpy for text that is mostly short: no call, and no byte behind either end is touched. */
 CL_INLINE void copy_text(char *to, const char *from, size_t n) {
     if (n >= 16) {
@@ -101,69 +105,104 @@ static PyObject *string_fault(struct cl_json_decoder *d, const char *start, cons
     return cl_json_fail(d, CELLO_EJSON, p, "control character in a string");
 }
 
-/* One escape at *at, written to `out`. Returns the end, or NULL with the error noted. */
+/* The escape at *at, written to `out`. Returns the end, or NULL with the error noted. */
 CL_INLINE char *read_escape(struct cl_json_decoder *d, char *out, const char **at, bool *high) {
     static const char plain[256] = {
         ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
         ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
     };
     const char *p = *at;
-    if (CL_LIKELY(d->end - p >= 2)) {
-        *out = plain[(unsigned char)p[1]];
-        if (CL_LIKELY(*out)) {
-            *at = p + 2;
-            return out + 1;
-        }
+    char c = CL_LIKELY(d->end - p >= 2) ? plain[(unsigned char)p[1]] : 0;
+    if (CL_LIKELY(c)) {
+        *out = c;
+        *at = p + 2;
+        return out + 1;
     }
-    uint32_t c;
-    *at = cl_json_read_escape(p, d->end, &c);
-    if (!*at)
+    uint32_t point;
+    const char *next = cl_json_read_escape(p, d->end, &point);
+    if (!next)
         return cl_json_fail(d, CELLO_EJSON, p, "malformed escape");
-    *high |= c >= 0x80;
-    return cl_put_utf8(out, c);
+    *high |= point >= 0x80;
+    *at = next;
+    return cl_put_utf8(out, point);
+}
+
+/* One vector of a string's text, with the escapes that begin in it. Where the next special byte is
+ * comes from the vector's flags, which is quicker than to look from behind each escape again. Stops
+ * at a quote or control character, with *at there. Returns the end of `out`, or NULL with the error
+ * noted. */
+CL_INLINE char *read_escaped_vector(struct cl_json_decoder *d, char *out, const char **at,
+                                    bool *high) {
+    const char *base = *at, *p = base;
+    cl_vec v = cl_vec_load(base);
+    cl_mask specials = cl_vec_specials(v), above = cl_vec_high(v);
+    while (specials) {
+        size_t i = cl_mask_first(specials);
+        cl_vec_store(out, cl_vec_load(p));
+        out += base + i - p;
+        *at = p = base + i;
+        if (*p != '\\') {
+            *high |= cl_mask_below(above, i) != 0;
+            return out;
+        }
+        out = read_escape(d, out, &p, high);
+        if (CL_UNLIKELY(!out))
+            return NULL;
+        size_t used = (size_t)(p - base);
+        specials =
+            used < CL_VEC_SIZE ? specials >> (used << CL_MASK_SHIFT) << (used << CL_MASK_SHIFT) : 0;
+    }
+    if (p < base + CL_VEC_SIZE) {
+        cl_vec_store(out, cl_vec_load(p));
+        out += base + CL_VEC_SIZE - p;
+        p = base + CL_VEC_SIZE;
+    }
+    *high |= above != 0;
+    *at = p;
+    return out;
+}
+
+/* The same for one byte or escape, where no vector may be read any more. */
+CL_INLINE char *read_escaped_byte(struct cl_json_decoder *d, char *out, const char **at,
+                                  bool *high) {
+    const char *p = *at;
+    if (p == d->end || *p == '"' || (unsigned char)*p < 0x20)
+        return out;
+    if (*p == '\\')
+        return read_escape(d, out, at, high);
+    *high |= (unsigned char)*p >= 0x80;
+    *out = *p;
+    ++*at;
+    return out + 1;
 }
 
 /* A string with escapes: `start` is behind its quote, *at at its first backslash. Its text is put
- * together in d->text, a vector at a time. */
+ * together in d->text. */
 static CL_NOINLINE PyObject *read_escaped(struct cl_json_decoder *d, const char *start,
                                           const char **at, bool high) {
     const char *p = *at;
     size_t n = (size_t)(p - start);
-    if (cl_json_need_scratch(&d->text, n + 2 * CL_SCAN_PADDING, 0) < 0)
+    if (cl_json_need_scratch(&d->text, n + ESCAPED_ROOM, 0) < 0)
         return NULL;
     memcpy(d->text.p, start, n);
-    char *out = d->text.p + n, *limit = d->text.p + d->text.size - 2 * CL_SCAN_PADDING;
-    while (p < d->end && *p != '"') {
+    char *out = d->text.p + n, *limit = d->text.p + d->text.size - ESCAPED_ROOM;
+    do {
         if (CL_UNLIKELY(out > limit)) {
             n = (size_t)(out - d->text.p);
             if (cl_json_need_scratch(&d->text, d->text.size + 1, n) < 0)
                 return NULL;
             out = d->text.p + n;
-            limit = d->text.p + d->text.size - 2 * CL_SCAN_PADDING;
+            limit = d->text.p + d->text.size - ESCAPED_ROOM;
         }
-        if (*p == '\\') {
-            out = read_escape(d, out, &p, &high);
-            if (CL_UNLIKELY(!out))
-                return NULL;
-        } else if (CL_LIKELY(p <= d->safe)) {
-            cl_vec v = cl_vec_load(p);
-            cl_vec_store(out, v);
-            cl_mask specials = cl_vec_specials(v), above = cl_vec_high(v);
-            size_t run = specials ? cl_mask_first(specials) : CL_VEC_SIZE;
-            high |= (specials ? cl_mask_below(above, run) : above) != 0;
-            if (CL_UNLIKELY(run == 0))
-                return string_fault(d, start - 1, p);
-            p += run;
-            out += run;
-        } else {
-            if ((unsigned char)*p < 0x20)
-                return string_fault(d, start - 1, p);
-            high |= (unsigned char)*p >= 0x80;
-            *out++ = *p++;
-        }
-    }
-    if (p >= d->end)
-        return string_fault(d, start - 1, d->end);
+        out = CL_LIKELY(p <= d->safe) ? read_escaped_vector(d, out, &p, &high)
+                                      : read_escaped_byte(d, out, &p, &high);
+        if (CL_UNLIKELY(!out))
+            return NULL;
+        if (CL_UNLIKELY(p >= d->end))
+            return string_fault(d, start - 1, d->end);
+    } while (*p != '"' && (unsigned char)*p >= 0x20);
+    if (*p != '"')
+        return string_fault(d, start - 1, p);
     *at = p + 1;
     *out = '"'; /* ends a run of characters for the vectors that look behind the end */
     n = (size_t)(out - d->text.p);

@@ -28,7 +28,7 @@ struct cl_json_frame {
 struct cl_json_decoder {
     const char *begin;
     const char *end;
-    const char *safe; /* see json/scan.h; for 32-byte vectors */
+    const char *safe; /* from here on back, CL_SCAN_PADDING bytes may be read; see json/scan.h */
     struct cl_key_cache *keys;
     struct cl_json_error *error;
 

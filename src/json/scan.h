@@ -1,14 +1,14 @@
 /* Finding where the plain part of a JSON string ends. Included between level macros, see simd.h.
  *
- * `safe` is the last address from which a whole vector may be read: end - CL_VEC_SIZE, or `end` for
- * text with CL_SCAN_PADDING readable bytes behind it. Nothing farther is read.
- * Thread: any. No errors. */
+ * `safe` is the last address from which a whole vector may be read: end - CL_VEC_SIZE or below, or
+ * `end` for text with CL_SCAN_PADDING readable bytes behind it, which are two of the largest
+ * vectors. Nothing farther is read. Thread: any. No errors. */
 #ifndef CL_JSON_SCAN_H
 #define CL_JSON_SCAN_H
 
 #include "json/simd.h"
 
-enum { CL_SCAN_PADDING = 32 };
+enum { CL_SCAN_PADDING = 64 };
 
 CL_SIMD_BEGIN
 
