@@ -190,12 +190,14 @@ static int set_content_type(PyObject *self, PyObject *content_type, void *unused
 }
 
 static PyObject *repr(PyObject *object) {
-    struct cl_response_object *self = cl_response_of(object);
     PyObject *type = get_content_type(object, NULL);
-    PyObject *text = type ? PyUnicode_FromFormat("<%s %d %S>", Py_TYPE(object)->tp_name,
-                                                 self->status, type == Py_None ? Py_None : type)
-                          : NULL;
-    Py_XDECREF(type);
+    PyObject *text = NULL;
+    if (type) {
+        const char *name = Py_TYPE(object)->tp_name, *dot = strrchr(name, '.');
+        text = PyUnicode_FromFormat("<%s %d %S>", dot ? dot + 1 : name,
+                                    cl_response_of(object)->status, type);
+        Py_DECREF(type);
+    }
     return text;
 }
 
