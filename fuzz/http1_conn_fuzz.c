@@ -1,0 +1,269 @@
+/* A whole connection: fuzzed bytes in fuzzed pieces against real routes, with slow sends, half
+ * closes and resets between them.
+ *
+ * The input is a script: a byte that chooses what happens, and what it needs.
+ *
+ *      0..199    that many bytes of input follow
+ *      200..219  that many turns of the loop
+ *      220..229  sends are held from now on, or not
+ *      230..239  a held send finishes; every tenth fails
+ *      240..244  the next answer of a handler that waits
+ *      245..249  input arrives in pieces of that many minus 244 bytes
+ *      250, 251  the client closes its side; resets
+ *      others    nothing
+ *
+ * Always: every answer is well-formed, nothing follows an answer that says close, an error of
+ * framing ends the connection, generators are stopped once, and nothing is held afterwards. */
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cello/cello.h>
+
+#include "../tests/1_unit/support/response_check.h"
+#include "http1/conn.h"
+#include "net/mem.h"
+#include "server/server_internal.h"
+
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            (void)fprintf(stderr, "%s:%d: " #cond "\n", __FILE__, __LINE__);                       \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+enum { HELD_MAX = 8 };
+
+static struct cl_app *app;
+static struct cl_request *held[HELD_MAX];
+static unsigned held_count, generators, pins;
+
+/* What the connection sent, kept when the stream goes. */
+static struct {
+    char *bytes;
+    size_t len;
+    bool closed, was_shutdown;
+} got;
+
+/* ---- handlers ---- */
+
+static void on_echo(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    const struct cl_pair *pairs;
+    size_t count;
+    (void)cello_request_query_pairs(r, &pairs, &count);
+    (void)cello_request_cookie_pairs(r, &pairs, &count);
+    cello_respond_bytes(r, cello_request_body(r));
+}
+
+static void on_sink(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    struct cl_sink *s = cello_response_sink(r, 10);
+    struct cl_str target = cello_request_target(r);
+    int err = s ? CELLO_OK : CELLO_ENOMEM;
+    for (int i = 0; i < 20 && !err; i++)
+        err = cl_sink_write(s, target.ptr, target.len);
+    if (!err) {
+        cello_respond_sink(r);
+        return;
+    }
+    if (s)
+        cello_response_sink_drop(r);
+    cello_respond_problem(r, 503, target);
+}
+
+static void on_hold(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    if (held_count == HELD_MAX) {
+        cello_respond_problem(r, 503, CL_STR("enough"));
+        return;
+    }
+    cello_request_ref(r);
+    held[held_count++] = r;
+}
+
+static void release(void *ctx) {
+    free(ctx);
+    pins--;
+}
+
+static void on_pinned(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    char *body = calloc(1, 10000);
+    CHECK(body);
+    pins++;
+    cello_respond_pinned(r, cl_str(body, 10000), release, body);
+}
+
+struct counter {
+    struct cl_generator super;
+    int left;
+};
+
+static void proceed(struct cl_generator *g, struct cl_request *r) {
+    struct counter *k = CL_CONTAINER_OF(g, struct counter, super);
+    k->left--;
+    cello_response_chunk(r, k->left % 2 ? CL_STR("0123456789") : cl_str(NULL, 0), k->left == 0);
+}
+
+static void stop(struct cl_generator *g, struct cl_request *r) {
+    (void)r;
+    generators--;
+    free(CL_CONTAINER_OF(g, struct counter, super));
+}
+
+static void on_stream(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    struct counter *k = calloc(1, sizeof *k);
+    CHECK(k);
+    *k = (struct counter){{proceed, stop}, 4};
+    generators++;
+    struct cl_str length;
+    bool known = cello_request_query_find(r, CL_STR("l"), &length) == CELLO_OK;
+    cello_respond_stream(r, &k->super, known, length.len == 1 ? 20 : 21);
+}
+
+static struct cello_handler handlers[] = {{.on_request = on_echo},
+                                          {.on_request = on_sink},
+                                          {.on_request = on_hold},
+                                          {.on_request = on_pinned},
+                                          {.on_request = on_stream}};
+static const char *const paths[] = {"/echo/{a}", "/sink/{p:path}", "/hold", "/pinned", "/stream"};
+
+static void make_app(void) {
+    char err[200];
+    app = cello_app_new();
+    CHECK(app);
+    CHECK(!cello_app_constant(app, CELLO_GET, CL_STR("/"), NULL, 200, CL_STR("text/plain"), NULL, 0,
+                              CL_STR("hello"), err, sizeof err));
+    for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
+        struct cello_route route = {.methods = CELLO_GET | CELLO_POST,
+                                    .path = {paths[i], strlen(paths[i])},
+                                    .handler = &handlers[i]};
+        CHECK(!cello_app_route(app, &route, err, sizeof err));
+    }
+    CHECK(!cello_app_use(app, cello_step_request_id(CL_STR("X-Request-ID"))));
+    cello_app_redirect_slashes(app, true);
+}
+
+/* ---- the client ---- */
+
+static void take_output(struct cl_stream *s) {
+    struct cl_str out = cl_mem_output(s);
+    free(got.bytes);
+    got.bytes = malloc(out.len + 1);
+    CHECK(got.bytes);
+    if (out.len)
+        memcpy(got.bytes, out.ptr, out.len);
+    got.len = out.len;
+    got.was_shutdown = cl_mem_was_shutdown(s);
+}
+
+static struct cl_stream_handler handler;
+
+static void on_closed(struct cl_stream *s) {
+    take_output(s);
+    got.closed = true;
+    cl_h1_stream_handler.on_closed(s);
+}
+
+static void answer_held(void) {
+    if (!held_count)
+        return;
+    struct cl_request *r = held[--held_count];
+    cello_respond_bytes(r, CL_STR("late"));
+    cello_request_unref(r);
+}
+
+static void turns(struct cl_server *s, int n) {
+    for (int i = 0; i < n; i++)
+        CHECK(!cello_server_turn(s, 0));
+}
+
+/* One step of the script; returns the bytes it took. */
+static size_t step(struct cl_server *s, struct cl_stream *stream, const uint8_t *p, size_t len) {
+    uint8_t op = p[0];
+    size_t n = op < 200 ? CL_MIN(op, len - 1) : 0;
+    if (op < 200) {
+        CHECK(!cl_mem_push(stream, p + 1, n));
+    } else if (op < 220) {
+        turns(s, op - 199);
+    } else if (op < 230) {
+        cl_mem_hold_sends(stream, op & 1);
+    } else if (op < 240) {
+        (void)cl_mem_finish_send(stream, op == 239 ? CELLO_ESYS : CELLO_OK);
+    } else if (op < 245) {
+        answer_held();
+    } else if (op < 250) {
+        cl_mem_set_chunk(stream, op - 244u);
+    } else if (op == 250) {
+        cl_mem_eof(stream);
+    } else if (op == 251) {
+        cl_mem_reset(stream);
+    }
+    return 1 + n;
+}
+
+/* HEAD answers have no body: with HEAD in the input only heads can be told apart, and not always.
+ */
+static void check_answers(bool any_head) {
+    size_t at = 0;
+    bool said_close = false;
+    while (!any_head && at < got.len) {
+        struct response r;
+        bool eof = got.was_shutdown || got.closed;
+        long n = response_parse(got.bytes + at, got.len - at, eof, false, &r);
+        CHECK(n != RESPONSE_BAD);
+        if (n == RESPONSE_SHORT)
+            return; /* cut off: the client or the generator broke it */
+        CHECK(!said_close);
+        said_close = r.close;
+        /* A problem without an instance: there was no request that could be understood. */
+        bool framing = r.status >= 400 && r.body_len && r.body[0] == '{' &&
+                       !memmem(r.body, r.body_len, "\"instance\"", 10);
+        CHECK(said_close || !framing);
+        at += (size_t)n;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
+    struct cello_server_config cfg = CELLO_SERVER_CONFIG_DEFAULT;
+    struct cl_server *s;
+    struct cl_stream *stream;
+    cfg.backend = CELLO_BACKEND_EPOLL;
+    cfg.limits.max_body_size = 20000;
+    cfg.limits.max_buffered_bytes = len % 4 ? 0 : 40000;
+    if (!app)
+        make_app();
+    got.len = 0;
+    got.closed = got.was_shutdown = false;
+    handler = cl_h1_stream_handler;
+    handler.on_closed = on_closed;
+    CHECK(!cello_server_new(&s, app, &cfg));
+    CHECK(!cl_mem_stream_new(s->worker.loop, &handler, NULL, &stream));
+    CHECK(!cl_h1_open(&s->worker, stream));
+    for (size_t at = 0; at < len && !got.closed;)
+        at += step(s, stream, data + at, len - at);
+    for (int i = 0; i < 50 && !got.closed; i++) {
+        answer_held();
+        (void)cl_mem_finish_send(stream, CELLO_OK);
+        turns(s, 2);
+    }
+    if (!got.closed) {
+        take_output(stream);
+        check_answers(memmem(data, len, "HEAD", 4) != NULL);
+    }
+    while (s->worker.conn_count) /* no drain: its deadline would take real time */
+        s->worker.conns.next->ops->close(s->worker.conns.next);
+    turns(s, 1);
+    CHECK(got.closed);
+    check_answers(memmem(data, len, "HEAD", 4) != NULL);
+    while (held_count)
+        cello_request_unref(held[--held_count]);
+    CHECK(generators == 0 && pins == 0);
+    CHECK(cl_worker_live_requests(&s->worker) == 0 && s->worker.inflight == 0);
+    CHECK(cl_loop_pool(s->worker.loop)->used == 0);
+    cello_server_del(s);
+    return 0;
+}
