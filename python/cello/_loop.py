@@ -1,0 +1,120 @@
+"""asyncio as a guest of the engine.
+
+Imported only when an application has async handlers. `EngineLoop` is asyncio's own selector loop
+with another wait: its selector runs the engine, which serves connections and steps handlers, and
+comes back to asyncio only for what is asyncio's own.
+"""
+
+import asyncio
+from asyncio import format_helpers
+
+from cello import _cello
+
+__all__ = ["EngineLoop", "run_with_loop", "serve"]
+
+# Engine timers (time limits, the drain deadline) do not show in its poll descriptor; under a
+# foreign loop they are looked at this often, in seconds.
+_TICK = 0.05
+
+
+class EngineLoop(_cello.LoopBase, asyncio.SelectorEventLoop):
+    """An asyncio loop whose select() is the engine's wait.
+
+    Without a server it is an ordinary selector loop. In debug mode asyncio's own code schedules
+    callbacks and makes tasks, so that everything it checks is checked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_cello.Selector())
+
+    def _repr_handle(self, handle: _cello.Handle) -> str:
+        parts = [type(handle).__name__]
+        if handle.cancelled():
+            parts.append("cancelled")
+        if isinstance(handle, _cello.TimerHandle):
+            parts.append(f"when={handle.when()}")
+        if handle._callback is not None:
+            parts.append(format_helpers._format_callback_source(handle._callback, handle._args))
+        return f"<{' '.join(parts)}>"
+
+    def _report_failed_handle(self, handle: _cello.Handle, error: BaseException) -> None:
+        callback = format_helpers._format_callback_source(handle._callback, handle._args)
+        self.call_exception_handler(
+            {"message": f"Exception in callback {callback}", "exception": error, "handle": handle}
+        )
+
+
+async def _cancel_handlers(server: _cello.Server) -> None:
+    """Cancel the handlers that are left, and see them end."""
+    tasks = _cello.handler_tasks(server)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def _until_done(server: _cello.Server) -> None:
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    _cello.attach_loop(server, loop, done.set)
+    try:
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            server.stop(0)
+            await done.wait()
+            raise
+        finally:
+            await _cancel_handlers(server)
+    finally:
+        _cello.detach_loop(server)
+
+
+def run_with_loop(server: _cello.Server) -> None:
+    """Serve on this thread, with an asyncio loop for async handlers, until the server is done.
+
+    Handlers that still wait when the server is done (their time to drain is over, or their clients
+    have gone) are cancelled; then everything else that runs on the loop, as asyncio.run() does.
+    """
+    with asyncio.Runner(loop_factory=EngineLoop) as runner:
+        runner.run(_until_done(server))
+
+
+async def serve(server: _cello.Server) -> None:
+    """Serve under the loop that is running, any loop with add_reader(), until the server is done.
+
+    Cancellation stops the server at once and is raised when everything is closed.
+    """
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, EngineLoop):
+        await _until_done(server)
+        return
+    done = asyncio.Event()
+
+    def turn() -> None:
+        server.turn(0)
+        if server.done:
+            done.set()
+
+    def tick() -> None:
+        nonlocal timer
+        turn()
+        timer = loop.call_later(_TICK, tick)
+
+    _cello.attach_loop(server, loop)
+    poll_fd = server.poll_fd
+    loop.add_reader(poll_fd, turn)
+    timer = loop.call_later(_TICK, tick)
+    try:
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            server.stop(0)
+            await done.wait()
+            raise
+        finally:
+            await _cancel_handlers(server)
+    finally:
+        timer.cancel()
+        loop.remove_reader(poll_fd)
+        _cello.detach_loop(server)
