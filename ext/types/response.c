@@ -21,13 +21,23 @@ static bool is_bytes_like(PyObject *body) {
     return PyBytes_Check(body) || PyByteArray_Check(body) || PyMemoryView_Check(body);
 }
 
+/* Bytes that can be sent from where they are; a memoryview with gaps is copied. New reference. */
+static PyObject *without_gaps(PyObject *body) {
+    if (PyMemoryView_Check(body) && !PyBuffer_IsContiguous(PyMemoryView_GET_BUFFER(body), 'C'))
+        return PyBytes_FromObject(body);
+    return Py_NewRef(body);
+}
+
 int cl_response_set_body(struct cl_response_object *self, PyObject *body) {
     if (!body) {
         PyErr_SetString(PyExc_AttributeError, "body cannot be deleted; set it to None");
         return -1;
     }
+    PyObject *sendable = without_gaps(body);
+    if (!sendable)
+        return -1;
     self->json = body != Py_None && !PyUnicode_Check(body) && !is_bytes_like(body);
-    Py_XSETREF(self->body, Py_NewRef(body));
+    Py_XSETREF(self->body, sendable);
     return 0;
 }
 
