@@ -1,62 +1,41 @@
-/* Problem documents, RFC 9457. */
+/* Problem documents, RFC 9457, written straight into the connection's output. */
 #include "http/response.h"
 #include "http/status.h"
+#include "json/writer.h"
 
-/* Text as a JSON string. Worst case six bytes for one; the caller has reserved that. Bytes from
- * 0x80 up come from text that was checked to be UTF-8. */
-static char *put_string(char *p, struct cl_str s) {
-    static const char hex[] = "0123456789abcdef";
-    *p++ = '"';
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\') {
-            *p++ = '\\';
-            *p++ = (char)c;
-        } else if (c < 0x20) {
-            memcpy(p, "\\u00", 4);
-            p[4] = hex[c >> 4];
-            p[5] = hex[c & 15];
-            p += 6;
-        } else {
-            *p++ = (char)c;
-        }
+enum { PROBLEM_SIZE = 160 }; /* without the strings that differ */
+
+static int write_problem(struct cl_sink *sink, const struct cl_request *r, struct cl_str detail) {
+    struct cl_str title = cl_status_reason(r->response.status);
+    struct cl_json_writer w;
+    cl_json_writer_init(&w, sink);
+    cl_json_writer_begin_object(&w);
+    cl_json_writer_key(&w, CL_STR("type"));
+    cl_json_writer_string(&w, CL_STR("about:blank"));
+    cl_json_writer_key(&w, CL_STR("title"));
+    cl_json_writer_string(&w, title.len ? title : CL_STR("Error"));
+    cl_json_writer_key(&w, CL_STR("status"));
+    cl_json_writer_int(&w, r->response.status);
+    if (detail.len) {
+        cl_json_writer_key(&w, CL_STR("detail"));
+        cl_json_writer_string(&w, detail);
     }
-    *p++ = '"';
-    return p;
-}
-
-static char *put_literal(char *p, const char *s) {
-    size_t n = strlen(s);
-    memcpy(p, s, n);
-    return p + n;
+    if (r->path.len) {
+        cl_json_writer_key(&w, CL_STR("instance"));
+        cl_json_writer_string(&w, r->path);
+    }
+    cl_json_writer_end_object(&w);
+    return cl_json_writer_finish(&w);
 }
 
 void cl_respond_problem(struct cl_request *r, int status, struct cl_str detail) {
-    struct cl_str title = cl_status_reason(status);
-    if (!title.len)
-        title = CL_STR("Error");
-    struct cl_str instance = r->path;
     r->response.status = status;
     r->response.content_type = CL_STR("application/problem+json");
-    char *text = cl_arena_alloc(&r->arena, 128 + 6 * (title.len + detail.len + instance.len));
-    if (!text) {
-        cl_respond_empty(r);
+    struct cl_sink *sink = cl_response_sink(r, PROBLEM_SIZE + detail.len + r->path.len);
+    if (CL_LIKELY(sink && write_problem(sink, r, detail) == CELLO_OK)) {
+        cl_respond_sink(r);
         return;
     }
-    char *p = put_literal(text, "{\"type\":\"about:blank\",\"title\":");
-    p = put_string(p, title);
-    p = put_literal(p, ",\"status\":");
-    *p++ = (char)('0' + status / 100);
-    *p++ = (char)('0' + status / 10 % 10);
-    *p++ = (char)('0' + status % 10);
-    if (detail.len) {
-        p = put_literal(p, ",\"detail\":");
-        p = put_string(p, detail);
-    }
-    if (instance.len) {
-        p = put_literal(p, ",\"instance\":");
-        p = put_string(p, instance);
-    }
-    *p++ = '}';
-    cl_respond_bytes(r, cl_str(text, (size_t)(p - text)));
+    cl_response_sink_drop(r);
+    cl_respond_empty(r); /* no memory for it, or no client any more */
 }
