@@ -2,7 +2,7 @@
 
 #include "convert/json_encode.h"
 
-enum { FIRST_ROOM = 2048 };
+enum { FIRST_ROOM = 8192 };
 
 /* On the C stack at first, so that short text is copied once into a bytes of its size; in a bytes
  * that doubles from then on. */

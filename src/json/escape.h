@@ -30,12 +30,21 @@ CL_SIMD_BEGIN
  * that needs one. Room for n + CL_ESCAPE_SLACK. */
 CL_INLINE size_t cl_copy_plain(char *out, const char *src, size_t n) {
     size_t i = 0;
-    for (; n - i >= CL_VEC_SIZE; i += CL_VEC_SIZE) {
+    for (; n - i >= 2 * CL_VEC_SIZE; i += 2 * CL_VEC_SIZE) {
+        cl_vec v = cl_vec_load(src + i), w = cl_vec_load(src + i + CL_VEC_SIZE);
+        cl_vec_store(out + i, v);
+        cl_vec_store(out + i + CL_VEC_SIZE, w);
+        cl_mask first = cl_vec_specials(v), second = cl_vec_specials(w);
+        if (CL_UNLIKELY(first | second))
+            return first ? i + cl_mask_first(first) : i + CL_VEC_SIZE + cl_mask_first(second);
+    }
+    if (n - i >= CL_VEC_SIZE) {
         cl_vec v = cl_vec_load(src + i);
         cl_vec_store(out + i, v);
         cl_mask specials = cl_vec_specials(v);
         if (CL_UNLIKELY(specials))
             return i + cl_mask_first(specials);
+        i += CL_VEC_SIZE;
     }
     if (i == n)
         return n;

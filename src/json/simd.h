@@ -227,7 +227,7 @@ CL_INLINE cl_small cl_small_load_all(const char *p) {
 
 CL_INLINE cl_small cl_small_load(const char *src, size_t n) {
     static const char shift[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
-                                   -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+                                   99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99};
     return vqtbl1q_u8(cl_vec_load(src + n - 16), cl_vec_load(shift + 16 - n));
 }
 

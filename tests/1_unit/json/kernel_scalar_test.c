@@ -1,0 +1,2 @@
+#define LEVEL CL_CPU_SCALAR
+#include "kernel_cases.h"
