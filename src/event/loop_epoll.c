@@ -190,6 +190,7 @@ static void epoll_io_close(struct cl_io *io) {
         cl_loop_retire(io);
 }
 
+/* A closed io has neither a send to go on with nor a wish to receive. */
 static void serve(struct cl_io *io) {
     if (io->state & CL_IO_SENDING && io->state & CL_IO_WRITABLE)
         go_on_sending(io);
@@ -198,8 +199,6 @@ static void serve(struct cl_io *io) {
 }
 
 static void io_event(struct cl_io *io, uint32_t events) {
-    if (CL_UNLIKELY(io->state & CL_IO_CLOSED))
-        return;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         io->state |= CL_IO_HUP | CL_IO_READABLE | CL_IO_WRITABLE;
     if (events & EPOLLIN)
