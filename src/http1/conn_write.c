@@ -234,16 +234,35 @@ static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing fram
     return true;
 }
 
+/* A long head goes into a block of its own, in front of the body where that stands. */
+static bool write_sink_apart(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare,
+                             size_t bound) {
+    struct cl_h1_out *o = c->fill;
+    struct cl_block *b = o->blocks;
+    struct cl_block *head = cl_block_new(cl_loop_pool(c->super.worker->loop), bound);
+    if (!head)
+        return false;
+    head->next = b->next;
+    b->next = head;
+    size_t length = cl_sink_len(&c->sink);
+    head->wr = (size_t)(put_head(head->data, c, r, framing, length) - head->data);
+    if (bare)
+        length = 0;
+    b->wr = (size_t)(c->sink.base - b->data) + length;
+    r->response.bytes_sent = length;
+    return out_segment(o, head->data, head->wr) &&
+           (!length || out_segment(o, c->sink.base, length));
+}
+
 static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
     struct cl_h1_out *o = c->fill;
     struct cl_block *b = o->blocks;
     char *body = c->sink.base;
     size_t length = cl_sink_len(&c->sink);
-    char scratch[HEAD_SCRATCH];
+    char head[HEAD_SCRATCH];
     size_t bound = head_bound(&r->response);
-    char *head = bound <= sizeof scratch ? scratch : cl_arena_alloc(&r->arena, bound);
-    if (!head)
-        return false;
+    if (CL_UNLIKELY(bound > sizeof head))
+        return write_sink_apart(c, r, framing, bare, bound);
     size_t n = (size_t)(put_head(head, c, r, framing, length) - head);
     c->super.worker->head_hint = (uint32_t)n;
     size_t gap = (size_t)(body - cl_block_wr(b));

@@ -409,7 +409,8 @@ static void test_handlers_are_not_timed(void **state) {
         while (cl_mem_finish_send(p.c.stream, CELLO_OK))
             fixture_turn(&p.f);
         cl_mem_hold_sends(p.c.stream, false);
-        fixture_pass(&p.f, 1000000 * MS);
+        for (int k = 0; k < 5; k++)
+            fixture_pass(&p.f, 1000000 * MS);
         assert_non_null(p.c.stream);
         struct cl_request *r = fixture_take(&p.f);
         if (i == 0)

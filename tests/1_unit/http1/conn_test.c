@@ -229,14 +229,13 @@ static void test_slash_redirect_stays_here(void **state) {
     (void)state;
     static struct cello_handler handler = {.on_request = noop};
     char err[200];
-    struct fixture f = {.cfg = fixture_config()};
+    struct fixture f;
     struct client c;
-    f.app = cello_app_new();
-    assert_int_equal(fixture_routes(&f, f.app), CELLO_OK);
+    fixture_begin(&f, NULL);
     struct cello_route route = {.methods = CELLO_GET, .path = CL_STR("/{a}"), .handler = &handler};
     assert_int_equal(cello_app_route(f.app, &route, err, sizeof err), CELLO_OK);
     cello_app_redirect_slashes(f.app, true);
-    assert_int_equal(cello_server_new(&f.server, f.app, &f.cfg), CELLO_OK);
+    fixture_serve(&f);
     client_open(&f, &c);
     client_send(&c, GET("/\\evil.example/"));
     struct response r = client_expect(&c, 307, "");

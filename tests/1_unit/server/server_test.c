@@ -240,6 +240,37 @@ static void test_reset_inside_a_stream(void **state) {
     }
 }
 
+static struct peer *victim;
+
+static void slam_and_go_on(struct cl_generator *g, struct cl_request *r) {
+    (void)g;
+    slam(victim);
+    cello_response_chunk(r, CL_STR("x"), false);
+}
+
+static void stop_nothing(struct cl_generator *g, struct cl_request *r) {
+    (void)g;
+    (void)r;
+}
+
+/* The reset comes while the flush runs that asked for another flush: none may follow. */
+static void test_reset_inside_a_flush(void **state) {
+    (void)state;
+    static struct cl_generator g = {slam_and_go_on, stop_nothing};
+    struct live l;
+    struct peer p;
+    struct cello_server_config cfg = config();
+    start(&l, &cfg);
+    dial(&l, &p);
+    victim = &p;
+    say(&p, GET("/hold"));
+    struct cl_request *r = held(&l);
+    cello_respond_stream(r, &g, false, 0);
+    cello_request_unref(r);
+    until(&l, l.f.server->worker.conn_count == 0);
+    stop(&l);
+}
+
 /* ---- connections ---- */
 
 static void test_oldest_idle_makes_room(void **state) {
@@ -579,6 +610,7 @@ static const struct CMUnitTest tests[] = {
     T(early_answer_is_readable),
     T(half_close),
     T(reset_inside_a_stream),
+    T(reset_inside_a_flush),
     T(oldest_idle_makes_room),
     T(accepting_pauses_when_all_are_busy),
     T(connections_per_ip),

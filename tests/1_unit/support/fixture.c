@@ -222,12 +222,20 @@ struct cello_server_config fixture_config(void) {
     return cfg;
 }
 
-void fixture_init(struct fixture *f, const struct cello_server_config *cfg) {
+void fixture_begin(struct fixture *f, const struct cello_server_config *cfg) {
     *f = (struct fixture){.cfg = cfg ? *cfg : fixture_config()};
     f->app = cello_app_new();
     assert_non_null(f->app);
     assert_int_equal(fixture_routes(f, f->app), CELLO_OK);
+}
+
+void fixture_serve(struct fixture *f) {
     assert_int_equal(cello_server_new(&f->server, f->app, &f->cfg), CELLO_OK);
+}
+
+void fixture_init(struct fixture *f, const struct cello_server_config *cfg) {
+    fixture_begin(f, cfg);
+    fixture_serve(f);
 }
 
 void fixture_free(struct fixture *f) {

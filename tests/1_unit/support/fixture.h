@@ -46,6 +46,9 @@ struct cello_server_config fixture_config(void);
  *   GET /header?name=..&value=..   the field, or 500 when it is refused
  *   GET /slash/       only with the slash */
 void fixture_init(struct fixture *f, const struct cello_server_config *cfg);
+/* The same in two steps: the application may get more in between. NULL: the default. */
+void fixture_begin(struct fixture *f, const struct cello_server_config *cfg);
+void fixture_serve(struct fixture *f);
 /* Every connection is closed; nothing is leaked. */
 void fixture_free(struct fixture *f);
 /* Register the routes only; for servers that a test makes itself. 0 or an error. */
