@@ -25,6 +25,7 @@ struct cl_bridge {
     PyThreadState *thread;     /* saved while the engine turns */
     struct cl_guest *guest;    /* NULL: no async handlers, or none used yet */
     struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
+    bool signalled;            /* a signal came: its Python handler is to run */
     PyObject *fatal; /* raised in a handler, meant for the program: run() raises it again */
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;

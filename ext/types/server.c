@@ -3,15 +3,15 @@
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "bridge/guest.h"
 #include "types/app.h"
 
-/* While the engine is too busy to wait, signals are looked for this often. */
-enum { SIGNAL_CHECK_NS = 50000000 };
-
 struct server {
     PyObject_HEAD struct cl_bridge bridge;
+    struct cl_watch *signal_watch;
+    int signal_fd;
     bool running;
 };
 
@@ -187,6 +187,8 @@ static void close_server(struct server *o) {
         o->bridge.guest = NULL;
     }
     struct cl_server *server = o->bridge.server;
+    cello_server_unwatch(o->signal_watch);
+    o->signal_watch = NULL;
     o->bridge.server = NULL;
     if (server) {
         o->bridge.thread = PyEval_SaveThread();
@@ -295,31 +297,34 @@ static bool has_async(const struct cl_registry *handlers) {
     return false;
 }
 
-/* Turns without the GIL until the server is done; the GIL is taken by batches, for signals, and
- * when a signal handler of the program raised. */
+/* What needs the GIL between turns: signals, and objects whose bytes were sent. */
+static int look_after_python(struct server *o, int result) {
+    int saved = errno;
+    PyEval_RestoreThread(o->bridge.thread);
+    o->bridge.signalled = false;
+    cl_bridge_drop_pinned(&o->bridge);
+    errno = saved;
+    int err = 0;
+    if (result && !(result == CELLO_ESYS && errno == EINTR)) {
+        raise_engine(result);
+        err = -1;
+    } else if (PyErr_CheckSignals() < 0) {
+        err = -1;
+    }
+    o->bridge.thread = PyEval_SaveThread();
+    return err;
+}
+
+/* Turns without the GIL until the server is done; or until a signal handler of the program raises.
+ */
 static int run_turns(struct server *o) {
     struct cl_bridge *b = &o->bridge;
     int err = 0;
-    uint64_t checked_ns = 0;
     b->thread = PyEval_SaveThread();
     while (!err && !cello_server_done(b->server)) {
         int result = cello_server_turn(b->server, UINT64_MAX);
-        bool interrupted = result == CELLO_ESYS && errno == EINTR;
-        uint64_t now_ns = cello_server_now_ns(b->server);
-        if (!result && now_ns - checked_ns < SIGNAL_CHECK_NS)
-            continue;
-        checked_ns = now_ns;
-        int saved = errno;
-        PyEval_RestoreThread(b->thread);
-        cl_bridge_drop_pinned(b);
-        if (result && !interrupted) {
-            errno = saved;
-            raise_engine(result);
-            err = -1;
-        } else if (PyErr_CheckSignals() < 0) {
-            err = -1;
-        }
-        b->thread = PyEval_SaveThread();
+        if (result || b->signalled || b->dropped)
+            err = look_after_python(o, result);
     }
     PyEval_RestoreThread(b->thread);
     return err;
@@ -406,6 +411,34 @@ static PyObject *close_method(PyObject *self, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
+static void on_signal_byte(void *ctx) {
+    struct server *o = ctx;
+    char bytes[64];
+    while (read(o->signal_fd, bytes, sizeof bytes) > 0) {
+    }
+    o->bridge.signalled = true;
+}
+
+PyDoc_STRVAR(watch_signals_doc,
+             "watch_signals(fd, /)\n--\n\nThe reading end of signal.set_wakeup_fd(): a signal that "
+             "comes just before the engine waits ends that wait. -1: no more.");
+
+static PyObject *watch_signals(PyObject *self, PyObject *arg) {
+    struct server *o = self_of(self);
+    long fd = PyLong_AsLong(arg);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    if (!is_open(o))
+        return NULL;
+    cello_server_unwatch(o->signal_watch);
+    o->signal_watch = NULL;
+    o->signal_fd = (int)fd;
+    if (fd < 0)
+        Py_RETURN_NONE;
+    int err = cello_server_watch(o->bridge.server, &o->signal_watch, (int)fd, on_signal_byte, o);
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
 static int put_number(PyObject *dict, const char *name, uint64_t value) {
     PyObject *number = PyLong_FromUnsignedLongLong(value);
     int err = number ? PyDict_SetItemString(dict, name, number) : -1;
@@ -463,6 +496,7 @@ static PyMethodDef server_methods[] = {
     {"stop", (PyCFunction)(void (*)(void))stop, METH_FASTCALL, stop_doc},
     {"close", close_method, METH_NOARGS, close_doc},
     {"stats", stats, METH_NOARGS, stats_doc},
+    {"watch_signals", watch_signals, METH_O, watch_signals_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -268,6 +268,9 @@ class _Signals:
     def __enter__(self) -> None:
         import signal
 
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._engine.watch_signals(self._pipe[0])
+        self._previous_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._on_signal)
 
@@ -276,3 +279,7 @@ class _Signals:
 
         for number, previous in self._previous.items():
             signal.signal(number, previous)
+        signal.set_wakeup_fd(self._previous_fd)
+        self._engine.watch_signals(-1)
+        for fd in self._pipe:
+            os.close(fd)
