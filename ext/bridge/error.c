@@ -26,11 +26,21 @@ static PyObject *fetch_exception(void) {
 #endif
 }
 
+/* "GET /items/{id}: <what> in <handler>", as one str: PyUnicode_FromFormat knows no "%.*s" before
+ * Python 3.12. */
+static PyObject *log_message(const struct cl_entry *e, struct cl_request *r, const char *what) {
+    PyObject *method = cl_ext_str(cello_request_method(r));
+    PyObject *route = method ? cl_ext_str(cello_request_route(r)) : NULL;
+    PyObject *message =
+        route ? PyUnicode_FromFormat("%U %U: %s in %U", method, route, what, e->name) : NULL;
+    Py_XDECREF(route);
+    Py_XDECREF(method);
+    return message;
+}
+
 static void log_error(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
                       const char *what, PyObject *exception) {
-    struct cl_str method = cello_request_method(r), route = cello_request_route(r);
-    PyObject *message = PyUnicode_FromFormat("%.*s %.*s: %s in %U", (int)method.len, method.ptr,
-                                             (int)route.len, route.ptr, what, e->name);
+    PyObject *message = log_message(e, r, what);
     PyObject *done = NULL;
     if (message && b->ext->log_error)
         done = PyObject_CallFunctionObjArgs(b->ext->log_error, message,
