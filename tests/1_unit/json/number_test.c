@@ -237,6 +237,9 @@ static void random_doubles_print_shortest(void **state) {
     for (int i = 0; i < 20000; i++) {
         is_shortest(random_double());
         is_shortest((double)(next_random() >> (next_random() & 63)) / 1024);
+        /* Ties between two shortest decimals, and decimals at the very end of what reads back. */
+        is_shortest((double)((next_random() >> 12 | (uint64_t)1 << 52) | 1) / 4);
+        is_shortest((double)(next_random() >> (4 + next_random() % 7)));
     }
     for (int exponent = -1074; exponent < 1024; exponent++)
         is_shortest(ldexp(1, exponent));
