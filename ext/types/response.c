@@ -233,7 +233,8 @@ static PyMemberDef members[] = {
 
 PyDoc_STRVAR(
     doc,
-    "Response(body=None, status=200, headers=None, content_type=None)\n--\n\n"
+    "Response(body=None, status=200, headers=None, content_type=None, *, content=..., "
+    "status_code=..., media_type=...)\n--\n\n"
     "An answer in full. body: str, bytes-like or None; anything else is sent as JSON. headers: "
     "a mapping or pairs. content= status_code= media_type= are other names of the arguments. "
     "ValueError: a status outside 200..599; control characters; a header that only the engine "

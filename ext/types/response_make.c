@@ -49,10 +49,7 @@ enum { BODY, STATUS, HEADERS, BODY_ARGS };
 #define BODY_SPEC(method, body_name)                                                               \
     {                                                                                              \
         .function = "Response." method, .required = 1, .positional = BODY_ARGS,                    \
-        .names = {body_name, "status", "headers"}, .aliases = {                                    \
-            {"status_code", STATUS},                                                               \
-            {"content", BODY}                                                                      \
-        }                                                                                          \
+        .names = {body_name, "status", "headers"},                                                 \
     }
 
 struct call {
@@ -134,8 +131,7 @@ PyObject *cl_response_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t 
     static const struct cl_args_spec spec = {.function = "Response.redirect",
                                              .required = 1,
                                              .positional = COUNT,
-                                             .names = {"url", "status", "headers"},
-                                             .aliases = {{"status_code", REDIRECT_STATUS}}};
+                                             .names = {"url", "status", "headers"}};
     PyObject *given[COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0)
         return NULL;
