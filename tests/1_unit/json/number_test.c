@@ -208,28 +208,36 @@ static void doubles_print_in_the_documented_form(void **state) {
     prints(9007199254740992.0, "9007199254740992.0");
 }
 
-/* The text reads back as the value, and no text with one digit less does. */
+/* The digits of a number's text, without point, exponent and zeros at either end. */
+static void digits_of(const char *text, char digits[32]) {
+    size_t n = 0;
+    for (; *text && *text != 'e'; text++)
+        if (cl_is_digit(*text) && (n || *text != '0'))
+            digits[n++] = *text;
+    while (n && digits[n - 1] == '0')
+        n--;
+    digits[n] = 0;
+}
+
+/* The text reads back as the value, and its digits are those that printf rounds to with the least
+ * precision that reads back. Below a power of two the next double is nearer: there a decimal that
+ * printf does not round to may read back too, so that ours may be shorter. */
 static void is_shortest(double value) {
-    char text[CL_DOUBLE_MAX + 1], shorter[64], same[64];
+    char text[CL_DOUBLE_MAX + 1], want[64], got_digits[32], want_digits[32];
     *cl_put_double(text, value) = 0;
     same_double(strtod(text, NULL), value, text);
-    (void)snprintf(same, sizeof same, "%.17g", value);
-    for (int precision = 17; precision > 0; precision--) {
-        (void)snprintf(shorter, sizeof shorter, "%.*e", precision - 1, value);
-        if (strtod(shorter, NULL) != value) {
-            (void)snprintf(same, sizeof same, "%.*e", precision, value);
-            break;
-        }
-        (void)snprintf(same, sizeof same, "%.*e", precision - 1, value);
-    }
-    same_double(strtod(same, NULL), value, same);
-    /* The closest of the shortest: what printf rounds to, wherever that reads back. */
-    char ours[64];
-    int want_digits = 0;
-    for (const char *p = same; *p != 'e'; p++)
-        want_digits += cl_is_digit(*p);
-    (void)snprintf(ours, sizeof ours, "%.*e", want_digits - 1, strtod(text, NULL));
-    assert_string_equal(ours, same);
+    int precision = 0;
+    do {
+        (void)snprintf(want, sizeof want, "%.*e", precision++, value);
+    } while (strtod(want, NULL) != value);
+    digits_of(text, got_digits);
+    digits_of(want, want_digits);
+    int exponent;
+    bool is_power_of_two = frexp(value, &exponent) == 0.5;
+    if (is_power_of_two && strlen(got_digits) < strlen(want_digits))
+        return;
+    if (strcmp(got_digits, want_digits) != 0)
+        fail_msg("%s is not %s", text, want);
 }
 
 static void random_doubles_print_shortest(void **state) {
