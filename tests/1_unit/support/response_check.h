@@ -92,7 +92,7 @@ static inline long response_parse(const char *text, size_t len, bool eof, bool h
         return RESPONSE_SHORT;
     if (len < 13 || memcmp(text, "HTTP/1.1 ", 9) != 0 || text[12] != ' ')
         return RESPONSE_BAD;
-    r->status = atoi(text + 9);
+    r->status = (int)strtol(text + 9, NULL, 10);
     r->head = text;
     r->head_len = (size_t)(end - text);
     if (r->status < 100 || r->status > 599 || !response_lines_ok(text, end))
