@@ -30,6 +30,24 @@ struct cl_loop_spare {
     struct cl_loop_spare *next;
 };
 
+/* ---- the last word to an owner ------------------------------------------------------------- */
+
+static void report_io_closed(struct cl_io *io) {
+    io->all_prev->all_next = io->all_next;
+    io->all_next->all_prev = io->all_prev;
+    io->loop->open_count--;
+    io->ops->on_closed(io);
+}
+
+static void report_listener_closed(struct cl_listener *ls) {
+    struct cl_listener **at = &ls->loop->listeners;
+    while (*at != ls)
+        at = &(*at)->all_next;
+    *at = ls->all_next;
+    ls->loop->open_count--;
+    ls->on_closed(ls);
+}
+
 /* ---- the loop's life ------------------------------------------------------------------------ */
 
 static int new_backend(struct cl_loop **out, const struct cl_loop_config *cfg, int wake_fd) {
@@ -67,16 +85,48 @@ int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) {
     return CELLO_OK;
 }
 
+/* What no turn reported as closed any more. The back end has stopped: the kernel holds nothing. */
+static void report_rest(struct cl_loop *l) {
+    while (l->all.all_next != &l->all) {
+        struct cl_io *io = l->all.all_next;
+        assert(io->state & CL_IO_CLOSED);
+        if (io->fd >= 0)
+            close(io->fd);
+        io->fd = -1;
+        report_io_closed(io);
+    }
+    while (l->listeners) {
+        struct cl_listener *ls = l->listeners;
+        assert(ls->state & CL_LISTENER_CLOSED);
+        cl_timer_stop(&l->timers, &ls->retry);
+        if (ls->fd >= 0)
+            close(ls->fd);
+        ls->fd = -1;
+        report_listener_closed(ls);
+    }
+}
+
+void cl_loop_stop(struct cl_loop *l) {
+    if (l->stopped)
+        return;
+    l->stopped = true;
+    l->ops->stop(l);
+    report_rest(l);
+    l->ready = NULL;
+    l->closed = NULL;
+    l->closed_listeners = NULL;
+    assert(l->open_count == 0);
+}
+
 void cl_loop_del(struct cl_loop *l) {
     if (!l)
         return;
-    assert(l->open_count == 0);
+    cl_loop_stop(l);
     while (l->spares) {
         struct cl_loop_spare *next = l->spares->next;
         cl_free(l->spares);
         l->spares = next;
     }
-    l->ops->stop(l);
     close(l->wake_fd);
     if (atomic_load(&l->notify_fd) >= 0)
         close(atomic_load(&l->notify_fd));
@@ -112,6 +162,8 @@ static uint64_t wait_limit(const struct cl_loop *l, uint64_t timeout_ns) {
 }
 
 static int wait_events(struct cl_loop *l, uint64_t limit_ns) {
+    if (CL_UNLIKELY(l->stopped))
+        return CELLO_OK;
     if (!limit_ns)
         return l->ops->wait(l, 0);
     if (l->hooks.before_wait)
@@ -160,37 +212,38 @@ static void report_closed(struct cl_loop *l) {
     while (l->closed) {
         struct cl_io *io = l->closed;
         l->closed = io->next;
-        io->all_prev->all_next = io->all_next;
-        io->all_next->all_prev = io->all_prev;
-        l->open_count--;
-        io->ops->on_closed(io);
+        report_io_closed(io);
     }
     while (l->closed_listeners) {
         struct cl_listener *ls = l->closed_listeners;
         l->closed_listeners = ls->next;
-        l->open_count--;
-        ls->on_closed(ls);
+        report_listener_closed(ls);
     }
 }
 
 int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns) {
     int err = wait_events(l, wait_limit(l, timeout_ns));
     l->now_ns = cl_now_ns();
-    if (CL_UNLIKELY(err))
+    if (CL_UNLIKELY(err) && errno == EINTR)
         return err;
+    int saved = errno;
     l->in_turn = true;
-    l->ops->dispatch(l);
+    if (CL_LIKELY(!l->stopped))
+        l->ops->dispatch(l);
     run_posts(l);
     cl_timer_wheel_run(&l->timers, l->now_ns);
     if (l->hooks.batch)
         l->work_left = l->hooks.batch(l->hooks.ctx);
     run_flushes(l);
     report_closed(l);
-    l->ops->settle(l, timeout_ns == 0);
+    if (CL_LIKELY(!l->stopped))
+        l->ops->settle(l, timeout_ns == 0);
     l->in_turn = false;
     if (l->driven && has_work(l))
         cl_loop_wake(l);
-    return CELLO_OK;
+    if (CL_UNLIKELY(err))
+        errno = saved;
+    return err;
 }
 
 void cl_loop_need_turn(struct cl_loop *l) {
@@ -445,9 +498,12 @@ int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) {
     ls->pending = 0;
     cl_timer_init(&ls->retry, retry_accept);
     int err = l->ops->listener_open(ls);
-    if (!err)
-        l->open_count++;
-    return err;
+    if (err)
+        return err;
+    ls->all_next = l->listeners;
+    l->listeners = ls;
+    l->open_count++;
+    return CELLO_OK;
 }
 
 void cl_listener_pause(struct cl_listener *ls) {

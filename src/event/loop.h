@@ -69,8 +69,8 @@ struct cl_listener {
      * The callee owns fd. After a pause, a few that the kernel had handed over may still come. */
     void (*on_accept)(struct cl_listener *l, int fd);
     void (*on_closed)(struct cl_listener *l);
-    struct cl_listener *next;
-    struct cl_timer retry; /* accept goes on after EMFILE */
+    struct cl_listener *next, *all_next; /* the loop's lists: closed, open */
+    struct cl_timer retry;               /* accept goes on after EMFILE */
 };
 
 /* A message to the loop's thread, owned by the sender until run() is called there. */
@@ -113,12 +113,20 @@ struct cl_loop_config {
 /* Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP (io_uring asked for by name and refused by the
  * kernel or not built in; AUTO falls back to epoll by itself). */
 int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) CL_MUST_USE;
-/* Every io, listener and poll must have been closed and reported closed. */
+/* The end: the kernel lets go, and on_closed is reported for what no turn has reported. Every io,
+ * listener and poll must have been closed. Turns still run posts, timers and flushes; nothing can
+ * be opened any more. Idempotent. Thread: any, when no turn is running and none will come from
+ * another thread; io_uring's turns must stay on one, so that this is the way to finish elsewhere.
+ */
+void cl_loop_stop(struct cl_loop *l);
+/* Stops it first. NULL is ignored. Thread: as cl_loop_stop. */
 void cl_loop_del(struct cl_loop *l);
 void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks);
 
 /* One turn. Waits at most `timeout_ns` (0: do not wait; UINT64_MAX: until something happens).
- * Every turn of a loop must come from the same thread, which need not be the one that made it.
+ * Every turn of a loop must come from the same thread, which need not be the one that made it: from
+ * another one io_uring reports nothing (CELLO_ESYS, errno EEXIST), and only posts, timers, flushes
+ * and the batch are run.
  * Errors: CELLO_ESYS; errno EINTR when a signal came, and sometimes (io_uring cannot always tell)
  * when only the time was up: the caller looks at its flags and turns again. */
 int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns);

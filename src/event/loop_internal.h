@@ -46,7 +46,7 @@ enum { CL_IOV_MAX = 1024 };
 
 struct cl_loop_ops {
     enum cl_backend backend;
-    /* Release everything but the memory of `l`. */
+    /* Make the kernel let go of everything, release everything but the memory of `l`. */
     void (*stop)(struct cl_loop *l);
     /* Wait for events and fetch them. Errors: CELLO_ESYS. */
     int (*wait)(struct cl_loop *l, uint64_t timeout_ns);
@@ -75,6 +75,7 @@ struct cl_loop {
     uint64_t now_ns;
     bool work_left; /* the batch hook said so */
     bool in_turn;
+    bool stopped;
     bool driven; /* a foreign loop waits on poll_fd */
     int wake_fd;
     _Atomic int notify_fd;           /* io_uring's eventfd for a foreign loop; -1: none */
@@ -83,7 +84,8 @@ struct cl_loop {
     struct cl_io *ready, **ready_end;
     struct cl_io *closed;
     struct cl_listener *closed_listeners;
-    struct cl_io all; /* ring head of the open ios */
+    struct cl_io all;              /* ring head of the open ios */
+    struct cl_listener *listeners; /* the open ones */
     size_t open_count;
     struct cl_loop_spare *spares;
     size_t spare_count, spare_size;

@@ -317,6 +317,63 @@ static void a_loop_may_run_on_another_thread(void **state) {
     pthread_join(t, NULL);
 }
 
+/* Everything is under way: a recv, a send that nobody reads, a listener. */
+static struct peer *left_open;
+static struct cl_listener left_listening;
+static int listener_closed;
+static char left_bytes[4 << 20];
+
+static void on_listener_closed(struct cl_listener *ls) {
+    (void)ls;
+    listener_closed++;
+}
+
+static void *leave_open(void *arg) {
+    struct cl_loop *l = arg;
+    int fd[2], ls = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    make_pair(fd);
+    left_open = peer_open(l, fd[0]);
+    left_open->user = (void *)(intptr_t)fd[1];
+    left_open->iov[0] = (struct iovec){left_bytes, sizeof left_bytes};
+    assert_int_equal(cl_io_send(&left_open->io, left_open->iov, 1), CELLO_EAGAIN);
+    left_listening = (struct cl_listener){.on_closed = on_listener_closed};
+    assert_int_equal(listen(ls, 1), 0);
+    assert_int_equal(cl_listener_open(l, &left_listening, ls), CELLO_OK);
+    settle(l);
+    return NULL;
+}
+
+/* The thread of the turns is gone: posts run all the same, and deleting the loop reports the rest.
+ */
+static void a_loop_may_be_deleted_on_another_thread(void **state) {
+    struct fixture *f = *state;
+    struct cl_loop *l = test_loop(state);
+    pthread_t t;
+    assert_int_equal(pthread_create(&t, NULL, leave_open, l), 0);
+    pthread_join(t, NULL);
+    cl_io_close(&left_open->io);
+    listener_closed = 0;
+    cl_listener_close(&left_listening);
+    struct cl_post post = {.run = note_post};
+    order_len = 0;
+    cl_loop_post(l, &post);
+    (void)cl_loop_turn(l, 0);
+    assert_string_equal(order, "p");
+    cl_loop_stop(l);
+    cl_loop_stop(l);
+    cl_loop_post(l, &post);
+    assert_int_equal(cl_loop_turn(l, UINT64_MAX), CELLO_OK);
+    assert_string_equal(order, "pp");
+    f->loop = NULL;
+    cl_loop_del(l);
+    assert_int_equal(left_open->closed, 1);
+    assert_int_equal(listener_closed, 1);
+    assert_int_equal(left_open->sents, 0);
+    close((int)(intptr_t)left_open->user);
+    left_open->in = NULL;
+    peer_del(left_open);
+}
+
 /* ---- polls ---------------------------------------------------------------------------------- */
 
 static int polls_ready;
@@ -546,6 +603,7 @@ int main(void) {
         BOTH(a_signal_ends_the_wait),
         BOTH(a_signal_is_told),
         BOTH(a_loop_may_run_on_another_thread),
+        BOTH(a_loop_may_be_deleted_on_another_thread),
         BOTH(polls_are_level_triggered),
         BOTH(a_closed_poll_is_never_touched),
         BOTH(a_timer_ends_the_wait),
