@@ -1,0 +1,218 @@
+/* What both back ends do with connections, listeners and polls; the loop itself is in loop.c. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "event/loop_internal.h"
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) {
+    io->loop = l;
+    io->fd = fd;
+    io->state = 0;
+    io->pending = 0;
+    io->next = NULL;
+    io->held = io->held_last = NULL;
+    int err = l->ops->io_open(io);
+    if (err)
+        return err;
+    io->all_next = &l->all;
+    io->all_prev = l->all.all_prev;
+    io->all_prev->all_next = io;
+    l->all.all_prev = io;
+    l->open_count++;
+    return CELLO_OK;
+}
+
+int cl_io_send(struct cl_io *io, struct iovec *iov, int count) {
+    assert(!(io->state & CL_IO_SENDING));
+    if (CL_UNLIKELY(io->state & CL_IO_CLOSED)) {
+        errno = EPIPE;
+        return CELLO_ESYS;
+    }
+    io->iov = iov;
+    io->iov_count = count;
+    if (cl_io_advance(io, 0))
+        return CELLO_OK;
+    return io->loop->ops->io_send(io);
+}
+
+void cl_io_recv_pause(struct cl_io *io) {
+    if (io->state & (CL_IO_PAUSED | CL_IO_CLOSED))
+        return;
+    io->state |= CL_IO_PAUSED;
+    io->loop->ops->io_pause(io);
+}
+
+void cl_io_recv_resume(struct cl_io *io) {
+    if ((io->state & (CL_IO_PAUSED | CL_IO_CLOSED)) != CL_IO_PAUSED)
+        return;
+    io->state &= ~CL_IO_PAUSED;
+    io->loop->ops->io_resume(io);
+}
+
+void cl_io_shutdown(struct cl_io *io) {
+    if (io->state & CL_IO_CLOSED)
+        return;
+    if (io->state & CL_IO_SENDING)
+        io->state |= CL_IO_SHUTDOWN;
+    else
+        shutdown(io->fd, SHUT_WR);
+}
+
+void cl_io_close(struct cl_io *io) {
+    if (io->state & CL_IO_CLOSED)
+        return;
+    io->state = (io->state | CL_IO_CLOSED) & ~CL_IO_SENDING;
+    io->loop->ops->io_close(io);
+    cl_loop_need_turn(io->loop);
+}
+
+bool cl_io_report(struct cl_io *io, int result) {
+    io->ops->on_recv(io, result);
+    if (CL_UNLIKELY(io->state & CL_IO_CLOSED))
+        return false;
+    cl_block_drop_empty(io->in);
+    return true;
+}
+
+void cl_io_report_stop(struct cl_io *io, int why) {
+    cl_io_recv_pause(io);
+    io->ops->on_recv(io, why);
+}
+
+bool cl_io_advance(struct cl_io *io, size_t n) {
+    while (io->iov_count && n >= io->iov->iov_len) {
+        n -= io->iov->iov_len;
+        io->iov++;
+        io->iov_count--;
+    }
+    if (!io->iov_count)
+        return true;
+    io->iov->iov_base = (char *)io->iov->iov_base + n;
+    io->iov->iov_len -= n;
+    return false;
+}
+
+void cl_io_finish_send(struct cl_io *io, int err) {
+    if (io->state & CL_IO_SHUTDOWN)
+        shutdown(io->fd, SHUT_WR);
+    io->state &= ~(CL_IO_SENDING | CL_IO_SHUTDOWN);
+    io->ops->on_sent(io, err);
+}
+
+void cl_loop_ready(struct cl_io *io) {
+    if (io->state & CL_IO_QUEUED)
+        return;
+    struct cl_loop *l = io->loop;
+    io->state |= CL_IO_QUEUED;
+    io->next = NULL;
+    *l->ready_end = io;
+    l->ready_end = &io->next;
+    cl_loop_need_turn(l);
+}
+
+struct cl_io *cl_loop_ready_take(struct cl_loop *l) {
+    struct cl_io *io = l->ready;
+    if (!io)
+        return NULL;
+    if (!(l->ready = io->next))
+        l->ready_end = &l->ready;
+    io->state &= ~CL_IO_QUEUED;
+    return io;
+}
+
+void cl_loop_retire(struct cl_io *io) {
+    assert(!(io->state & CL_IO_QUEUED) && !io->pending);
+    io->next = io->loop->closed;
+    io->loop->closed = io;
+}
+
+/* ---- listeners and polls -------------------------------------------------------------------- */
+
+static void retry_accept(struct cl_timer *t) {
+    struct cl_listener *ls = CL_CONTAINER_OF(t, struct cl_listener, retry);
+    ls->state &= ~CL_LISTENER_RETRY;
+    ls->loop->ops->listener_update(ls);
+}
+
+int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) {
+    ls->loop = l;
+    ls->fd = fd;
+    ls->state = 0;
+    ls->pending = 0;
+    cl_timer_init(&ls->retry, retry_accept);
+    int err = l->ops->listener_open(ls);
+    if (err)
+        return err;
+    ls->all_next = l->listeners;
+    l->listeners = ls;
+    l->open_count++;
+    return CELLO_OK;
+}
+
+void cl_listener_pause(struct cl_listener *ls) {
+    if (ls->state & (CL_LISTENER_CLOSED | CL_LISTENER_PAUSED))
+        return;
+    ls->state |= CL_LISTENER_PAUSED;
+    ls->loop->ops->listener_update(ls);
+}
+
+void cl_listener_resume(struct cl_listener *ls) {
+    if ((ls->state & (CL_LISTENER_CLOSED | CL_LISTENER_PAUSED)) != CL_LISTENER_PAUSED)
+        return;
+    ls->state &= ~CL_LISTENER_PAUSED;
+    ls->loop->ops->listener_update(ls);
+}
+
+void cl_listener_close(struct cl_listener *ls) {
+    if (ls->state & CL_LISTENER_CLOSED)
+        return;
+    ls->state |= CL_LISTENER_CLOSED;
+    cl_timer_stop(&ls->loop->timers, &ls->retry);
+    ls->loop->ops->listener_close(ls);
+    cl_loop_need_turn(ls->loop);
+}
+
+bool cl_listener_failed(struct cl_listener *ls, int err) {
+    switch (err) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM: /* a firewall rule */
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case ETIMEDOUT:
+        return true; /* the new connection's own trouble, reported here by Linux: accept(2) */
+    default:
+        break; /* EMFILE, ENFILE, ENOBUFS, ENOMEM; and whatever else must not make the loop spin */
+    }
+    ls->state |= CL_LISTENER_RETRY;
+    cl_timer_set(&ls->loop->timers, &ls->retry,
+                 ls->loop->now_ns + CL_ACCEPT_RETRY_MS * CL_NS_PER_MS);
+    return false;
+}
+
+void cl_loop_retire_listener(struct cl_listener *ls) {
+    if (ls->state & CL_LISTENER_RETIRED)
+        return;
+    ls->state |= CL_LISTENER_RETIRED;
+    ls->next = ls->loop->closed_listeners;
+    ls->loop->closed_listeners = ls;
+}
+
+int cl_poll_open(struct cl_loop *l, struct cl_poll *p, int fd) {
+    p->loop = l;
+    p->fd = fd;
+    p->state = 0;
+    p->pending = 0;
+    return l->ops->poll_open(p);
+}
+
+void cl_poll_close(struct cl_poll *p) {
+    p->loop->ops->poll_close(p);
+}
