@@ -22,7 +22,7 @@ static void on_request(const struct cello_handler *h, struct cl_request *r) {
     r->response.status = k->status;
     r->response.content_type = k->content_type;
     for (size_t i = 0; i < k->header_count; i++)
-        if (cl_response_header(r, k->headers[i].name, k->headers[i].value) != CELLO_OK)
+        if (cl_response_add(r, &k->headers[i]) != CELLO_OK)
             break; /* memory: the answer goes without */
     cl_respond_static(r, k->body);
 }
@@ -43,13 +43,13 @@ static int fill(struct constant *k, struct cl_str content_type, const struct cl_
     if (!k->content_type.ptr || !k->body.ptr || !k->headers)
         return CELLO_ENOMEM;
     for (size_t i = 0; i < header_count; i++) {
-        struct cl_str name = headers[i][0], value = headers[i][1];
-        if (!cl_response_header_allowed(name, value))
-            return CELLO_EINVAL;
-        k->headers[i].name = cl_arena_dup(&k->arena, name);
-        k->headers[i].value = cl_arena_dup(&k->arena, value);
-        if (!k->headers[i].name.ptr || !k->headers[i].value.ptr)
+        struct cl_str name = cl_arena_dup(&k->arena, headers[i][0]);
+        struct cl_str value = cl_arena_dup(&k->arena, headers[i][1]);
+        if (!name.ptr || !value.ptr)
             return CELLO_ENOMEM;
+        int err = cl_response_header_check(&k->headers[i], name, value);
+        if (err)
+            return err;
         k->header_count++;
     }
     return CELLO_OK;

@@ -66,6 +66,7 @@ struct cl_request {
     uint8_t version_minor;
     bool answered; /* a response was given; later ones are programming errors */
     bool chain_ran;
+    bool path_plain; /* no percent-encoding and no dot segment in `path` */
     bool counted; /* in worker.inflight */
     struct cl_str method_name;
     struct cl_str target; /* as received */

@@ -32,24 +32,30 @@ static struct cl_header *add_header(struct cl_request *r) {
     return &s->headers[s->header_count++];
 }
 
-bool cl_response_header_allowed(struct cl_str name, struct cl_str value) {
-    return !is_framing(cl_header_id_from(name)) && cl_header_name_valid(name) &&
-           cl_header_value_valid(value);
+int cl_response_header_check(struct cl_header *h, struct cl_str name, struct cl_str value) {
+    enum cl_header_id id = cl_header_id_from(name);
+    if (is_framing(id) || !cl_header_name_valid(name) || !cl_header_value_valid(value))
+        return CELLO_EINVAL;
+    *h = (struct cl_header){.name = name, .value = value, .id = (uint16_t)id};
+    return CELLO_OK;
 }
 
-int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) {
-    if (!cl_response_header_allowed(name, value))
-        return CELLO_EINVAL;
-    enum cl_header_id id = cl_header_id_from(name);
-    if (id == CL_HEADER_CONTENT_TYPE) {
-        r->response.content_type = value;
+int cl_response_add(struct cl_request *r, const struct cl_header *checked) {
+    if (checked->id == CL_HEADER_CONTENT_TYPE) {
+        r->response.content_type = checked->value;
         return CELLO_OK;
     }
     struct cl_header *h = add_header(r);
     if (!h)
         return CELLO_ENOMEM;
-    *h = (struct cl_header){.name = name, .value = value, .id = (uint16_t)id};
+    *h = *checked;
     return CELLO_OK;
+}
+
+int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) {
+    struct cl_header h;
+    int err = cl_response_header_check(&h, name, value);
+    return err ? err : cl_response_add(r, &h);
 }
 
 int cl_response_header_copy(struct cl_request *r, struct cl_str name, struct cl_str value) {
@@ -60,21 +66,25 @@ int cl_response_header_copy(struct cl_request *r, struct cl_str name, struct cl_
     return cl_response_header(r, n, v);
 }
 
-int cl_response_header_set(struct cl_request *r, struct cl_str name, struct cl_str value) {
+static bool same_name(const struct cl_header *a, const struct cl_header *b) {
+    return a->id == b->id && (a->id != CL_HEADER_OTHER || cl_str_ieq(a->name, b->name));
+}
+
+int cl_response_replace(struct cl_request *r, const struct cl_header *checked) {
     struct cl_response *s = &r->response;
     uint16_t kept = 0;
     for (uint16_t i = 0; i < s->header_count; i++)
-        if (!cl_str_ieq(s->headers[i].name, name))
+        if (!same_name(&s->headers[i], checked))
             s->headers[kept++] = s->headers[i];
     s->header_count = kept;
-    return cl_response_header(r, name, value);
+    return cl_response_add(r, checked);
 }
 
-const struct cl_header *cl_response_find(const struct cl_request *r, struct cl_str name) {
+bool cl_response_has(const struct cl_request *r, const struct cl_header *like) {
     for (uint16_t i = 0; i < r->response.header_count; i++)
-        if (cl_str_ieq(r->response.headers[i].name, name))
-            return &r->response.headers[i];
-    return NULL;
+        if (same_name(&r->response.headers[i], like))
+            return true;
+    return false;
 }
 
 static void run_after_steps(struct cl_request *r) {

@@ -7,20 +7,22 @@
 #include "base/sink.h"
 #include "http/request.h"
 
-/* Add a header; name and value must live as long as the request (arena, constants).
- * Errors: CELLO_EINVAL (name is not a token; CR, LF, NUL or another control character in value;
- * or a header that the engine itself writes: Content-Length, Transfer-Encoding, Connection,
- * Date), CELLO_ENOMEM. */
+/* What may be sent: CELLO_EINVAL when name is not a token, value has CR, LF, NUL or another control
+ * character, or the field is one that the engine itself writes (Content-Length, Transfer-Encoding,
+ * Connection, Keep-Alive, Date). What is known at start is checked once, then only added. */
+int cl_response_header_check(struct cl_header *h, struct cl_str name,
+                             struct cl_str value) CL_MUST_USE;
+/* Add a checked header, whose name and value live as long as the request. Content-Type becomes
+ * response.content_type. Errors: CELLO_ENOMEM, also beyond max_headers. */
+int cl_response_add(struct cl_request *r, const struct cl_header *checked) CL_MUST_USE;
+/* The same in place of every header of that name. */
+int cl_response_replace(struct cl_request *r, const struct cl_header *checked) CL_MUST_USE;
+bool cl_response_has(const struct cl_request *r, const struct cl_header *like);
+/* Check and add. Errors: CELLO_EINVAL, CELLO_ENOMEM. */
 int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) CL_MUST_USE;
-/* Whether a handler may send this field. */
-bool cl_response_header_allowed(struct cl_str name, struct cl_str value);
 /* The same with copies in the arena. */
 int cl_response_header_copy(struct cl_request *r, struct cl_str name,
                             struct cl_str value) CL_MUST_USE;
-/* Replace every header of that name, or add it. */
-int cl_response_header_set(struct cl_request *r, struct cl_str name,
-                           struct cl_str value) CL_MUST_USE;
-const struct cl_header *cl_response_find(const struct cl_request *r, struct cl_str name);
 
 /* The whole body, copied before this returns. */
 void cl_respond_bytes(struct cl_request *r, struct cl_str body);

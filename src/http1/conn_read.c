@@ -42,6 +42,7 @@ static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_
     r->version_minor = (uint8_t)h->version_minor;
     r->target = h->target;
     r->path = h->uri.path;
+    r->path_plain = h->uri.plain;
     r->query = h->uri.query;
     r->host = h->host;
     r->header_count = h->header_count;

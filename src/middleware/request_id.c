@@ -13,7 +13,7 @@ struct request_id {
     struct cl_step super;
     struct cl_hash_key key; /* random: ids are the keyed hash of a counter */
     _Atomic uint64_t counter;
-    struct cl_str header;
+    struct cl_header header; /* without its value */
     char header_text[];
 };
 
@@ -51,7 +51,7 @@ static int make_id(struct request_id *s, struct cl_request *r) {
 
 static int before(const struct cl_step *step, struct cl_request *r) {
     const struct request_id *s = CL_CONTAINER_OF(step, struct request_id, super);
-    const struct cl_header *h = cl_request_header_named(r, s->header);
+    const struct cl_header *h = cl_request_header_named(r, s->header.name);
     if (h && acceptable(h->value)) {
         r->request_id = h->value;
         return CELLO_OK;
@@ -64,7 +64,9 @@ static int after(const struct cl_step *step, struct cl_request *r) {
     const struct request_id *s = CL_CONTAINER_OF(step, struct request_id, super);
     if (!r->request_id.len) /* a request that failed before it was routed */
         return CELLO_OK;
-    return cl_response_header_set(r, s->header, r->request_id);
+    struct cl_header h = s->header;
+    h.value = r->request_id;
+    return cl_response_replace(r, &h);
 }
 
 static void del(struct cl_step *step) {
@@ -72,14 +74,16 @@ static void del(struct cl_step *step) {
 }
 
 struct cl_step *cello_step_request_id(struct cl_str header) {
-    if (!cl_response_header_allowed(header, CL_STR("")))
-        return NULL;
     struct request_id *s = cl_calloc(1, sizeof *s + header.len);
     if (!s)
         return NULL;
     s->super = (struct cl_step){.before = before, .after = after, .del = del, .name = "request_id"};
     cl_hash_key_init(&s->key);
     memcpy(s->header_text, header.ptr, header.len);
-    s->header = cl_str(s->header_text, header.len);
+    const struct cl_str name = cl_str(s->header_text, header.len);
+    if (cl_response_header_check(&s->header, name, CL_STR("")) != CELLO_OK) {
+        cl_free(s);
+        return NULL;
+    }
     return &s->super;
 }

@@ -17,9 +17,9 @@ struct security_headers {
 static int after(const struct cl_step *step, struct cl_request *r) {
     const struct security_headers *s = CL_CONTAINER_OF(step, struct security_headers, super);
     for (size_t i = 0; i < s->count; i++) {
-        if (cl_response_find(r, s->fields[i].name))
+        if (cl_response_has(r, &s->fields[i]))
             continue;
-        int err = cl_response_header(r, s->fields[i].name, s->fields[i].value);
+        int err = cl_response_add(r, &s->fields[i]);
         if (err)
             return err;
     }
@@ -36,9 +36,9 @@ static bool add(struct security_headers *s, struct cl_str name, struct cl_str va
     if (!value.len)
         return true;
     struct cl_str copy = cl_arena_dup(&s->arena, value);
-    if (!copy.ptr || !cl_response_header_allowed(name, copy))
+    if (!copy.ptr || cl_response_header_check(&s->fields[s->count], name, copy) != CELLO_OK)
         return false;
-    s->fields[s->count++] = (struct cl_header){.name = name, .value = copy};
+    s->count++;
     return true;
 }
 

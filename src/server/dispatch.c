@@ -23,7 +23,7 @@ static int refuse_err(struct cl_request *r, int err) {
 
 /* The path that is routed: without dot segments, its encoding checked; the query's likewise. */
 static int normalize(struct cl_request *r) {
-    if (!cl_uri_path_is_plain(r->path)) {
+    if (!r->path_plain) {
         char *path = cl_arena_alloc(&r->arena, r->path.len + 1);
         char *scratch = cl_arena_alloc(&r->arena, r->path.len + 1);
         if (!path || !scratch)

@@ -95,7 +95,9 @@ bool cello_header_value_valid(struct cl_str value) {
 }
 
 bool cello_header_is_framing(struct cl_str name) {
-    return cl_header_name_valid(name) && !cl_response_header_allowed(name, CL_STR("x"));
+    struct cl_header h;
+    return cl_header_name_valid(name) &&
+           cl_response_header_check(&h, name, CL_STR("x")) != CELLO_OK;
 }
 
 /* ---- cookies ---- */

@@ -46,7 +46,7 @@ static void test_ids_are_made(void **state) {
     char seen[CL_ARRAY_LEN(requests)][33];
     for (size_t i = 0; i < CL_ARRAY_LEN(requests); i++) {
         struct response r;
-        size_t len;
+        size_t len = 0;
         client_send(&p.c, requests[i]);
         client_answer(&p.c, &r);
         const char *id = response_field(&r, "X-Request-ID", &len);
@@ -77,7 +77,7 @@ static void test_ids_are_taken_over(void **state) {
     for (size_t i = 0; i < CL_ARRAY_LEN(ids); i++) {
         char text[300];
         struct response r;
-        size_t len;
+        size_t len = 0;
         snprintf(text, sizeof text, "GET /hold HTTP/1.1\r\nHost: a\r\nx-trace: %s\r\n\r\n",
                  ids[i].id);
         client_send(&p.c, text);
@@ -118,7 +118,7 @@ static void test_security_headers(void **state) {
     static const char *const requests[] = {GET("/"), GET("/none"), GET("/stream/1"), GET("/%")};
     for (size_t i = 0; i < CL_ARRAY_LEN(requests); i++) {
         struct response r;
-        size_t len;
+        size_t len = 0;
         client_send(&p.c, requests[i]);
         client_answer(&p.c, &r);
         assert_true(response_field_is(&r, "X-Frame-Options", "DENY"));
