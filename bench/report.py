@@ -63,11 +63,13 @@ def _scenario(doc: dict, name: str) -> list[str]:
         row = [_name(doc, server), f"{c['per_second']:,.0f}"]
         row += [_number(c["cpu_us"]), _number(c["cpu_min_us"])]
         row.append(f"{100 * c['generator_busy']:.0f} %")
+        row += [_time(c.get("p50_us")), _time(c.get("p99_us"))]
         for share in (0.5, 0.8):
             x = fixed.get(share)
             row += [_time(x and x["p50_us"]), _time(x and x["p99_us"]) + _mark(x, c, share)]
         rows.append(row)
-    header = ["", "req/s", "CPU µs", "best", "wrk", "p50 at 50 %", "p99", "p50 at 80 %", "p99"]
+    header = ["", "req/s", "CPU µs", "best", "wrk", "p50", "p99"]
+    header += ["p50 at 50 %", "p99", "p50 at 80 %", "p99"]
     return [f"### {name}", "", BY_NAME[name].title + ".", "", *_table(header, rows)]
 
 
