@@ -392,6 +392,24 @@ def test_cycles_of_a_kept_request_are_collected() -> None:
         assert [ref() for ref in gone] == [None] * 3
 
 
+def test_a_cycle_through_the_application_is_collected() -> None:
+    class Kept(list[Request]):
+        pass
+
+    app = App()
+    app.kept = kept = Kept()  # type: ignore[attr-defined]
+    app.get("/h")(lambda req: req.app.kept.append(req))
+    with app.start("127.0.0.1", 0) as server:
+        client = Client(server.addresses[0])
+        assert client.fetch("/h")[0] == 204
+        client.close()
+    assert len(kept) == 1
+    gone = weakref.ref(kept)
+    del app, kept, server
+    gc.collect()
+    assert gone() is None
+
+
 def test_a_weak_reference_does_not_see_the_next_request() -> None:
     refs: list[weakref.ref[Request]] = []
 
