@@ -51,7 +51,7 @@ static void remove_all(PyObject *list, struct cl_str name) {
     }
 }
 
-int cl_response_replace(struct cl_response_object *self, PyObject *name, PyObject *value) {
+int cl_response_replace_field(struct cl_response_object *self, PyObject *name, PyObject *value) {
     struct cl_str span = {NULL, 0};
     if (check(name, value, &span) < 0)
         return -1;
@@ -135,7 +135,7 @@ PyObject *cl_response_set_header(PyObject *self, PyObject *const *args, Py_ssize
                                              .names = {"name", "value"}};
     PyObject *given[ARG_COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0 ||
-        cl_response_replace(cl_response_of(self), given[NAME], given[VALUE]) < 0)
+        cl_response_replace_field(cl_response_of(self), given[NAME], given[VALUE]) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

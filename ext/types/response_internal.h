@@ -32,7 +32,7 @@ struct cl_response_object *cl_response_alloc(PyTypeObject *type);
 
 /* Both refuse what must not be sent. Content-Type goes to where it belongs. */
 int cl_response_append(struct cl_response_object *self, PyObject *name, PyObject *value);
-int cl_response_replace(struct cl_response_object *self, PyObject *name, PyObject *value);
+int cl_response_replace_field(struct cl_response_object *self, PyObject *name, PyObject *value);
 /* A mapping (a value may be a list of str), pairs, None or NULL. */
 int cl_response_add_all(struct cl_response_object *self, PyObject *headers);
 PyObject *cl_response_get_headers(PyObject *self, void *unused);

@@ -116,7 +116,7 @@ static PyObject *with_location(struct cl_response_object *self, PyObject *url,
     if (ok) {
         name = PyUnicode_FromString("Location");
         value = cl_text_quote(span, "");
-        ok = name && value && cl_response_replace(self, name, value) == 0;
+        ok = name && value && cl_response_replace_field(self, name, value) == 0;
     }
     Py_XDECREF(name);
     Py_XDECREF(value);
