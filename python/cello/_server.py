@@ -26,6 +26,7 @@ class Server:
     def __init__(self, engine: _cello.Server) -> None:
         self._engine = engine
         self._error: BaseException | None = None
+        self._last_stats: dict[str, int] = {}
         self._addresses = engine.addresses
         self._thread = threading.Thread(target=self._run, name="cello", daemon=True)
         self._thread.start()
@@ -35,6 +36,10 @@ class Server:
             self._engine.run()
         except BaseException as error:  # noqa: BLE001: handed to whoever waits
             self._error = error
+        finally:
+            # On this thread: io_uring takes back what it holds only for the thread that gave it.
+            self._last_stats = self._engine.stats()
+            self._engine.close()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -47,8 +52,11 @@ class Server:
         return url_of(self._addresses[0])
 
     def stats(self) -> dict[str, int]:
-        """Counters since the start."""
-        return self._engine.stats()
+        """Counters since the start; the last ones when the server has ended."""
+        try:
+            return self._engine.stats()
+        except RuntimeError:
+            return dict(self._last_stats)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has ended; False when `timeout` seconds passed before. Raises what

@@ -70,7 +70,7 @@ static bool same_name(const struct cl_header *a, const struct cl_header *b) {
     return a->id == b->id && (a->id != CL_HEADER_OTHER || cl_str_ieq(a->name, b->name));
 }
 
-int cl_response_replace(struct cl_request *r, const struct cl_header *checked) {
+int cl_response_put(struct cl_request *r, const struct cl_header *checked) {
     struct cl_response *s = &r->response;
     uint16_t kept = 0;
     for (uint16_t i = 0; i < s->header_count; i++)

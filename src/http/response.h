@@ -16,7 +16,7 @@ int cl_response_header_check(struct cl_header *h, struct cl_str name,
  * response.content_type. Errors: CELLO_ENOMEM, also beyond max_headers. */
 int cl_response_add(struct cl_request *r, const struct cl_header *checked) CL_MUST_USE;
 /* The same in place of every header of that name. */
-int cl_response_replace(struct cl_request *r, const struct cl_header *checked) CL_MUST_USE;
+int cl_response_put(struct cl_request *r, const struct cl_header *checked) CL_MUST_USE;
 bool cl_response_has(const struct cl_request *r, const struct cl_header *like);
 /* Check and add. Errors: CELLO_EINVAL, CELLO_ENOMEM. */
 int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str value) CL_MUST_USE;

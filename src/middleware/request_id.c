@@ -66,7 +66,7 @@ static int after(const struct cl_step *step, struct cl_request *r) {
         return CELLO_OK;
     struct cl_header h = s->header;
     h.value = r->request_id;
-    return cl_response_replace(r, &h);
+    return cl_response_put(r, &h);
 }
 
 static void del(struct cl_step *step) {

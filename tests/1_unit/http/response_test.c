@@ -50,7 +50,7 @@ static void test_headers(void **state) {
     assert_int_equal(cl_response_header_check(&a, CL_STR("a"), CL_STR("4")), CELLO_OK);
     assert_int_equal(cl_response_header_check(&c, CL_STR("C"), CL_STR("")), CELLO_OK);
     assert_true(cl_response_has(h.r, &a));
-    assert_int_equal(cl_response_replace(h.r, &a), CELLO_OK);
+    assert_int_equal(cl_response_put(h.r, &a), CELLO_OK);
     assert_false(cl_response_has(h.r, &c));
     assert_int_equal(cl_response_header(h.r, CL_STR("content-type"), CL_STR("x/y")), CELLO_OK);
     cello_respond_bytes(h.r, CL_STR(""));
