@@ -213,25 +213,30 @@ static bool all_closed(void) {
     return true;
 }
 
-/* Resume everybody and read on both sides until nothing is under way any more. */
+static uint64_t bytes_moved(void) {
+    uint64_t sum = 0;
+    for (int i = 0; i < CONNS; i++)
+        sum += conns[i].seen + conns[i].returned;
+    return sum;
+}
+
+/* Resume everybody and read on both sides until nothing moves any more. */
 static void drain(void) {
     for (int quiet = 0; quiet < 20; quiet++) {
+        uint64_t before = bytes_moved();
         for (int i = 0; i < CONNS; i++) {
             struct conn *c = &conns[i];
             if (!c->p)
                 continue;
             if (c->paused)
                 set_paused(c, false);
-            if (c->p->in && cl_block_len(c->p->in)) {
+            if (c->p->in)
                 consume(c, cl_block_len(c->p->in));
-                quiet = 0;
-            }
-            uint64_t before = c->returned;
             pull(c);
-            if (c->returned != before || c->out)
-                quiet = 0;
         }
         turn(loop, CL_NS_PER_MS);
+        if (bytes_moved() != before)
+            quiet = 0;
     }
 }
 

@@ -2,10 +2,14 @@
  * descriptor by which a foreign loop drives this one. */
 #include "fixture.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* ---- hooks ---------------------------------------------------------------------------------- */
@@ -574,6 +578,50 @@ static void auto_finds_a_back_end(void **state) {
     cl_loop_del(NULL);
 }
 
+/* Answers io_uring_setup with an error, as containers do; for this process only. */
+static bool refuse_io_uring(uint32_t error) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {CL_ARRAY_LEN(code), code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+enum { FELL_BACK, DID_NOT, NO_FILTER };
+
+static int without_io_uring(uint32_t error) {
+    struct cl_loop *l;
+    if (!refuse_io_uring(error))
+        return NO_FILTER;
+    if (cl_loop_new(&l, &(struct cl_loop_config){CL_BACKEND_URING, 0}) != CELLO_ENOTSUP)
+        return DID_NOT;
+    if (cl_loop_new(&l, &(struct cl_loop_config){CL_BACKEND_AUTO, 0}) != CELLO_OK)
+        return DID_NOT;
+    bool epoll = cl_loop_backend(l) == CL_BACKEND_EPOLL && cl_loop_turn(l, 0) == CELLO_OK;
+    cl_loop_del(l);
+    return epoll ? FELL_BACK : DID_NOT;
+}
+
+static void a_refused_io_uring_means_epoll(void **state) {
+    (void)state;
+    static const int errors[] = {EPERM, ENOSYS, EINVAL, EACCES};
+    for (size_t i = 0; i < CL_ARRAY_LEN(errors); i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(without_io_uring((uint32_t)errors[i]));
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == NO_FILTER)
+            skip();
+        assert_int_equal(WEXITSTATUS(status), FELL_BACK);
+    }
+}
+
 static void a_loop_that_never_turned_can_go(void **state) {
     struct cl_loop *l = test_loop(state);
     assert_int_equal(cl_loop_open_count(l), 0);
@@ -610,6 +658,7 @@ int main(void) {
         BOTH(the_poll_fd_tells_a_foreign_loop),
         BOTH(a_foreign_loop_sees_work_left),
         cmocka_unit_test(auto_finds_a_back_end),
+        cmocka_unit_test(a_refused_io_uring_means_epoll),
         BOTH(a_loop_that_never_turned_can_go),
         BOTH(connection_memory_is_kept),
     };
