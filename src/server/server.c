@@ -76,7 +76,7 @@ void cello_server_stop(struct cl_server *s, uint64_t timeout_ns) {
 }
 
 bool cello_server_done(const struct cl_server *s) {
-    return s->draining && s->worker.conn_count == 0;
+    return s->draining && s->worker.conn_count == 0 && s->open_listeners == 0;
 }
 
 /* ---- made and gone ---- */
@@ -223,7 +223,7 @@ void cl_server_unref(struct cl_request *r) {
 /* ---- listening ---- */
 
 static void on_listener_closed(struct cl_listener *l) {
-    (void)l; /* lies in the server */
+    CL_CONTAINER_OF(l, struct cl_server_listener, super)->server->open_listeners--;
 }
 
 int cello_server_listen_fd(struct cl_server *s, int fd) {
@@ -240,6 +240,7 @@ int cello_server_listen_fd(struct cl_server *s, int fd) {
         return err;
     l->open = true;
     s->listener_count++;
+    s->open_listeners++;
     return CELLO_OK;
 }
 

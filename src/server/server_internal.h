@@ -32,6 +32,7 @@ struct cl_server {
     struct cl_access_log *log; /* NULL: off */
     struct cl_ip_table per_ip;
     size_t listener_count;
+    size_t open_listeners; /* the kernel still accepts for them: io_uring closes by a completion */
     struct cl_server_listener listeners[CL_MAX_LISTENERS];
     bool accepting_paused; /* at max_connections, nothing idle to close */
     bool draining;

@@ -505,6 +505,24 @@ static void test_stop_from_another_thread(void **state) {
     stop(&l);
 }
 
+static void test_nobody_accepts_when_done(void **state) {
+    (void)state;
+    struct live l;
+    struct cello_server_config cfg = config();
+    pthread_t thread;
+    start(&l, &cfg);
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, l.f.server), 0);
+    assert_int_equal(cello_server_run(l.f.server), CELLO_OK);
+    pthread_join(thread, NULL);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(l.port)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
+    stop(&l);
+}
+
 /* ---- requests that outlive things ---- */
 
 static void *drop(void *r) {
@@ -622,6 +640,7 @@ static const struct CMUnitTest tests[] = {
     T(drain),
     T(drain_deadline),
     T(stop_from_another_thread),
+    T(nobody_accepts_when_done),
     T(drop_from_another_thread),
     T(requests_outlive_the_server),
     T(unix_socket),
