@@ -139,7 +139,8 @@ int cl_guest_traverse(struct cl_guest *g, visitproc visit, void *arg) {
 bool cl_guest_wake(struct cl_engine_loop *l) {
     if (!l->guest)
         return false;
-    /* Under the GIL the flag cannot change between the look and the wait; without one, it can. */
+        /* Under the GIL the flag cannot change between the look and the wait; without one, it can.
+         */
 #ifndef Py_GIL_DISABLED
     if (l->waiting)
 #endif
@@ -204,21 +205,33 @@ static PyObject *current_task(struct cl_guest *g, PyObject *function, struct cl_
     return PyObject_Vectorcall(function, args, 2, NULL);
 }
 
-/* The handler has ended in its first step: what it gave is cl_guest_start's result. */
-static enum cl_guest_result hand_out(struct cl_runner *r, struct cl_request *request,
-                                     PyObject **value) {
-    *value = Py_XNewRef(r->outcome);
-    if (*value)
-        return CL_GUEST_RETURNED;
-    if (!r->exception) {
-        PyErr_SetString(PyExc_RuntimeError, "the task of a handler ended without a result");
-    } else if (PyErr_GivenExceptionMatches(r->exception, r->ext_state->cancelled_error)) {
-        cl_runner_answer_cancelled(request);
-        return CL_GUEST_SUSPENDED;
+/* The handler has ended in its first step: what it gave is cl_guest_start's result. The slot is let
+ * go first, since that may run code, which must not find an exception set. */
+static enum cl_guest_result hand_out(struct cl_guest *g, struct cl_runner *r,
+                                     struct cl_request *request, PyObject **value) {
+    PyObject *outcome = Py_XNewRef(r->outcome), *exception = Py_XNewRef(r->exception);
+    enum cl_guest_result result = CL_GUEST_RAISED;
+    if (r->state == CL_RUNNER_RUNNING) {
+        give_idle(g, r);
     } else {
-        PyErr_SetObject((PyObject *)Py_TYPE(r->exception), r->exception);
+        if (r->state == CL_RUNNER_ENDED)
+            cl_runner_forget(r);
+        cl_guest_settle(g);
+        Py_DECREF(r);
     }
-    return CL_GUEST_RAISED;
+    if (outcome) {
+        *value = outcome;
+        result = CL_GUEST_RETURNED;
+    } else if (!exception) {
+        PyErr_SetString(PyExc_RuntimeError, "the task of a handler ended without a result");
+    } else if (PyErr_GivenExceptionMatches(exception, g->state->cancelled_error)) {
+        cl_runner_answer_cancelled(request);
+        result = CL_GUEST_SUSPENDED;
+    } else {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    }
+    Py_XDECREF(exception);
+    return result;
 }
 
 /* By the task's own step: for handlers that are expected to suspend. */
@@ -236,12 +249,7 @@ static enum cl_guest_result start_by_step(struct cl_guest *g, struct cl_runner *
         Py_DECREF(r); /* the list has its own */
         return CL_GUEST_SUSPENDED;
     }
-    enum cl_guest_result result = hand_out(r, request, value);
-    if (r->state == CL_RUNNER_ENDED)
-        cl_runner_forget(r);
-    cl_guest_settle(g);
-    Py_DECREF(r);
-    return result;
+    return hand_out(g, r, request, value);
 }
 
 /* By ourselves, with the task entered: cheapest while nothing suspends. */
@@ -265,9 +273,7 @@ static enum cl_guest_result start_inline(struct cl_guest *g, struct cl_runner *r
     }
     cl_runner_unload(r);
     r->outcome = result;
-    enum cl_guest_result ended = hand_out(r, request, value);
-    give_idle(g, r);
-    return ended;
+    return hand_out(g, r, request, value);
 }
 
 /* A Task of its own, on any loop. It may run at once, and even end, or start later. */
@@ -282,8 +288,7 @@ static enum cl_guest_result start_ordinary(struct cl_guest *g, struct cl_runner 
             PyErr_Clear(); /* SystemExit and the like come back out of a task's step */
         else if (r->exception)
             cl_guest_task_silence(r);
-        result = hand_out(r, request, value);
-        cl_runner_forget(r);
+        return hand_out(g, r, request, value);
     } else if (err) {
         result = CL_GUEST_RAISED;
     } else {

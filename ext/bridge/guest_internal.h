@@ -11,9 +11,9 @@
  *
  *      IDLE --first step, by ourselves--> RUNNING --returned at once--> IDLE
  *                                            | yields a future
- *                                         HANDOVER --the task's step--> WAITING --returned--> PARKED
- *      IDLE --first step, by the task's step---------------------------^            settle |
- *                                                                                IDLE or ENDING
+ *                                         HANDOVER --the task's step--> WAITING --returned-->
+ * PARKED IDLE --first step, by the task's step---------------------------^            settle | IDLE
+ * or ENDING
  *
  * A Task is used again only when nobody has kept or changed it (cl_guest_task_is_clean); else it
  * ends for real, with the handler's result. Under another loop, and in debug mode, every handler
@@ -39,12 +39,11 @@ enum cl_runner_state {
 };
 
 struct cl_runner {
-    PyObject_HEAD
-    struct cl_guest_state *ext_state; /* strong */
-    struct cl_guest *guest;           /* borrowed; NULL: the server is gone */
+    PyObject_HEAD struct cl_guest_state *ext_state; /* strong */
+    struct cl_guest *guest;                         /* borrowed; NULL: the server is gone */
     enum cl_runner_state state;
-    bool pooled;   /* its task serves many handlers; else the task owns the context */
-    bool starting; /* inside cl_guest_start: a result is returned there, not answered */
+    bool pooled;           /* its task serves many handlers; else the task owns the context */
+    bool starting;         /* inside cl_guest_start: a result is returned there, not answered */
     PyObject *task, *step; /* strong; the callable that runs the task's next step (pooled) */
     PyObject *coro;        /* the handler's coroutine, or whatever awaitable it returned */
     PyObject *steps;       /* its iterator; coro itself for coroutines */
@@ -54,7 +53,7 @@ struct cl_runner {
     PyObject *outcome;   /* the handler's result; NULL with `exception` */
     PyObject *exception; /* what it raised */
     struct cl_entry *entry;
-    struct cl_request *request; /* a reference of ours, or NULL */
+    struct cl_request *request;    /* a reference of ours, or NULL */
     struct cl_runner *next, *prev; /* active ones; or next: idle, parked */
     bool listed;                   /* in the list of active ones, which holds a reference */
     /* What an untouched task looks like, between handlers. */

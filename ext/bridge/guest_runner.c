@@ -108,8 +108,8 @@ static PySendResult advance(struct cl_runner *r, PyObject *exception, PyObject *
         Py_DECREF(context);
         return PYGEN_ERROR;
     }
-    PySendResult how = exception ? throw_into(r, exception, result)
-                                 : PyIter_Send(r->steps, Py_None, result);
+    PySendResult how =
+        exception ? throw_into(r, exception, result) : PyIter_Send(r->steps, Py_None, result);
     if (context) {
         if (PyContext_Exit(context) < 0) {
             if (how != PYGEN_ERROR)
@@ -226,9 +226,8 @@ static PySendResult hand_over(struct cl_runner *r, PyObject *exception, PyObject
     r->state = CL_RUNNER_RUNNING;
     if (!exception)
         return PYGEN_NEXT;
-    PyObject *done = *result == Py_None
-                         ? NULL
-                         : PyObject_CallMethodNoArgs(*result, r->ext_state->str_cancel);
+    PyObject *done =
+        *result == Py_None ? NULL : PyObject_CallMethodNoArgs(*result, r->ext_state->str_cancel);
     if (done != Py_True)
         r->late = Py_NewRef(exception);
     PyErr_Clear();
@@ -287,7 +286,7 @@ static PyObject *throw_method(PyObject *o, PyObject *const *args, Py_ssize_t n) 
         exception = args[1];
     else if (PyExceptionClass_Check(exception))
         exception = made = n > 1 && args[1] != Py_None ? PyObject_CallOneArg(exception, args[1])
-                                                        : PyObject_CallNoArgs(exception);
+                                                       : PyObject_CallNoArgs(exception);
     if (!exception)
         return NULL;
     PySendResult how = runner_step(runner_of(o), exception, &result);

@@ -42,6 +42,7 @@
     X(str_write_to_self)                                                                           \
     X(str_report)                                                                                  \
     X(str_create_task)                                                                             \
+    X(str_get_task_factory)                                                                        \
     X(kw_loop)                                                                                     \
     X(kw_eager)                                                                                    \
     X(kw_context)
@@ -110,6 +111,7 @@ static const struct {
     {"_write_to_self", offsetof(struct cl_guest_state, str_write_to_self)},
     {"_report_failed_handle", offsetof(struct cl_guest_state, str_report)},
     {"create_task", offsetof(struct cl_guest_state, str_create_task)},
+    {"get_task_factory", offsetof(struct cl_guest_state, str_get_task_factory)},
 };
 
 static int init_names(struct cl_guest_state *s) {

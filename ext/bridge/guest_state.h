@@ -10,12 +10,11 @@
 struct cl_handle;
 
 struct cl_guest_state {
-    PyObject_HEAD
-    PyTypeObject *handle_type;   /* types/handle.c */
-    PyTypeObject *timer_type;    /* types/handle.c */
-    PyTypeObject *loop_type;     /* types/loop.c */
-    PyTypeObject *selector_type; /* types/selector.c */
-    PyTypeObject *runner_type;   /* bridge/guest_runner.c */
+    PyObject_HEAD PyTypeObject *handle_type; /* types/handle.c */
+    PyTypeObject *timer_type;                /* types/handle.c */
+    PyTypeObject *loop_type;                 /* types/loop.c */
+    PyTypeObject *selector_type;             /* types/selector.c */
+    PyTypeObject *runner_type;               /* bridge/guest_runner.c */
 
     /* Filled by cl_guest_state_load. */
     bool loaded;
@@ -32,7 +31,7 @@ struct cl_guest_state {
     /* Interned names. */
     PyObject *str_append, *str_appendleft, *str_popleft, *str_cancel, *str_throw, *str_close,
         *str_call_soon, *str_call_soon_threadsafe, *str_call_later, *str_call_at, *str_when,
-        *str_write_to_self, *str_report, *str_create_task;
+        *str_write_to_self, *str_report, *str_create_task, *str_get_task_factory;
     PyObject *kw_loop, *kw_eager, *kw_context; /* tuples of keyword names */
 
     struct cl_handle *spare_handles;

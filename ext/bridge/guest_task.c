@@ -11,6 +11,7 @@
 struct extra {
     struct cl_runner *runner; /* borrowed: the runner owns the task */
     bool dirty;
+    bool retired; /* serves no more: it has ended, or would never */
 };
 
 static struct extra *extra_of(const struct cl_guest_state *s, PyObject *task) {
@@ -24,7 +25,7 @@ static struct cl_guest_state *state_of(PyObject *task) {
 }
 
 static bool asleep(const struct extra *x) {
-    return x->runner && x->runner->pooled && x->runner->state == CL_RUNNER_IDLE;
+    return x->retired || (x->runner && x->runner->state == CL_RUNNER_IDLE);
 }
 
 /* ---- methods ---- */
@@ -82,8 +83,7 @@ static PyObject *done(PyObject *self, PyObject *ignored) {
     struct cl_guest_state *s = state_of(self);
     if (!s)
         return NULL;
-    return asleep(extra_of(s, self)) ? Py_NewRef(Py_True)
-                                     : PyObject_CallOneArg(s->base_done, self);
+    return asleep(extra_of(s, self)) ? Py_NewRef(Py_True) : PyObject_CallOneArg(s->base_done, self);
 }
 
 static PyObject *get_coro(PyObject *self, PyObject *ignored) {
@@ -157,12 +157,9 @@ static int load_methods(struct cl_guest_state *s) {
         const char *name;
         PyObject **slot;
     } methods[] = {
-        {"cancel", &s->base_cancel},
-        {"uncancel", &s->base_uncancel},
-        {"set_name", &s->base_set_name},
-        {"add_done_callback", &s->base_add_done_callback},
-        {"done", &s->base_done},
-        {"get_coro", &s->base_get_coro},
+        {"cancel", &s->base_cancel},     {"uncancel", &s->base_uncancel},
+        {"set_name", &s->base_set_name}, {"add_done_callback", &s->base_add_done_callback},
+        {"done", &s->base_done},         {"get_coro", &s->base_get_coro},
     };
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         *methods[i].slot = PyObject_GetAttrString(s->plain_task_type, methods[i].name);
@@ -189,8 +186,7 @@ int cl_guest_task_load(struct cl_guest_state *s, PyObject *module) {
     };
     if (load_methods(s) < 0)
         return -1;
-    s->task_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, s->plain_task_type);
+    s->task_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, s->plain_task_type);
     return s->task_type ? 0 : -1;
 }
 
@@ -200,8 +196,8 @@ int cl_guest_task_load(struct cl_guest_state *s, PyObject *module) {
 static PyObject *new_pooled(struct cl_guest *g, struct cl_runner *r) {
     struct cl_guest_state *s = g->state;
     PyObject *args = PyTuple_Pack(1, r);
-    PyObject *kwargs = args ? Py_BuildValue("{sOsO}", "loop", g->loop, "context", g->pool_context)
-                            : NULL;
+    PyObject *kwargs =
+        args ? Py_BuildValue("{sOsO}", "loop", g->loop, "context", g->pool_context) : NULL;
     PyObject *task = kwargs ? s->task_type->tp_alloc(s->task_type, 0) : NULL;
     if (task) {
         extra_of(s, task)->runner = r;
@@ -223,10 +219,20 @@ static PyObject *new_pooled(struct cl_guest *g, struct cl_runner *r) {
     return task;
 }
 
+/* Whether tasks are made by asyncio.Task itself. */
+static bool has_no_factory(struct cl_guest *g) {
+    PyObject *factory = PyObject_CallMethodNoArgs(g->loop, g->state->str_get_task_factory);
+    bool none = factory == Py_None;
+    if (!factory)
+        PyErr_Clear();
+    Py_XDECREF(factory);
+    return none;
+}
+
 /* A Task of its own, which runs its first step at once if asyncio knows how to, else soon. */
 static PyObject *new_ordinary(struct cl_guest *g, struct cl_runner *r) {
     struct cl_guest_state *s = g->state;
-    if (!g->eager) {
+    if (!g->eager || !has_no_factory(g)) {
         PyObject *method_args[] = {g->loop, (PyObject *)r, r->context};
         return PyObject_VectorcallMethod(s->str_create_task, method_args, 2, s->kw_context);
     }
@@ -276,9 +282,8 @@ static PyMethodDef retrieve_def = {"retrieve_answered_exception", retrieve, METH
 
 void cl_guest_task_silence(struct cl_runner *r) {
     PyObject *callback = r->task ? PyCFunction_New(&retrieve_def, NULL) : NULL;
-    PyObject *done = callback
-                         ? PyObject_CallMethod(r->task, "add_done_callback", "O", callback)
-                         : NULL;
+    PyObject *done =
+        callback ? PyObject_CallMethod(r->task, "add_done_callback", "O", callback) : NULL;
     if (!done)
         PyErr_Clear();
     Py_XDECREF(done);
@@ -286,7 +291,9 @@ void cl_guest_task_silence(struct cl_runner *r) {
 }
 
 void cl_guest_task_forget(struct cl_runner *r) {
-    if (r->task && r->pooled)
+    if (r->task && r->pooled) {
         extra_of(r->ext_state, r->task)->runner = NULL;
+        extra_of(r->ext_state, r->task)->retired = true;
+    }
     Py_CLEAR(r->task);
 }

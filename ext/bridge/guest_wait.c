@@ -3,8 +3,8 @@
  *      round:  callbacks that are ready -> engine turn (waits for sockets; handlers run in it)
  *              -> timers that are due become ready
  *
- * It goes back to asyncio for what is asyncio's own: descriptors, handles of its own making, stop(),
- * and the clean-up of many cancelled timers. */
+ * It goes back to asyncio for what is asyncio's own: descriptors, handles of its own making,
+ * stop(), and the clean-up of many cancelled timers. */
 #include <errno.h>
 #include <math.h>
 
@@ -12,7 +12,8 @@
 #include "types/handle.h"
 #include "types/timer_heap.h"
 
-/* asyncio's limits: it rebuilds the heap when this many timers are in it, half of them cancelled. */
+/* asyncio's limits: it rebuilds the heap when this many timers are in it, half of them cancelled.
+ */
 enum { CLEAN_MIN = 100 };
 
 enum round { ROUND_FAILED = -1, ROUND_ON, ROUND_BACK };

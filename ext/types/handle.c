@@ -145,9 +145,8 @@ static int report(struct cl_handle *h) {
     if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
         return -1;
     PyObject *exception = cl_guest_fetch_exception();
-    PyObject *done =
-        PyObject_CallMethodObjArgs((PyObject *)h->loop, h->loop->state->str_report, h,
-                                   exception ? exception : Py_None, NULL);
+    PyObject *done = PyObject_CallMethodObjArgs((PyObject *)h->loop, h->loop->state->str_report, h,
+                                                exception ? exception : Py_None, NULL);
     Py_XDECREF(exception);
     Py_XDECREF(done);
     return done ? 0 : -1;
@@ -372,7 +371,7 @@ int cl_handle_setup_types(PyObject *module, struct cl_guest_state *s) {
     s->handle_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &handle_spec, NULL);
     if (!s->handle_type || PyModule_AddType(module, s->handle_type) < 0)
         return -1;
-    s->timer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &timer_spec,
-                                                             (PyObject *)s->handle_type);
+    s->timer_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &timer_spec, (PyObject *)s->handle_type);
     return s->timer_type ? PyModule_AddType(module, s->timer_type) : -1;
 }

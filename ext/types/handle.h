@@ -10,9 +10,8 @@ struct cl_engine_loop;
 enum { CL_HANDLE_INLINE_ARGS = 2 };
 
 struct cl_handle {
-    PyObject_HEAD
-    struct cl_engine_loop *loop; /* strong */
-    PyObject *callback;          /* NULL: cancelled */
+    PyObject_HEAD struct cl_engine_loop *loop; /* strong */
+    PyObject *callback;                        /* NULL: cancelled */
     PyObject *context;
     /* slots[0] is room for a bound method's self; the arguments follow. More than fit: a tuple in
      * slots[1], and arg_count is -1. */

@@ -91,8 +91,8 @@ static PyObject *asyncio_call(struct cl_engine_loop *l, PyObject *name, PyObject
 /* ---- call_soon ---- */
 
 static PyObject *append_ready(struct cl_engine_loop *l, struct cl_handle *h) {
-    PyObject *done = h ? PyObject_CallMethodOneArg(l->ready, l->state->str_append, (PyObject *)h)
-                       : NULL;
+    PyObject *done =
+        h ? PyObject_CallMethodOneArg(l->ready, l->state->str_append, (PyObject *)h) : NULL;
     if (!done) {
         Py_XDECREF(h);
         return NULL;
@@ -117,8 +117,8 @@ static PyObject *call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, 
         return asyncio_call(l, l->state->str_call_soon, args, n, kwnames);
     if (parse("call_soon", 0, args, n, kwnames, &call) < 0 || check_open(l) < 0)
         return NULL;
-    return append_ready(l, cl_handle_new(l->state->handle_type, l, call.callback, call.args, call.n,
-                                         call.context));
+    return append_ready(
+        l, cl_handle_new(l->state->handle_type, l, call.callback, call.args, call.n, call.context));
 }
 
 PyDoc_STRVAR(call_soon_threadsafe_doc,
@@ -133,8 +133,8 @@ static PyObject *call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_
         return asyncio_call(l, l->state->str_call_soon_threadsafe, args, n, kwnames);
     if (parse("call_soon_threadsafe", 0, args, n, kwnames, &call) < 0 || check_open(l) < 0)
         return NULL;
-    PyObject *h = append_ready(l, cl_handle_new(l->state->handle_type, l, call.callback, call.args,
-                                                call.n, call.context));
+    PyObject *h = append_ready(
+        l, cl_handle_new(l->state->handle_type, l, call.callback, call.args, call.n, call.context));
     if (!h || cl_guest_wake(l))
         return h;
     PyObject *done = PyObject_CallMethodNoArgs(self, l->state->str_write_to_self);
@@ -147,8 +147,8 @@ static PyObject *call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_
 /* ---- timers ---- */
 
 static PyObject *schedule(struct cl_engine_loop *l, double when, const struct call *call) {
-    struct cl_handle *h = cl_handle_new(l->state->timer_type, l, call->callback, call->args,
-                                        call->n, call->context);
+    struct cl_handle *h =
+        cl_handle_new(l->state->timer_type, l, call->callback, call->args, call->n, call->context);
     if (!h)
         return NULL;
     h->when = when;
@@ -169,8 +169,9 @@ static int seconds(PyObject *o, const char *name, double *out) {
     return *out == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
-PyDoc_STRVAR(call_later_doc, "call_later(delay, callback, *args, context=None)\n--\n\nCall it after "
-                             "`delay` seconds. Returns a TimerHandle.");
+PyDoc_STRVAR(call_later_doc,
+             "call_later(delay, callback, *args, context=None)\n--\n\nCall it after "
+             "`delay` seconds. Returns a TimerHandle.");
 
 static PyObject *call_later(PyObject *self, PyObject *const *args, Py_ssize_t n,
                             PyObject *kwnames) {

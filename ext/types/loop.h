@@ -16,8 +16,7 @@ struct cl_guest;
 enum cl_capture { CL_CAPTURE_OFF, CL_CAPTURE_KEEP, CL_CAPTURE_DROP };
 
 struct cl_engine_loop {
-    PyObject_HEAD
-    struct cl_guest_state *state; /* strong */
+    PyObject_HEAD struct cl_guest_state *state; /* strong */
     /* asyncio's attributes; NULL until asyncio sets them, or when it has them no more. */
     PyObject *ready;        /* _ready: deque of handles */
     PyObject *scheduled;    /* _scheduled: list of timers, a heap; replaced now and then */
@@ -27,14 +26,15 @@ struct cl_engine_loop {
     PyObject *task_factory; /* _task_factory */
     Py_ssize_t timer_cancelled_count;
 
-    struct cl_guest *guest; /* borrowed; NULL: no server */
-    bool waiting;           /* in an engine turn that may block: wake it */
-    bool touched;           /* something was scheduled through asyncio's own code */
+    struct cl_guest *guest;  /* borrowed; NULL: no server */
+    bool waiting;            /* in an engine turn that may block: wake it */
+    bool touched;            /* something was scheduled through asyncio's own code */
     enum cl_capture capture; /* what becomes of the next call_soon(step) */
     PyObject *captured;
 };
 
-/* asyncio's own code schedules callbacks: debug mode, or an asyncio without the attributes above. */
+/* asyncio's own code schedules callbacks: debug mode, or an asyncio without the attributes above.
+ */
 static inline bool cl_loop_is_plain(const struct cl_engine_loop *l) {
     return !l->ready || !l->scheduled || !PyList_CheckExact(l->scheduled) || l->debug != Py_False;
 }

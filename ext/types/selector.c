@@ -10,8 +10,7 @@
 enum { READ = 1, WRITE = 2, EVENTS_MAX = 64 }; /* selectors.EVENT_READ, EVENT_WRITE */
 
 struct cl_selector {
-    PyObject_HEAD
-    int fd;               /* the epoll set; -1: closed */
+    PyObject_HEAD int fd; /* the epoll set; -1: closed */
     PyObject *keys;       /* dict: descriptor -> SelectorKey */
     PyObject *key_type;   /* selectors.SelectorKey */
     struct cl_guest *guest;
@@ -239,8 +238,8 @@ static int add_ready(const struct cl_selector *sel, PyObject *list, const struct
     if (!key)
         return PyErr_Occurred() ? -1 : 0;
     /* An error or a hang-up shows in whatever is waited for. */
-    long events = (e->events & ~(uint32_t)EPOLLIN ? WRITE : 0) |
-                  (e->events & ~(uint32_t)EPOLLOUT ? READ : 0);
+    long events =
+        (e->events & ~(uint32_t)EPOLLIN ? WRITE : 0) | (e->events & ~(uint32_t)EPOLLOUT ? READ : 0);
     events &= PyLong_AsLong(PyTuple_GET_ITEM(key, 2));
     PyObject *item = Py_BuildValue("(Ol)", key, events);
     int err = item ? PyList_Append(list, item) : -1;
@@ -266,13 +265,18 @@ static int timeout_ms(double timeout_s) {
 
 static PyObject *wait_alone(const struct cl_selector *sel, double timeout_s) {
     struct epoll_event events[EVENTS_MAX];
+    double deadline = timeout_s > 0 ? cl_loop_time() + timeout_s : 0;
     int n;
-    Py_BEGIN_ALLOW_THREADS
-    n = epoll_wait(sel->fd, events, EVENTS_MAX, timeout_ms(timeout_s));
-    Py_END_ALLOW_THREADS
-    if (n < 0 && errno == EINTR)
-        return PyErr_CheckSignals() < 0 ? NULL : PyList_New(0);
-    return n < 0 ? PyErr_SetFromErrno(PyExc_OSError) : collect(sel, events, n);
+    for (;;) {
+        Py_BEGIN_ALLOW_THREADS n = epoll_wait(sel->fd, events, EVENTS_MAX, timeout_ms(timeout_s));
+        Py_END_ALLOW_THREADS if (n >= 0) return collect(sel, events, n);
+        if (errno != EINTR)
+            return PyErr_SetFromErrno(PyExc_OSError);
+        if (PyErr_CheckSignals() < 0 || check_open(sel) < 0)
+            return NULL;
+        if (timeout_s > 0)
+            timeout_s = fmax(deadline - cl_loop_time(), 0);
+    }
 }
 
 static PyObject *wait_with_engine(const struct cl_selector *sel, double timeout_s) {
