@@ -35,6 +35,7 @@ enum { CL_IOV_MAX = 1024 };
 #define CL_IO_SEND_READY (1u << 18)    /* a send waits for a free submission entry */
 #define CL_IO_STARVED (1u << 19)       /* recv ended because no buffer was left */
 #define CL_IO_GOT_END (1u << 20)       /* the end came, and is reported after the held blocks */
+#define CL_IO_OVERRAN (1u << 21)       /* brought more in one turn than could be reported */
 
 /* cl_listener.state */
 #define CL_LISTENER_CLOSED (1u << 0)

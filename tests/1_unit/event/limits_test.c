@@ -88,6 +88,42 @@ static void blocks_outside_the_loop_count_too(void **state) {
     close(fd[1]);
 }
 
+/* A sender that floods a connection with a small limit may cost one burst of buffers, once; from
+ * then on it gets them one by one. */
+static void a_flood_holds_few_blocks(void **state) {
+    struct cl_loop *l = test_loop(state);
+    enum { SIZE = 150000, IN_MAX = 1000 };
+    char *bytes = calloc(1, SIZE);
+    int fd[2];
+    make_pair(fd);
+    struct peer *p = peer_open(l, fd[0]);
+    p->in_max = IN_MAX;
+    settle(l);
+    size_t idle_bytes = cl_loop_pool(l)->used;
+    for (int round = 0; round < 3; round++) {
+        p->recv_hook = keep;
+        p->last_recv = 0;
+        size_t before = p->got_len;
+        assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
+        turn_until(l, p->last_recv == CELLO_ELIMIT);
+        settle(l);
+        if (round)
+            assert_true(cl_loop_pool(l)->used <= idle_bytes + 3 * CL_BLOCK_SIZE);
+        p->recv_hook = NULL;
+        peer_take(p);
+        cl_io_recv_resume(&p->io);
+        turn_until(l, p->got_len == before + SIZE);
+    }
+    /* With room for a burst it gets bursts again. */
+    p->in_max = 1 << 20;
+    size_t before = p->got_len;
+    assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
+    turn_until(l, p->got_len == before + SIZE);
+    peer_close(l, p);
+    close(fd[1]);
+    free(bytes);
+}
+
 /* ---- every allocation fails once ------------------------------------------------------------ */
 
 /* A little of everything. Out of memory may cost the connection, never the loop. */
@@ -159,6 +195,7 @@ int main(void) {
          setup_small_epoll, teardown, NULL},
         {"blocks_outside_the_loop_count_too (io_uring)", blocks_outside_the_loop_count_too,
          setup_small_uring, teardown, NULL},
+        BOTH(a_flood_holds_few_blocks),
         BOTH(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
