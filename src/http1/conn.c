@@ -7,8 +7,9 @@ static struct cl_h1 *of_stream(struct cl_stream *s) {
     return s->protocol;
 }
 
+/* One byte more than the longest head: with it the parser sees that a limit is passed. */
 size_t cl_h1_head_max(const struct cl_worker *w) {
-    return w->limits.max_uri + CL_REQUEST_LINE_SLACK + w->limits.max_header_size;
+    return w->limits.max_uri + CL_REQUEST_LINE_SLACK + w->limits.max_header_size + 1;
 }
 
 /* ---- time ---- */

@@ -61,6 +61,14 @@ static void test_head_sizes(void **state) {
     expect_refused(&f, text, sizeof text, 414);
     memcpy(text, "GET / HTTP/1.1\r\nA: ", 19);
     expect_refused(&f, text, sizeof text, 431);
+    /* Also when no piece of it ends a line, and the input is full before it is too long. */
+    struct client c;
+    client_open(&f, &c);
+    for (size_t i = 0; i + 50 <= sizeof text; i += 50)
+        client_push(&c, text + i, 50);
+    client_expect(&c, 431, NULL);
+    client_expect_closed(&c);
+    client_free(&c);
     fixture_free(&f);
 }
 
