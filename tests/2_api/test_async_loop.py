@@ -136,7 +136,7 @@ def test_what_a_callback_raises_goes_to_the_exception_handler(debug: bool) -> No
     run(main(), debug=debug)
     assert [str(report["exception"]) for report in reports] == ["soon", "later"]
     assert all("Exception in callback" in report["message"] for report in reports)
-    assert all("fail('" in report["message"] for report in reports)
+    assert all("fail(" in report["message"] for report in reports)
 
 
 def test_system_exit_of_a_callback_ends_the_loop() -> None:
@@ -162,8 +162,8 @@ def test_handles_show_what_they_call() -> None:
         return [*shown, repr(later)]
 
     soon, later, cancelled = run(main())
-    assert soon.startswith("<Handle ") and "some_callback(1) at " in soon
-    assert later.startswith("<TimerHandle when=") and "some_callback(2) at " in later
+    assert soon.startswith("<Handle ") and "some_callback(" in soon and " at " in soon
+    assert later.startswith("<TimerHandle when=") and "some_callback(" in later
     assert cancelled.startswith("<TimerHandle cancelled when=")
 
 
