@@ -2,6 +2,7 @@
  * CL_LEVEL. */
 #include <math.h>
 
+#include "convert/dict_walk.h"
 #include "convert/json_decode_internal.h"
 #include "convert/json_encode_internal.h"
 #include "json/double.h"

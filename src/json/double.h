@@ -15,6 +15,7 @@
 #ifndef CL_JSON_DOUBLE_H
 #define CL_JSON_DOUBLE_H
 
+#include "json/integer.h"
 #include "json/pow10.h"
 
 /* Bytes a writer may touch, whatever the value. */
@@ -117,6 +118,27 @@ CL_INLINE char *cl_layout_double(char *out, const char digits[32], int count, in
     return out;
 }
 
+/* Most floats that people write have at most four digits behind the point and fifteen in all. Such
+ * a decimal is the shortest one exactly if dividing its digits gives the value back: both the
+ * digits and the divisor are exact, and IEEE division rounds correctly. Returns NULL for other
+ * values. `value` is above 0. */
+CL_INLINE char *cl_put_short_double(char *out, double value) {
+    if (!(value < 1e11))
+        return NULL;
+    double scaled = value * 10000.0;
+    int64_t digits = (int64_t)scaled;
+    if ((double)digits != scaled || (double)digits / 10000.0 != value)
+        return NULL;
+    uint32_t fraction = (uint32_t)(digits % 10000);
+    out = cl_put_u64(out, (uint64_t)(digits / 10000));
+    uint32_t high = fraction / 100, low = fraction % 100;
+    out[0] = '.';
+    cl_put_pair(out + 1, high);
+    cl_put_pair(out + 3, low);
+    int kept = low ? (low % 10 ? 4 : 3) : (high % 10 ? 2 : 1);
+    return out + 1 + kept;
+}
+
 /* `value` is finite; the caller has room for CL_DOUBLE_MAX bytes. Returns the end of the text. */
 CL_INLINE char *cl_put_double(char *out, double value) {
     uint64_t bits;
@@ -128,6 +150,10 @@ CL_INLINE char *cl_put_double(char *out, double value) {
         memcpy(out, "0.0", 4);
         return out + 3;
     }
+    memcpy(&value, &bits, sizeof bits);
+    char *end = cl_put_short_double(out, value);
+    if (end)
+        return end;
     struct cl_decimal d = cl_decimal_shortest(bits);
     /* Exactly 17 digits; only subnormals take more than one step. */
     while (d.digits < 10000000000000000) {
