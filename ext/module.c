@@ -39,18 +39,22 @@ static PyObject *json_loads(PyObject *module, PyObject *text) {
 }
 
 PyDoc_STRVAR(json_dumps_doc,
-             "json_dumps(value, default=None, /)\n--\n\nJSON text (RFC 8259) as UTF-8 bytes. "
+             "json_dumps(value, /, default=None)\n--\n\nJSON text (RFC 8259) as UTF-8 bytes. "
              "default(obj) gives what stands for an object that JSON does not know. TypeError: no "
              "form in JSON; ValueError: nan, infinity, nested too deep, a lone surrogate.");
 
-static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t n) {
-    if (n < 1 || n > 2) {
-        PyErr_SetString(PyExc_TypeError, "json_dumps takes one or two arguments");
+static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t n,
+                            PyObject *names) {
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    if (n < 1 || n + named > 2 ||
+        (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "default") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "json_dumps takes a value and `default`");
         return NULL;
     }
+    PyObject *hook = n + named == 2 ? args[1] : Py_None;
     const struct cl_json_options opt = {
         .state = &cl_ext_of_module(module)->convert,
-        .default_hook = n == 2 && args[1] != Py_None ? args[1] : NULL,
+        .default_hook = hook == Py_None ? NULL : hook,
     };
     return cl_json_encode_bytes(args[0], &opt);
 }
@@ -72,7 +76,8 @@ static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssi
 
 static PyMethodDef methods[] = {
     {"json_loads", json_loads, METH_O, json_loads_doc},
-    {"json_dumps", (PyCFunction)(void (*)(void))json_dumps, METH_FASTCALL, json_dumps_doc},
+    {"json_dumps", (PyCFunction)(void (*)(void))json_dumps, METH_FASTCALL | METH_KEYWORDS,
+     json_dumps_doc},
     {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
     {"request_id_step", cl_app_request_id_step, METH_O,
      "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
