@@ -15,6 +15,11 @@
 #include "json/unescape.h"
 
 CL_SIMD_BEGIN
+#include "convert/json_decode_text.h"
+
 #include "convert/json_decode_impl.h"
+
+#include "convert/json_encode_text.h"
+
 #include "convert/json_encode_impl.h"
 CL_SIMD_END
