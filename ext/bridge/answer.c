@@ -147,8 +147,8 @@ static int status_of(PyObject *o) {
 
 static int send_response(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
                          PyObject *response) {
-    struct cl_response_parts parts;
-    cl_response_parts(response, &parts);
+    struct cl_pyresponse_parts parts;
+    cl_pyresponse_parts(response, &parts);
     struct cl_str type = {NULL, 0};
     cello_response_status(r, parts.status);
     if (parts.content_type) {

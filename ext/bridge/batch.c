@@ -117,7 +117,7 @@ static void serve(struct cl_bridge *b, struct cl_request *r) {
     PyObject *request = NULL, *value = NULL;
     bool answer = true;
     if (e->flags & CL_ENTRY_WANTS_REQUEST)
-        request = cl_request_wrap(b->ext, r, b->app);
+        request = cl_pyrequest_wrap(b->ext, r, b->app);
     if (request || !(e->flags & CL_ENTRY_WANTS_REQUEST)) {
         if (e->flags & CL_ENTRY_ASYNC)
             answer = call_async(b, e, request, r, &value);
@@ -127,7 +127,7 @@ static void serve(struct cl_bridge *b, struct cl_request *r) {
     if (answer)
         cl_bridge_answer(b, e, r, value);
     if (request)
-        cl_request_release_object(b->ext, request);
+        cl_pyrequest_release_object(b->ext, request);
     cello_request_unref(r);
 }
 

@@ -4,23 +4,23 @@
 #include "types/text.h"
 #include "types/view.h"
 
-static struct cl_multimap *map_of(PyObject *object) {
-    return (struct cl_multimap *)object;
+static struct cl_pymultimap *map_of(PyObject *object) {
+    return (struct cl_pymultimap *)object;
 }
 
-static bool gives_first(const struct cl_multimap *map) {
+static bool gives_first(const struct cl_pymultimap *map) {
     return map->kind == CL_MAP_HEADERS;
 }
 
 /* ---- life ---- */
 
-PyObject *cl_multimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject *owner,
-                           struct cl_request *source, struct cl_multimap *memory) {
-    struct cl_multimap *map = memory;
+PyObject *cl_pymultimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject *owner,
+                             struct cl_request *source, struct cl_pymultimap *memory) {
+    struct cl_pymultimap *map = memory;
     if (map) {
         _Py_NewReference((PyObject *)map);
     } else {
-        map = PyObject_GC_New(struct cl_multimap, ext->multimap_type);
+        map = PyObject_GC_New(struct cl_pymultimap, ext->multimap_type);
         if (!map)
             return NULL;
     }
@@ -34,26 +34,26 @@ PyObject *cl_multimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject *
     return (PyObject *)map;
 }
 
-void cl_multimap_free_memory(struct cl_multimap *memory) {
+void cl_pymultimap_free_memory(struct cl_pymultimap *memory) {
     PyTypeObject *type = Py_TYPE(memory);
     PyObject_GC_Del(memory);
     Py_DECREF(type);
 }
 
 static void dealloc(PyObject *self) {
-    struct cl_multimap *map = map_of(self);
+    struct cl_pymultimap *map = map_of(self);
     PyObject_GC_UnTrack(self);
     Py_CLEAR(map->pairs);
     Py_CLEAR(map->index);
     PyObject *owner = map->owner;
-    if (!owner || !cl_request_keep_memory(owner, map))
-        cl_multimap_free_memory(map);
+    if (!owner || !cl_pyrequest_keep_memory(owner, map))
+        cl_pymultimap_free_memory(map);
     /* Last: the Request may go with it, and the memory it keeps. */
     Py_XDECREF(owner);
 }
 
 static int traverse(PyObject *self, visitproc visit, void *arg) {
-    struct cl_multimap *map = map_of(self);
+    struct cl_pymultimap *map = map_of(self);
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(map->owner);
     Py_VISIT(map->pairs);
@@ -66,13 +66,13 @@ static int traverse(PyObject *self, visitproc visit, void *arg) {
 
 /* ---- what it holds ---- */
 
-static PyObject *pairs_of(struct cl_multimap *map) {
+static PyObject *pairs_of(struct cl_pymultimap *map) {
     if (!map->pairs)
         map->pairs = cl_view_pairs(map->ext, map->kind, map->source);
     return map->pairs;
 }
 
-static PyObject *make_index(const struct cl_multimap *map, PyObject *pairs) {
+static PyObject *make_index(const struct cl_pymultimap *map, PyObject *pairs) {
     PyObject *index = PyDict_New();
     for (Py_ssize_t i = 0; index && i < PyTuple_GET_SIZE(pairs); i++) {
         PyObject *pair = PyTuple_GET_ITEM(pairs, i);
@@ -85,7 +85,7 @@ static PyObject *make_index(const struct cl_multimap *map, PyObject *pairs) {
     return index;
 }
 
-static PyObject *index_of(struct cl_multimap *map) {
+static PyObject *index_of(struct cl_pymultimap *map) {
     if (!map->index) {
         PyObject *pairs = pairs_of(map);
         map->index = pairs ? make_index(map, pairs) : NULL;
@@ -94,14 +94,14 @@ static PyObject *index_of(struct cl_multimap *map) {
 }
 
 /* The name as the index has it: a new reference. */
-static PyObject *folded(const struct cl_multimap *map, PyObject *name) {
+static PyObject *folded(const struct cl_pymultimap *map, PyObject *name) {
     struct cl_str key;
     if (map->kind == CL_MAP_HEADERS && cl_text_key(name, &key))
         return cl_text_lower(key);
     return Py_NewRef(name);
 }
 
-static int find_in_index(struct cl_multimap *map, PyObject *name, PyObject **value) {
+static int find_in_index(struct cl_pymultimap *map, PyObject *name, PyObject **value) {
     if (!PyUnicode_Check(name))
         return 0;
     PyObject *index = index_of(map);
@@ -115,15 +115,15 @@ static int find_in_index(struct cl_multimap *map, PyObject *name, PyObject **val
     return PyErr_Occurred() ? -1 : 0;
 }
 
-int cl_multimap_find(PyObject *self, PyObject *name, PyObject **value) {
-    struct cl_multimap *map = map_of(self);
+int cl_pymultimap_find(PyObject *self, PyObject *name, PyObject **value) {
+    struct cl_pymultimap *map = map_of(self);
     if (map->source && !map->index)
         return cl_view_find(map->ext, map->kind, map->source, name, value);
     return find_in_index(map, name, value);
 }
 
-PyObject *cl_multimap_get_all(PyObject *self, PyObject *name) {
-    struct cl_multimap *map = map_of(self);
+PyObject *cl_pymultimap_get_all(PyObject *self, PyObject *name) {
+    struct cl_pymultimap *map = map_of(self);
     PyObject *all = PyList_New(0);
     PyObject *pairs = all ? pairs_of(map) : NULL;
     PyObject *key = pairs ? folded(map, name) : NULL;
@@ -144,7 +144,7 @@ PyObject *cl_multimap_get_all(PyObject *self, PyObject *name) {
 
 static PyObject *subscript(PyObject *self, PyObject *name) {
     PyObject *value = NULL;
-    int found = cl_multimap_find(self, name, &value);
+    int found = cl_pymultimap_find(self, name, &value);
     if (found == 0)
         PyErr_SetObject(PyExc_KeyError, name);
     return value;
@@ -152,7 +152,7 @@ static PyObject *subscript(PyObject *self, PyObject *name) {
 
 static int contains(PyObject *self, PyObject *name) {
     PyObject *value = NULL;
-    int found = cl_multimap_find(self, name, &value);
+    int found = cl_pymultimap_find(self, name, &value);
     Py_XDECREF(value);
     return found;
 }
@@ -168,7 +168,7 @@ static PyObject *get(PyObject *self, PyObject *const *args, Py_ssize_t n) {
         return NULL;
     }
     PyObject *value = NULL;
-    int found = cl_multimap_find(self, args[0], &value);
+    int found = cl_pymultimap_find(self, args[0], &value);
     if (found == 0)
         return Py_NewRef(n == 2 ? args[1] : Py_None);
     return value;
@@ -216,7 +216,7 @@ static PyObject *repr(PyObject *self) {
 /* ---- equality ---- */
 
 /* dict, name to the list of its values. */
-static PyObject *grouped(struct cl_multimap *map) {
+static PyObject *grouped(struct cl_pymultimap *map) {
     PyObject *pairs = pairs_of(map);
     PyObject *groups = pairs ? PyDict_New() : NULL;
     for (Py_ssize_t i = 0; groups && i < PyTuple_GET_SIZE(pairs); i++) {
@@ -233,7 +233,7 @@ static PyObject *grouped(struct cl_multimap *map) {
 /* With another MultiMap: the same values in the same order for each name. With a dict: the same
  * names, and the values that [] gives. */
 static PyObject *compare(PyObject *self, PyObject *other, int op) {
-    struct cl_multimap *map = map_of(self);
+    struct cl_pymultimap *map = map_of(self);
     PyObject *a = NULL, *b = NULL;
     if (op != Py_EQ && op != Py_NE)
         Py_RETURN_NOTIMPLEMENTED;
@@ -334,8 +334,8 @@ static PyObject *collect(struct cl_ext *ext, enum cl_map_kind kind, PyObject *ob
     return pairs;
 }
 
-PyObject *cl_multimap_from_pairs(struct cl_ext *ext, enum cl_map_kind kind, PyObject *pairs) {
-    PyObject *map = pairs ? cl_multimap_view(ext, kind, NULL, NULL, NULL) : NULL;
+PyObject *cl_pymultimap_from_pairs(struct cl_ext *ext, enum cl_map_kind kind, PyObject *pairs) {
+    PyObject *map = pairs ? cl_pymultimap_view(ext, kind, NULL, NULL, NULL) : NULL;
     if (map)
         map_of(map)->pairs = pairs;
     else
@@ -343,11 +343,11 @@ PyObject *cl_multimap_from_pairs(struct cl_ext *ext, enum cl_map_kind kind, PyOb
     return map;
 }
 
-PyObject *cl_multimap_from_object(struct cl_ext *ext, enum cl_map_kind kind, PyObject *object,
-                                  const char *what) {
+PyObject *cl_pymultimap_from_object(struct cl_ext *ext, enum cl_map_kind kind, PyObject *object,
+                                    const char *what) {
     PyObject *pairs =
         object && object != Py_None ? collect(ext, kind, object, what) : PyTuple_New(0);
-    return cl_multimap_from_pairs(ext, kind, pairs);
+    return cl_pymultimap_from_pairs(ext, kind, pairs);
 }
 
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -359,7 +359,7 @@ static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     if (!PyArg_UnpackTuple(args, "MultiMap", 0, 1, &object))
         return NULL;
     struct cl_ext *ext = cl_ext_of_type(type);
-    return ext ? cl_multimap_from_object(ext, CL_MAP_QUERY, object, "MultiMap()") : NULL;
+    return ext ? cl_pymultimap_from_object(ext, CL_MAP_QUERY, object, "MultiMap()") : NULL;
 }
 
 /* ---- the type ---- */
@@ -381,7 +381,7 @@ PyDoc_STRVAR(multi_items_doc,
 
 static PyMethodDef methods[] = {
     {"get", (PyCFunction)(void (*)(void))get, METH_FASTCALL, get_doc},
-    {"get_all", cl_multimap_get_all, METH_O, get_all_doc},
+    {"get_all", cl_pymultimap_get_all, METH_O, get_all_doc},
     {"keys", keys, METH_NOARGS, keys_doc},
     {"values", values, METH_NOARGS, values_doc},
     {"items", items, METH_NOARGS, items_doc},
@@ -407,7 +407,7 @@ static PyType_Slot slots[] = {
 
 static PyType_Spec spec = {
     .name = "cello.MultiMap",
-    .basicsize = sizeof(struct cl_multimap),
+    .basicsize = sizeof(struct cl_pymultimap),
     .flags =
         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_MAPPING,
     .slots = slots,

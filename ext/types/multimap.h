@@ -20,7 +20,7 @@ enum cl_map_kind {
 };
 enum { CL_MAP_KINDS = CL_MAP_HEADERS + 1 };
 
-struct cl_multimap {
+struct cl_pymultimap {
     PyObject_HEAD enum cl_map_kind kind;
     struct cl_ext *ext;        /* lives as long as the type */
     PyObject *owner;           /* a view's Request; strong */
@@ -30,21 +30,21 @@ struct cl_multimap {
 };
 
 /* A view. `memory` is a dead view's to use again, or NULL. Returns NULL with an exception set. */
-PyObject *cl_multimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject *owner,
-                           struct cl_request *source, struct cl_multimap *memory);
+PyObject *cl_pymultimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject *owner,
+                             struct cl_request *source, struct cl_pymultimap *memory);
 /* Frees the memory of a dead view. */
-void cl_multimap_free_memory(struct cl_multimap *memory);
+void cl_pymultimap_free_memory(struct cl_pymultimap *memory);
 
 /* From a tuple of (str, str) tuples, stolen also on failure; NULL: exception already set. */
-PyObject *cl_multimap_from_pairs(struct cl_ext *ext, enum cl_map_kind kind, PyObject *pairs);
+PyObject *cl_pymultimap_from_pairs(struct cl_ext *ext, enum cl_map_kind kind, PyObject *pairs);
 /* From a mapping (a value may be a list or tuple of str), an iterable of pairs, or None or NULL for
  * nothing. TypeError names `what`. */
-PyObject *cl_multimap_from_object(struct cl_ext *ext, enum cl_map_kind kind, PyObject *object,
-                                  const char *what);
+PyObject *cl_pymultimap_from_object(struct cl_ext *ext, enum cl_map_kind kind, PyObject *object,
+                                    const char *what);
 
 /* The value [] gives: 1 with a new reference, 0 when there is none, -1 with an exception set. */
-int cl_multimap_find(PyObject *map, PyObject *name, PyObject **value);
+int cl_pymultimap_find(PyObject *map, PyObject *name, PyObject **value);
 /* A list of all values of a name. */
-PyObject *cl_multimap_get_all(PyObject *map, PyObject *name);
+PyObject *cl_pymultimap_get_all(PyObject *map, PyObject *name);
 
 #endif

@@ -18,27 +18,27 @@ static bool is_unique(PyObject *object) {
 #endif
 }
 
-struct cl_request_object *cl_request_alloc(struct cl_ext *ext) {
-    struct cl_request_object *self = PyObject_GC_New(struct cl_request_object, ext->request_type);
+struct cl_pyrequest *cl_pyrequest_alloc(struct cl_ext *ext) {
+    struct cl_pyrequest *self = PyObject_GC_New(struct cl_pyrequest, ext->request_type);
     if (!self)
         return NULL;
-    memset((char *)self + offsetof(struct cl_request_object, ext), 0,
-           sizeof *self - offsetof(struct cl_request_object, ext));
+    memset((char *)self + offsetof(struct cl_pyrequest, ext), 0,
+           sizeof *self - offsetof(struct cl_pyrequest, ext));
     self->ext = ext;
     return self;
 }
 
-void cl_request_keep(struct cl_request_object *self, enum cl_request_kept which, PyObject *value) {
+void cl_pyrequest_keep(struct cl_pyrequest *self, enum cl_pyrequest_kept which, PyObject *value) {
     self->kept[which] = value;
     self->kept_mask |= 1u << which;
 }
 
-void cl_request_track(struct cl_request_object *self) {
+void cl_pyrequest_track(struct cl_pyrequest *self) {
     if (!PyObject_GC_IsTracked((PyObject *)self))
         PyObject_GC_Track(self);
 }
 
-static void clear_kept(struct cl_request_object *self) {
+static void clear_kept(struct cl_pyrequest *self) {
     while (self->kept_mask) {
         unsigned i = (unsigned)__builtin_ctz(self->kept_mask);
         self->kept_mask &= self->kept_mask - 1;
@@ -48,11 +48,11 @@ static void clear_kept(struct cl_request_object *self) {
 
 /* ---- the bridge's side ---- */
 
-PyObject *cl_request_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app) {
-    struct cl_request_object *self = cl_request_of(ext->spare_request);
+PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app) {
+    struct cl_pyrequest *self = cl_pyrequest_of(ext->spare_request);
     if (self)
         ext->spare_request = NULL;
-    else if (!(self = cl_request_alloc(ext)))
+    else if (!(self = cl_pyrequest_alloc(ext)))
         return NULL;
     cello_request_ref(r);
     self->r = r;
@@ -62,12 +62,12 @@ PyObject *cl_request_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *ap
 
 /* Whoever kept it may make a cycle with it: through the application, for one. */
 static void let_escape(PyObject *request) {
-    cl_request_track(cl_request_of(request));
+    cl_pyrequest_track(cl_pyrequest_of(request));
     Py_DECREF(request);
 }
 
-void cl_request_release_object(struct cl_ext *ext, PyObject *request) {
-    struct cl_request_object *self = cl_request_of(request);
+void cl_pyrequest_release_object(struct cl_ext *ext, PyObject *request) {
+    struct cl_pyrequest *self = cl_pyrequest_of(request);
     if (!is_unique(request) || self->weakrefs) {
         let_escape(request);
         return;
@@ -87,9 +87,9 @@ void cl_request_release_object(struct cl_ext *ext, PyObject *request) {
 
 /* ---- the type's side ---- */
 
-bool cl_request_keep_memory(PyObject *request, struct cl_multimap *memory) {
-    struct cl_request_object *self = cl_request_of(request);
-    for (int i = 0; i < CL_REQUEST_SPARE_VIEWS; i++) {
+bool cl_pyrequest_keep_memory(PyObject *request, struct cl_pymultimap *memory) {
+    struct cl_pyrequest *self = cl_pyrequest_of(request);
+    for (int i = 0; i < CL_PYREQUEST_SPARE_VIEWS; i++) {
         if (!self->spare_views[i]) {
             self->spare_views[i] = memory;
             return true;
@@ -99,14 +99,14 @@ bool cl_request_keep_memory(PyObject *request, struct cl_multimap *memory) {
 }
 
 static int clear(PyObject *object) {
-    struct cl_request_object *self = cl_request_of(object);
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
     clear_kept(self);
     Py_CLEAR(self->app);
     return 0;
 }
 
 static int traverse(PyObject *object, visitproc visit, void *arg) {
-    struct cl_request_object *self = cl_request_of(object);
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->app);
     for (int i = 0; i < CL_KEPT_COUNT; i++)
@@ -117,7 +117,7 @@ static int traverse(PyObject *object, visitproc visit, void *arg) {
 }
 
 static void dealloc(PyObject *object) {
-    struct cl_request_object *self = cl_request_of(object);
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     if (self->weakrefs)
@@ -125,9 +125,9 @@ static void dealloc(PyObject *object) {
     clear(object);
     for (int i = 0; i < CL_MAP_KINDS; i++)
         Py_CLEAR(self->maps[i]);
-    for (int i = 0; i < CL_REQUEST_SPARE_VIEWS; i++)
+    for (int i = 0; i < CL_PYREQUEST_SPARE_VIEWS; i++)
         if (self->spare_views[i])
-            cl_multimap_free_memory(self->spare_views[i]);
+            cl_pymultimap_free_memory(self->spare_views[i]);
     if (self->r)
         cello_request_drop(self->r);
     PyObject_GC_Del(self);
@@ -135,8 +135,7 @@ static void dealloc(PyObject *object) {
 }
 
 static PyMemberDef members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct cl_request_object, weakrefs), READONLY,
-     NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct cl_pyrequest, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -149,20 +148,20 @@ PyDoc_STRVAR(
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},
-    {Py_tp_new, (void *)cl_request_tp_new},
+    {Py_tp_new, (void *)cl_pyrequest_tp_new},
     {Py_tp_dealloc, (void *)dealloc},
     {Py_tp_traverse, (void *)traverse},
     {Py_tp_clear, (void *)clear},
     {Py_tp_members, members},
-    {Py_tp_getset, cl_request_attributes},
-    {Py_tp_methods, cl_request_methods},
-    {Py_tp_repr, (void *)cl_request_repr},
+    {Py_tp_getset, cl_pyrequest_attributes},
+    {Py_tp_methods, cl_pyrequest_methods},
+    {Py_tp_repr, (void *)cl_pyrequest_repr},
     {0, NULL},
 };
 
 static PyType_Spec spec = {
     .name = "cello.Request",
-    .basicsize = sizeof(struct cl_request_object),
+    .basicsize = sizeof(struct cl_pyrequest),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = slots,
 };

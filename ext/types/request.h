@@ -1,7 +1,7 @@
 /* cello.Request: one Python object over an engine request.
  *
- * The batch makes one with cl_request_wrap, calls the handler, and gives it back with
- * cl_request_release. If nobody else holds it by then it is reset and used again, else it has
+ * The batch makes one with cl_pyrequest_wrap, calls the handler, and gives it back with
+ * cl_pyrequest_release. If nobody else holds it by then it is reset and used again, else it has
  * escaped: it keeps its engine request (and so every byte it may show) until it is collected, on
  * whatever thread. Attributes are made on first use and kept. */
 #ifndef CL_EXT_REQUEST_H
@@ -10,8 +10,8 @@
 #include "module.h"
 
 /* A Request for `r`, which gains a reference that belongs to the object. NULL: exception set. */
-PyObject *cl_request_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app);
+PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app);
 /* Drops the caller's reference; recycles the object when it was the last. */
-void cl_request_release_object(struct cl_ext *ext, PyObject *request);
+void cl_pyrequest_release_object(struct cl_ext *ext, PyObject *request);
 
 #endif

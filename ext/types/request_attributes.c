@@ -4,24 +4,24 @@
 
 /* ---- maps ---- */
 
-PyObject *cl_request_map(struct cl_request_object *self, enum cl_map_kind kind) {
+PyObject *cl_pyrequest_map(struct cl_pyrequest *self, enum cl_map_kind kind) {
     if (!self->r)
         return Py_NewRef(self->maps[kind]);
-    struct cl_multimap *memory = NULL;
-    for (int i = 0; i < CL_REQUEST_SPARE_VIEWS && !memory; i++) {
+    struct cl_pymultimap *memory = NULL;
+    for (int i = 0; i < CL_PYREQUEST_SPARE_VIEWS && !memory; i++) {
         memory = self->spare_views[i];
         self->spare_views[i] = NULL;
     }
-    return cl_multimap_view(self->ext, kind, (PyObject *)self, self->r, memory);
+    return cl_pymultimap_view(self->ext, kind, (PyObject *)self, self->r, memory);
 }
 
-int cl_request_find(struct cl_request_object *self, enum cl_map_kind kind, PyObject *name,
-                    PyObject **value) {
+int cl_pyrequest_find(struct cl_pyrequest *self, enum cl_map_kind kind, PyObject *name,
+                      PyObject **value) {
     return self->r ? cl_view_find(self->ext, kind, self->r, name, value)
-                   : cl_multimap_find(self->maps[kind], name, value);
+                   : cl_pymultimap_find(self->maps[kind], name, value);
 }
 
-int cl_request_find_header(struct cl_request_object *self, struct cl_str name, PyObject **value) {
+int cl_pyrequest_find_header(struct cl_pyrequest *self, struct cl_str name, PyObject **value) {
     if (self->r) {
         struct cl_str found;
         if (!cello_request_header(self->r, name, &found))
@@ -30,7 +30,7 @@ int cl_request_find_header(struct cl_request_object *self, struct cl_str name, P
         return *value ? 1 : -1;
     }
     PyObject *key = cl_text_new(name);
-    int result = key ? cl_multimap_find(self->maps[CL_MAP_HEADERS], key, value) : -1;
+    int result = key ? cl_pymultimap_find(self->maps[CL_MAP_HEADERS], key, value) : -1;
     Py_XDECREF(key);
     return result;
 }
@@ -38,17 +38,17 @@ int cl_request_find_header(struct cl_request_object *self, struct cl_str name, P
 /* ---- attributes that are made once ---- */
 
 struct attribute {
-    enum cl_request_kept which;
-    PyObject *(*make)(struct cl_request_object *self);
+    enum cl_pyrequest_kept which;
+    PyObject *(*make)(struct cl_pyrequest *self);
 };
 
 /* Borrowed. */
-static PyObject *obtain(struct cl_request_object *self, const struct attribute *a) {
+static PyObject *obtain(struct cl_pyrequest *self, const struct attribute *a) {
     if (!self->kept[a->which]) {
         PyObject *value = a->make(self);
         if (!value)
             return NULL;
-        cl_request_keep(self, a->which, value);
+        cl_pyrequest_keep(self, a->which, value);
     }
     return self->kept[a->which];
 }
@@ -57,23 +57,23 @@ static PyObject *none_if_empty(struct cl_str s) {
     return s.len ? cl_text_from_field(s) : Py_NewRef(Py_None);
 }
 
-static PyObject *make_method(struct cl_request_object *self) {
+static PyObject *make_method(struct cl_pyrequest *self) {
     return cl_text_new(cello_request_method(self->r));
 }
 
-static PyObject *make_path(struct cl_request_object *self) {
+static PyObject *make_path(struct cl_pyrequest *self) {
     return cl_text_from_path(cello_request_path(self->r));
 }
 
-static PyObject *make_host(struct cl_request_object *self) {
+static PyObject *make_host(struct cl_pyrequest *self) {
     if (self->r)
         return cl_text_from_field(cello_request_host(self->r));
     PyObject *host = NULL;
-    int found = cl_request_find_header(self, CL_LITERAL("host"), &host);
+    int found = cl_pyrequest_find_header(self, CL_LITERAL("host"), &host);
     return found ? host : PyUnicode_FromString("");
 }
 
-static PyObject *make_client(struct cl_request_object *self) {
+static PyObject *make_client(struct cl_pyrequest *self) {
     uint16_t port = 0;
     struct cl_str host = {NULL, 0};
     if (self->r)
@@ -83,23 +83,23 @@ static PyObject *make_client(struct cl_request_object *self) {
     return Py_BuildValue("(s#i)", host.ptr, (Py_ssize_t)host.len, (int)port);
 }
 
-static PyObject *make_route(struct cl_request_object *self) {
+static PyObject *make_route(struct cl_pyrequest *self) {
     return none_if_empty(self->r ? cello_request_route(self->r) : (struct cl_str){NULL, 0});
 }
 
-static PyObject *make_request_id(struct cl_request_object *self) {
+static PyObject *make_request_id(struct cl_pyrequest *self) {
     return none_if_empty(self->r ? cello_request_id(self->r) : (struct cl_str){NULL, 0});
 }
 
-static PyObject *make_body(struct cl_request_object *self) {
+static PyObject *make_body(struct cl_pyrequest *self) {
     struct cl_str body = cello_request_body(self->r);
     return PyBytes_FromStringAndSize(body.ptr, (Py_ssize_t)body.len);
 }
 
-static PyObject *make_state(struct cl_request_object *self) {
+static PyObject *make_state(struct cl_pyrequest *self) {
     /* Not only there: sys.implementation is the SimpleNamespace that is always at hand. */
     PyObject *example = PySys_GetObject("implementation");
-    cl_request_track(self);
+    cl_pyrequest_track(self);
     if (!example) {
         PyErr_SetString(PyExc_RuntimeError, "sys.implementation is gone");
         return NULL;
@@ -109,10 +109,10 @@ static PyObject *make_state(struct cl_request_object *self) {
 
 static const struct attribute REQUEST_ID = {CL_KEPT_REQUEST_ID, make_request_id};
 
-static PyObject *make_context(struct cl_request_object *self) {
+static PyObject *make_context(struct cl_pyrequest *self) {
     PyObject *id = obtain(self, &REQUEST_ID);
     PyObject *context = id ? PyDict_New() : NULL;
-    cl_request_track(self);
+    cl_pyrequest_track(self);
     if (context && id != Py_None && PyDict_SetItemString(context, "request_id", id) < 0)
         Py_CLEAR(context);
     return context;
@@ -127,18 +127,18 @@ static const struct attribute BODY = {CL_KEPT_BODY, make_body};
 static const struct attribute STATE = {CL_KEPT_STATE, make_state};
 static const struct attribute CONTEXT = {CL_KEPT_CONTEXT, make_context};
 
-PyObject *cl_request_client(struct cl_request_object *self) {
+PyObject *cl_pyrequest_client(struct cl_pyrequest *self) {
     return obtain(self, &CLIENT);
 }
 
-PyObject *cl_request_body(struct cl_request_object *self) {
+PyObject *cl_pyrequest_body(struct cl_pyrequest *self) {
     return obtain(self, &BODY);
 }
 
 /* ---- the URL ---- */
 
 /* Without a Host, URLs are relative. */
-static PyObject *make_base_url(struct cl_request_object *self) {
+static PyObject *make_base_url(struct cl_pyrequest *self) {
     PyObject *host = obtain(self, &HOST);
     if (!host)
         return NULL;
@@ -167,7 +167,7 @@ static PyObject *encode_pair(PyObject *pair) {
 }
 
 static PyObject *encode_query(PyObject *map) {
-    PyObject *pairs = ((struct cl_multimap *)map)->pairs, *separator = PyUnicode_FromString("&");
+    PyObject *pairs = ((struct cl_pymultimap *)map)->pairs, *separator = PyUnicode_FromString("&");
     PyObject *parts = PyList_New(0), *query = NULL;
     bool ok = parts && separator;
     for (Py_ssize_t i = 0; ok && i < PyTuple_GET_SIZE(pairs); i++) {
@@ -183,7 +183,7 @@ static PyObject *encode_query(PyObject *map) {
 }
 
 /* The path and query as a client writes them. */
-static int raw_parts(struct cl_request_object *self, PyObject **path, PyObject **query) {
+static int raw_parts(struct cl_pyrequest *self, PyObject **path, PyObject **query) {
     if (self->r) {
         *path = cl_text_from_field(cello_request_path(self->r));
         *query = cl_text_from_field(cello_request_query(self->r));
@@ -196,7 +196,7 @@ static int raw_parts(struct cl_request_object *self, PyObject **path, PyObject *
     return *path && *query ? 0 : -1;
 }
 
-static PyObject *make_url(struct cl_request_object *self) {
+static PyObject *make_url(struct cl_pyrequest *self) {
     PyObject *path = NULL, *query = NULL, *url = NULL;
     PyObject *host = obtain(self, &HOST);
     if (host && raw_parts(self, &path, &query) == 0)
@@ -212,16 +212,16 @@ static const struct attribute URL = {CL_KEPT_URL, make_url};
 /* ---- getters ---- */
 
 static PyObject *get_kept(PyObject *self, void *attribute) {
-    return Py_XNewRef(obtain(cl_request_of(self), attribute));
+    return Py_XNewRef(obtain(cl_pyrequest_of(self), attribute));
 }
 
 static PyObject *get_map(PyObject *self, void *kind) {
-    return cl_request_map(cl_request_of(self), (enum cl_map_kind)(uintptr_t)kind);
+    return cl_pyrequest_map(cl_pyrequest_of(self), (enum cl_map_kind)(uintptr_t)kind);
 }
 
 static PyObject *get_remote_addr(PyObject *self, void *unused) {
     (void)unused;
-    PyObject *client = cl_request_client(cl_request_of(self));
+    PyObject *client = cl_pyrequest_client(cl_pyrequest_of(self));
     if (!client)
         return NULL;
     return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
@@ -235,7 +235,7 @@ static PyObject *get_scheme(PyObject *self, void *unused) {
 
 static PyObject *get_app(PyObject *self, void *unused) {
     (void)unused;
-    PyObject *app = cl_request_of(self)->app;
+    PyObject *app = cl_pyrequest_of(self)->app;
     return Py_NewRef(app ? app : Py_None);
 }
 
@@ -244,7 +244,7 @@ static PyObject *get_app(PyObject *self, void *unused) {
 #define MAP(name, kind, doc)                                                                       \
     { name, get_map, NULL, doc, (void *)(uintptr_t)kind }
 
-PyGetSetDef cl_request_attributes[] = {
+PyGetSetDef cl_pyrequest_attributes[] = {
     KEPT("method", METHOD, "\"GET\" and the like."),
     KEPT("path", PATH, "The path, percent-decoded."),
     KEPT("url", URL, "The whole URL as a str, encoded; relative when the client sent no Host."),
@@ -268,8 +268,8 @@ PyGetSetDef cl_request_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyObject *cl_request_repr(PyObject *self) {
-    PyObject *method = obtain(cl_request_of(self), &METHOD);
-    PyObject *path = method ? obtain(cl_request_of(self), &PATH) : NULL;
+PyObject *cl_pyrequest_repr(PyObject *self) {
+    PyObject *method = obtain(cl_pyrequest_of(self), &METHOD);
+    PyObject *path = method ? obtain(cl_pyrequest_of(self), &PATH) : NULL;
     return path ? PyUnicode_FromFormat("<Request %U %R>", method, path) : NULL;
 }

@@ -7,26 +7,26 @@
 enum { MAX_FORM_FIELDS = 1000 };
 
 /* The body where it lies. False: exception set. */
-static bool body_span(struct cl_request_object *self, struct cl_str *out) {
+static bool body_span(struct cl_pyrequest *self, struct cl_str *out) {
     if (self->r && !self->kept[CL_KEPT_BODY]) {
         *out = cello_request_body(self->r);
         return true;
     }
-    PyObject *body = cl_request_body(self);
+    PyObject *body = cl_pyrequest_body(self);
     if (body)
         *out = (struct cl_str){PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body)};
     return body != NULL;
 }
 
-PyObject *cl_request_get_body(PyObject *self, PyObject *unused) {
+PyObject *cl_pyrequest_get_body(PyObject *self, PyObject *unused) {
     (void)unused;
-    return Py_XNewRef(cl_request_body(cl_request_of(self)));
+    return Py_XNewRef(cl_pyrequest_body(cl_pyrequest_of(self)));
 }
 
-PyObject *cl_request_content_type(PyObject *self, PyObject *unused) {
+PyObject *cl_pyrequest_content_type(PyObject *self, PyObject *unused) {
     (void)unused;
     PyObject *value = NULL;
-    int found = cl_request_find_header(cl_request_of(self), CL_LITERAL("content-type"), &value);
+    int found = cl_pyrequest_find_header(cl_pyrequest_of(self), CL_LITERAL("content-type"), &value);
     return found ? value : Py_NewRef(Py_None);
 }
 
@@ -49,9 +49,9 @@ static const char *codec_of(struct cl_str charset) {
     return NULL;
 }
 
-PyObject *cl_request_text(PyObject *object, PyObject *unused) {
-    struct cl_request_object *self = cl_request_of(object);
-    PyObject *type = cl_request_content_type(object, unused), *text = NULL;
+PyObject *cl_pyrequest_text(PyObject *object, PyObject *unused) {
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    PyObject *type = cl_pyrequest_content_type(object, unused), *text = NULL;
     struct cl_str body, type_span = {NULL, 0};
     if (!type)
         return NULL;
@@ -73,9 +73,9 @@ PyObject *cl_request_text(PyObject *object, PyObject *unused) {
 
 /* ---- JSON ---- */
 
-PyObject *cl_request_json(PyObject *object, PyObject *unused) {
+PyObject *cl_pyrequest_json(PyObject *object, PyObject *unused) {
     (void)unused;
-    struct cl_request_object *self = cl_request_of(object);
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
     struct cl_str body;
     if (!body_span(self, &body))
         return NULL;
@@ -92,9 +92,9 @@ PyObject *cl_request_json(PyObject *object, PyObject *unused) {
 
 /* ---- forms ---- */
 
-PyObject *cl_request_form(PyObject *object, PyObject *unused) {
-    struct cl_request_object *self = cl_request_of(object);
-    PyObject *type = cl_request_content_type(object, unused);
+PyObject *cl_pyrequest_form(PyObject *object, PyObject *unused) {
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    PyObject *type = cl_pyrequest_content_type(object, unused);
     struct cl_str body, type_span = {NULL, 0};
     if (!type)
         return NULL;
@@ -112,7 +112,8 @@ PyObject *cl_request_form(PyObject *object, PyObject *unused) {
         return cl_text_raise(self->ext, err, "form");
     size_t count;
     const struct cl_pair *pairs = cello_form_pairs(form, &count);
-    PyObject *map = cl_multimap_from_pairs(self->ext, CL_MAP_QUERY, cl_view_tuple_of(pairs, count));
+    PyObject *map =
+        cl_pymultimap_from_pairs(self->ext, CL_MAP_QUERY, cl_view_tuple_of(pairs, count));
     cello_form_del(form);
     return map;
 }

@@ -7,7 +7,7 @@
 #include "types/text.h"
 
 /* Attributes that are made once. */
-enum cl_request_kept {
+enum cl_pyrequest_kept {
     CL_KEPT_METHOD,
     CL_KEPT_PATH,
     CL_KEPT_URL,
@@ -23,9 +23,9 @@ enum cl_request_kept {
 };
 
 /* Dead views whose memory is used again: two are at hand in `req.params[a], req.query[b]`. */
-enum { CL_REQUEST_SPARE_VIEWS = 2 };
+enum { CL_PYREQUEST_SPARE_VIEWS = 2 };
 
-struct cl_request_object {
+struct cl_pyrequest {
     PyObject_HEAD struct cl_ext *ext; /* lives as long as the type */
     struct cl_request *r; /* one reference; NULL: made by a program, kept and maps hold all */
     PyObject *app;        /* NULL without a server */
@@ -33,50 +33,50 @@ struct cl_request_object {
     uint32_t kept_mask; /* which of kept are set */
     PyObject *kept[CL_KEPT_COUNT];
     PyObject *maps[CL_MAP_KINDS]; /* r is NULL: all of them */
-    struct cl_multimap *spare_views[CL_REQUEST_SPARE_VIEWS];
+    struct cl_pymultimap *spare_views[CL_PYREQUEST_SPARE_VIEWS];
 };
 
-static inline struct cl_request_object *cl_request_of(PyObject *object) {
-    return (struct cl_request_object *)object;
+static inline struct cl_pyrequest *cl_pyrequest_of(PyObject *object) {
+    return (struct cl_pyrequest *)object;
 }
 
 /* ---- request.c ---- */
 
 /* Takes a dead view's memory; false: no room, the caller frees it. */
-bool cl_request_keep_memory(PyObject *request, struct cl_multimap *memory);
+bool cl_pyrequest_keep_memory(PyObject *request, struct cl_pymultimap *memory);
 /* Without attributes and without an engine request. NULL: exception set. */
-struct cl_request_object *cl_request_alloc(struct cl_ext *ext);
+struct cl_pyrequest *cl_pyrequest_alloc(struct cl_ext *ext);
 /* Sets an attribute that is not set; steals `value`. */
-void cl_request_keep(struct cl_request_object *self, enum cl_request_kept which, PyObject *value);
+void cl_pyrequest_keep(struct cl_pyrequest *self, enum cl_pyrequest_kept which, PyObject *value);
 /* From now on the object can be part of a cycle. */
-void cl_request_track(struct cl_request_object *self);
+void cl_pyrequest_track(struct cl_pyrequest *self);
 
 /* ---- request_attributes.c ---- */
 
-extern PyGetSetDef cl_request_attributes[];
-PyObject *cl_request_repr(PyObject *self);
+extern PyGetSetDef cl_pyrequest_attributes[];
+PyObject *cl_pyrequest_repr(PyObject *self);
 /* A view, or the map itself. New reference. */
-PyObject *cl_request_map(struct cl_request_object *self, enum cl_map_kind kind);
+PyObject *cl_pyrequest_map(struct cl_pyrequest *self, enum cl_map_kind kind);
 /* One value without a view: 1 with a new reference, 0, or -1 with an exception set. */
-int cl_request_find(struct cl_request_object *self, enum cl_map_kind kind, PyObject *name,
-                    PyObject **value);
+int cl_pyrequest_find(struct cl_pyrequest *self, enum cl_map_kind kind, PyObject *name,
+                      PyObject **value);
 /* The same for a header that C asks for. */
-int cl_request_find_header(struct cl_request_object *self, struct cl_str name, PyObject **value);
+int cl_pyrequest_find_header(struct cl_pyrequest *self, struct cl_str name, PyObject **value);
 /* Borrowed; made when needed. */
-PyObject *cl_request_client(struct cl_request_object *self);
-PyObject *cl_request_body(struct cl_request_object *self);
+PyObject *cl_pyrequest_client(struct cl_pyrequest *self);
+PyObject *cl_pyrequest_body(struct cl_pyrequest *self);
 
 /* ---- request_new.c ---- */
 
-PyObject *cl_request_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+PyObject *cl_pyrequest_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 
 /* ---- methods; each file names its own in a row of a PyMethodDef ---- */
 
-PyObject *cl_request_get_body(PyObject *self, PyObject *unused);
-PyObject *cl_request_text(PyObject *self, PyObject *unused);
-PyObject *cl_request_json(PyObject *self, PyObject *unused);
-PyObject *cl_request_form(PyObject *self, PyObject *unused);
-PyObject *cl_request_content_type(PyObject *self, PyObject *unused);
-extern PyMethodDef cl_request_methods[];
+PyObject *cl_pyrequest_get_body(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_text(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_json(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_form(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_content_type(PyObject *self, PyObject *unused);
+extern PyMethodDef cl_pyrequest_methods[];
 
 #endif

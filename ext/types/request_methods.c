@@ -26,7 +26,7 @@ static int look_up(PyObject *self, enum cl_map_kind kind, const struct cl_args_s
     *value = NULL;
     if (cl_args_parse(spec, args, (size_t)n, names, given) < 0)
         return -1;
-    int found = cl_request_find(cl_request_of(self), kind, given[NAME], value);
+    int found = cl_pyrequest_find(cl_pyrequest_of(self), kind, given[NAME], value);
     if (found == 0)
         *value = Py_NewRef(given[DEFAULT] ? given[DEFAULT] : Py_None);
     return found;
@@ -111,7 +111,7 @@ static PyObject *convert(PyObject *self, int found, PyObject *value, PyObject *n
     PyObject *result = cl_text_key(value, &text) ? from(text) : NULL;
     Py_DECREF(value);
     if (!result && !PyErr_Occurred())
-        cl_text_raise_http(cl_request_of(self)->ext, 422, "The %s parameter '%U' must be %s.",
+        cl_text_raise_http(cl_pyrequest_of(self)->ext, 422, "The %s parameter '%U' must be %s.",
                            where, name, kind);
     return result;
 }
@@ -166,7 +166,7 @@ static PyObject *get_query_bool(PyObject *self, PyObject *const *args, Py_ssize_
 
 static PyObject *client_ip(PyObject *self, PyObject *unused) {
     (void)unused;
-    PyObject *client = cl_request_client(cl_request_of(self));
+    PyObject *client = cl_pyrequest_client(cl_pyrequest_of(self));
     if (!client)
         return NULL;
     return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
@@ -175,7 +175,7 @@ static PyObject *client_ip(PyObject *self, PyObject *unused) {
 static PyObject *user_agent(PyObject *self, PyObject *unused) {
     (void)unused;
     PyObject *value = NULL;
-    int found = cl_request_find_header(cl_request_of(self), CL_LITERAL("user-agent"), &value);
+    int found = cl_pyrequest_find_header(cl_pyrequest_of(self), CL_LITERAL("user-agent"), &value);
     return found ? value : Py_NewRef(Py_None);
 }
 
@@ -187,15 +187,15 @@ static PyObject *is_secure(PyObject *self, PyObject *unused) {
 
 static PyObject *is_disconnected(PyObject *self, PyObject *unused) {
     (void)unused;
-    struct cl_request *r = cl_request_of(self)->r;
+    struct cl_request *r = cl_pyrequest_of(self)->r;
     return PyBool_FromLong(r && cello_request_is_disconnected(r));
 }
 
 /* All Accept fields as one; None without any. */
-static PyObject *accept_of(struct cl_request_object *self) {
-    PyObject *headers = cl_request_map(self, CL_MAP_HEADERS);
+static PyObject *accept_of(struct cl_pyrequest *self) {
+    PyObject *headers = cl_pyrequest_map(self, CL_MAP_HEADERS);
     PyObject *name = headers ? PyUnicode_FromString("accept") : NULL;
-    PyObject *fields = name ? cl_multimap_get_all(headers, name) : NULL;
+    PyObject *fields = name ? cl_pymultimap_get_all(headers, name) : NULL;
     PyObject *comma = fields ? PyUnicode_FromString(", ") : NULL, *joined = NULL;
     if (comma)
         joined = PyList_GET_SIZE(fields) ? PyUnicode_Join(comma, fields) : Py_NewRef(Py_None);
@@ -210,7 +210,7 @@ static PyObject *accepts(PyObject *self, PyObject *media_type) {
     struct cl_str offer = {NULL, 0}, field = {NULL, 0};
     if (cl_args_str("media_type", media_type, &offer) < 0)
         return NULL;
-    PyObject *accept = accept_of(cl_request_of(self));
+    PyObject *accept = accept_of(cl_pyrequest_of(self));
     if (!accept)
         return NULL;
     bool any = accept == Py_None;
@@ -225,18 +225,18 @@ static PyObject *accepts(PyObject *self, PyObject *media_type) {
 
 #define LOOKUP_FLAGS (METH_FASTCALL | METH_KEYWORDS)
 
-PyMethodDef cl_request_methods[] = {
-    {"body", cl_request_get_body, METH_NOARGS, "body($self, /)\n--\n\nThe body, as bytes."},
-    {"text", cl_request_text, METH_NOARGS,
+PyMethodDef cl_pyrequest_methods[] = {
+    {"body", cl_pyrequest_get_body, METH_NOARGS, "body($self, /)\n--\n\nThe body, as bytes."},
+    {"text", cl_pyrequest_text, METH_NOARGS,
      "text($self, /)\n--\n\nThe body as str, by the charset of its type (UTF-8 without one). "
      "HTTPError 400 when it is not that, 415 for a charset that is not supported."},
-    {"json", cl_request_json, METH_NOARGS,
+    {"json", cl_pyrequest_json, METH_NOARGS,
      "json($self, /)\n--\n\nThe value of the JSON body, whatever its type says. JSONDecodeError, a "
      "ValueError answered with 400, names the byte that is wrong."},
-    {"form", cl_request_form, METH_NOARGS,
+    {"form", cl_pyrequest_form, METH_NOARGS,
      "form($self, /)\n--\n\nThe fields of an application/x-www-form-urlencoded body, a MultiMap. "
      "HTTPError 415 for another type, 400 for a malformed one or more than 1,000 fields."},
-    {"content_type", cl_request_content_type, METH_NOARGS,
+    {"content_type", cl_pyrequest_content_type, METH_NOARGS,
      "content_type($self, /)\n--\n\nThe header Content-Type, or None."},
     {"get_header", FASTCALL(get_header), LOOKUP_FLAGS,
      "get_header($self, name, default=None)\n--\n\nThe first header of that name."},

@@ -19,7 +19,7 @@ static PyObject *map_of_form(struct cl_ext *ext, enum cl_map_kind kind, struct c
         return cl_text_raise(ext, err, kind == CL_MAP_QUERY ? "query" : "cookies");
     size_t count;
     const struct cl_pair *pairs = cello_form_pairs(form, &count);
-    PyObject *map = cl_multimap_from_pairs(ext, kind, cl_view_tuple_of(pairs, count));
+    PyObject *map = cl_pymultimap_from_pairs(ext, kind, cl_view_tuple_of(pairs, count));
     cello_form_del(form);
     return map;
 }
@@ -27,7 +27,7 @@ static PyObject *map_of_form(struct cl_ext *ext, enum cl_map_kind kind, struct c
 /* A mapping, pairs, or encoded text as in a URL. */
 static PyObject *make_query(struct cl_ext *ext, PyObject *query) {
     if (!query || !PyUnicode_Check(query))
-        return cl_multimap_from_object(ext, CL_MAP_QUERY, query, "query");
+        return cl_pymultimap_from_object(ext, CL_MAP_QUERY, query, "query");
     struct cl_str raw = {NULL, 0};
     struct cl_form *form = NULL;
     if (cl_args_str("query", query, &raw) < 0)
@@ -37,7 +37,7 @@ static PyObject *make_query(struct cl_ext *ext, PyObject *query) {
 
 static PyObject *make_cookies(struct cl_ext *ext, PyObject *headers) {
     PyObject *name = PyUnicode_FromString("cookie"), *separator = PyUnicode_FromString("; ");
-    PyObject *fields = name && separator ? cl_multimap_get_all(headers, name) : NULL;
+    PyObject *fields = name && separator ? cl_pymultimap_get_all(headers, name) : NULL;
     PyObject *joined = fields ? PyUnicode_Join(separator, fields) : NULL;
     struct cl_str raw = {NULL, 0};
     struct cl_form *form = NULL;
@@ -64,23 +64,23 @@ static PyObject *make_body(PyObject *body) {
     return NULL;
 }
 
-static int fill_maps(struct cl_request_object *self, PyObject **args) {
+static int fill_maps(struct cl_pyrequest *self, PyObject **args) {
     struct cl_ext *ext = self->ext;
     PyObject **maps = self->maps;
-    maps[CL_MAP_PARAMS] = cl_multimap_from_object(ext, CL_MAP_PARAMS, args[PARAMS], "params");
+    maps[CL_MAP_PARAMS] = cl_pymultimap_from_object(ext, CL_MAP_PARAMS, args[PARAMS], "params");
     if (!maps[CL_MAP_PARAMS])
         return -1;
     maps[CL_MAP_QUERY] = make_query(ext, args[QUERY]);
     if (!maps[CL_MAP_QUERY])
         return -1;
-    maps[CL_MAP_HEADERS] = cl_multimap_from_object(ext, CL_MAP_HEADERS, args[HEADERS], "headers");
+    maps[CL_MAP_HEADERS] = cl_pymultimap_from_object(ext, CL_MAP_HEADERS, args[HEADERS], "headers");
     if (!maps[CL_MAP_HEADERS])
         return -1;
     maps[CL_MAP_COOKIES] = make_cookies(ext, maps[CL_MAP_HEADERS]);
     return maps[CL_MAP_COOKIES] ? 0 : -1;
 }
 
-PyObject *cl_request_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+PyObject *cl_pyrequest_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *given[ARG_COUNT];
     struct cl_str method = {NULL, 0}, path = {NULL, 0};
     struct cl_ext *ext = cl_ext_of_type(type);
@@ -88,18 +88,18 @@ PyObject *cl_request_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         cl_args_str("method", given[METHOD], &method) < 0 ||
         cl_args_str("path", given[PATH], &path) < 0)
         return NULL;
-    struct cl_request_object *self = cl_request_alloc(ext);
+    struct cl_pyrequest *self = cl_pyrequest_alloc(ext);
     if (!self)
         return NULL;
     PyObject *body = make_body(given[BODY]);
     if (body)
-        cl_request_keep(self, CL_KEPT_BODY, body);
-    cl_request_keep(self, CL_KEPT_METHOD, Py_NewRef(given[METHOD]));
-    cl_request_keep(self, CL_KEPT_PATH, Py_NewRef(given[PATH]));
+        cl_pyrequest_keep(self, CL_KEPT_BODY, body);
+    cl_pyrequest_keep(self, CL_KEPT_METHOD, Py_NewRef(given[METHOD]));
+    cl_pyrequest_keep(self, CL_KEPT_PATH, Py_NewRef(given[PATH]));
     if (!body || fill_maps(self, given) < 0) {
         Py_DECREF(self);
         return NULL;
     }
-    cl_request_track(self);
+    cl_pyrequest_track(self);
     return (PyObject *)self;
 }

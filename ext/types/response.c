@@ -6,9 +6,9 @@
 
 /* ---- parts ---- */
 
-void cl_response_parts(PyObject *response, struct cl_response_parts *out) {
-    const struct cl_response_object *self = cl_response_of(response);
-    *out = (struct cl_response_parts){
+void cl_pyresponse_parts(PyObject *response, struct cl_pyresponse_parts *out) {
+    const struct cl_pyresponse *self = cl_pyresponse_of(response);
+    *out = (struct cl_pyresponse_parts){
         .body = self->body,
         .json = self->json,
         .status = self->status,
@@ -28,7 +28,7 @@ static PyObject *without_gaps(PyObject *body) {
     return Py_NewRef(body);
 }
 
-int cl_response_set_body(struct cl_response_object *self, PyObject *body) {
+int cl_pyresponse_set_body(struct cl_pyresponse *self, PyObject *body) {
     if (!body) {
         PyErr_SetString(PyExc_AttributeError, "body cannot be deleted; set it to None");
         return -1;
@@ -41,7 +41,7 @@ int cl_response_set_body(struct cl_response_object *self, PyObject *body) {
     return 0;
 }
 
-int cl_response_set_status(struct cl_response_object *self, PyObject *status) {
+int cl_pyresponse_set_status(struct cl_pyresponse *self, PyObject *status) {
     int overflow = 0;
     long value = 0;
     if (status && PyLong_Check(status) && !PyBool_Check(status))
@@ -55,7 +55,7 @@ int cl_response_set_status(struct cl_response_object *self, PyObject *status) {
     return 0;
 }
 
-int cl_response_set_content_type(struct cl_response_object *self, PyObject *content_type) {
+int cl_pyresponse_set_content_type(struct cl_pyresponse *self, PyObject *content_type) {
     struct cl_str span = {NULL, 0};
     if (!content_type || content_type == Py_None) {
         Py_CLEAR(self->content_type);
@@ -73,8 +73,8 @@ int cl_response_set_content_type(struct cl_response_object *self, PyObject *cont
 
 /* ---- life ---- */
 
-struct cl_response_object *cl_response_alloc(PyTypeObject *type) {
-    struct cl_response_object *self = cl_response_of(type->tp_alloc(type, 0));
+struct cl_pyresponse *cl_pyresponse_alloc(PyTypeObject *type) {
+    struct cl_pyresponse *self = cl_pyresponse_of(type->tp_alloc(type, 0));
     if (!self)
         return NULL;
     self->body = Py_NewRef(Py_None);
@@ -85,7 +85,7 @@ struct cl_response_object *cl_response_alloc(PyTypeObject *type) {
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     (void)args;
     (void)kwargs;
-    return (PyObject *)cl_response_alloc(type);
+    return (PyObject *)cl_pyresponse_alloc(type);
 }
 
 enum { BODY, STATUS, HEADERS, CONTENT_TYPE, ARG_COUNT };
@@ -97,18 +97,18 @@ static const struct cl_args_spec SPEC = {
     .aliases = {{"content", BODY}, {"status_code", STATUS}, {"media_type", CONTENT_TYPE}},
 };
 
-static int fill(struct cl_response_object *self, PyObject **given) {
+static int fill(struct cl_pyresponse *self, PyObject **given) {
     Py_CLEAR(self->headers);
     Py_CLEAR(self->content_type);
     self->status = 200;
-    if (cl_response_set_body(self, given[BODY] ? given[BODY] : Py_None) < 0)
+    if (cl_pyresponse_set_body(self, given[BODY] ? given[BODY] : Py_None) < 0)
         return -1;
-    if (given[STATUS] && cl_response_set_status(self, given[STATUS]) < 0)
+    if (given[STATUS] && cl_pyresponse_set_status(self, given[STATUS]) < 0)
         return -1;
-    if (given[HEADERS] && cl_response_add_all(self, given[HEADERS]) < 0)
+    if (given[HEADERS] && cl_pyresponse_add_all(self, given[HEADERS]) < 0)
         return -1;
     if (given[CONTENT_TYPE] && given[CONTENT_TYPE] != Py_None)
-        return cl_response_set_content_type(self, given[CONTENT_TYPE]);
+        return cl_pyresponse_set_content_type(self, given[CONTENT_TYPE]);
     return 0;
 }
 
@@ -116,7 +116,7 @@ static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
     PyObject *given[ARG_COUNT];
     if (cl_args_parse_tuple(&SPEC, args, kwargs, given) < 0)
         return -1;
-    return fill(cl_response_of(self), given);
+    return fill(cl_pyresponse_of(self), given);
 }
 
 /* Response(...) without the tuple and dict that __init__ needs; not for subclasses. */
@@ -124,21 +124,21 @@ static PyObject *vectorcall(PyObject *type, PyObject *const *args, size_t n, PyO
     PyObject *given[ARG_COUNT];
     if (cl_args_parse(&SPEC, args, n, names, given) < 0)
         return NULL;
-    struct cl_response_object *self = cl_response_alloc((PyTypeObject *)type);
+    struct cl_pyresponse *self = cl_pyresponse_alloc((PyTypeObject *)type);
     if (self && fill(self, given) < 0)
         Py_CLEAR(self);
     return (PyObject *)self;
 }
 
 static int clear(PyObject *object) {
-    struct cl_response_object *self = cl_response_of(object);
+    struct cl_pyresponse *self = cl_pyresponse_of(object);
     Py_XSETREF(self->body, Py_NewRef(Py_None));
     Py_CLEAR(self->headers);
     return 0;
 }
 
 static int traverse(PyObject *object, visitproc visit, void *arg) {
-    struct cl_response_object *self = cl_response_of(object);
+    struct cl_pyresponse *self = cl_pyresponse_of(object);
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->body);
     Py_VISIT(self->headers);
@@ -146,7 +146,7 @@ static int traverse(PyObject *object, visitproc visit, void *arg) {
 }
 
 static void dealloc(PyObject *object) {
-    struct cl_response_object *self = cl_response_of(object);
+    struct cl_pyresponse *self = cl_pyresponse_of(object);
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     if (self->weakrefs)
@@ -162,28 +162,28 @@ static void dealloc(PyObject *object) {
 
 static PyObject *get_body(PyObject *self, void *unused) {
     (void)unused;
-    return Py_NewRef(cl_response_of(self)->body);
+    return Py_NewRef(cl_pyresponse_of(self)->body);
 }
 
 static int set_body(PyObject *self, PyObject *body, void *unused) {
     (void)unused;
-    return cl_response_set_body(cl_response_of(self), body);
+    return cl_pyresponse_set_body(cl_pyresponse_of(self), body);
 }
 
 static PyObject *get_status(PyObject *self, void *unused) {
     (void)unused;
-    return PyLong_FromLong(cl_response_of(self)->status);
+    return PyLong_FromLong(cl_pyresponse_of(self)->status);
 }
 
 static int set_status(PyObject *self, PyObject *status, void *unused) {
     (void)unused;
-    return cl_response_set_status(cl_response_of(self), status);
+    return cl_pyresponse_set_status(cl_pyresponse_of(self), status);
 }
 
 /* What will be sent. */
 static PyObject *get_content_type(PyObject *object, void *unused) {
     (void)unused;
-    struct cl_response_object *self = cl_response_of(object);
+    struct cl_pyresponse *self = cl_pyresponse_of(object);
     if (self->content_type)
         return Py_NewRef(self->content_type);
     if (self->json)
@@ -196,7 +196,7 @@ static PyObject *get_content_type(PyObject *object, void *unused) {
 
 static int set_content_type(PyObject *self, PyObject *content_type, void *unused) {
     (void)unused;
-    return cl_response_set_content_type(cl_response_of(self), content_type);
+    return cl_pyresponse_set_content_type(cl_pyresponse_of(self), content_type);
 }
 
 static PyObject *repr(PyObject *object) {
@@ -205,7 +205,7 @@ static PyObject *repr(PyObject *object) {
     if (type) {
         const char *name = Py_TYPE(object)->tp_name, *dot = strrchr(name, '.');
         text = PyUnicode_FromFormat("<%s %d %S>", dot ? dot + 1 : name,
-                                    cl_response_of(object)->status, type);
+                                    cl_pyresponse_of(object)->status, type);
         Py_DECREF(type);
     }
     return text;
@@ -218,14 +218,13 @@ static PyGetSetDef attributes[] = {
     {"content_type", get_content_type, set_content_type,
      "The Content-Type that will be sent; None: none. Set to None: by the body's type.", NULL},
     {"media_type", get_content_type, set_content_type, "The same as content_type.", NULL},
-    {"headers", cl_response_get_headers, NULL,
+    {"headers", cl_pyresponse_get_headers, NULL,
      "A MultiMap of the headers set so far, Content-Type included.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct cl_response_object, weakrefs), READONLY,
-     NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct cl_pyresponse, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -244,34 +243,34 @@ PyDoc_STRVAR(
 #define FASTCALL(f) ((PyCFunction)(void (*)(void))(f))
 
 static PyMethodDef methods[] = {
-    {"set_header", FASTCALL(cl_response_set_header), METH_FASTCALL | METH_KEYWORDS,
+    {"set_header", FASTCALL(cl_pyresponse_set_header), METH_FASTCALL | METH_KEYWORDS,
      "set_header($self, name, value)\n--\n\nSet a header, instead of all of that name."},
-    {"append_header", FASTCALL(cl_response_append_header), METH_FASTCALL | METH_KEYWORDS,
+    {"append_header", FASTCALL(cl_pyresponse_append_header), METH_FASTCALL | METH_KEYWORDS,
      "append_header($self, name, value)\n--\n\nAdd a header, beside others of that name."},
-    {"set_cookie", FASTCALL(cl_response_set_cookie), METH_FASTCALL | METH_KEYWORDS,
+    {"set_cookie", FASTCALL(cl_pyresponse_set_cookie), METH_FASTCALL | METH_KEYWORDS,
      "set_cookie($self, name, value='', *, max_age=None, expires=None, path='/', domain=None, "
      "secure=False, httponly=False, samesite='lax', partitioned=False)\n--\n\n"
      "Add Set-Cookie (RFC 6265). max_age: seconds; expires: a datetime with a time zone; "
      "samesite: lax, strict, none or None. ValueError for what a browser would refuse."},
-    {"delete_cookie", FASTCALL(cl_response_delete_cookie), METH_FASTCALL | METH_KEYWORDS,
+    {"delete_cookie", FASTCALL(cl_pyresponse_delete_cookie), METH_FASTCALL | METH_KEYWORDS,
      "delete_cookie($self, name, path='/', domain=None)\n--\n\nMake the client forget a cookie "
      "that was set with this path and domain."},
-    {"json", FASTCALL(cl_response_json), CLASS_FLAGS,
+    {"json", FASTCALL(cl_pyresponse_json), CLASS_FLAGS,
      "json($type, data, status=200, headers=None)\n--\n\nAnything as JSON, also str and None."},
-    {"text", FASTCALL(cl_response_text), CLASS_FLAGS,
+    {"text", FASTCALL(cl_pyresponse_text), CLASS_FLAGS,
      "text($type, body, status=200, headers=None)\n--\n\ntext/plain."},
-    {"html", FASTCALL(cl_response_html), CLASS_FLAGS,
+    {"html", FASTCALL(cl_pyresponse_html), CLASS_FLAGS,
      "html($type, body, status=200, headers=None)\n--\n\ntext/html."},
-    {"xml", FASTCALL(cl_response_xml), CLASS_FLAGS,
+    {"xml", FASTCALL(cl_pyresponse_xml), CLASS_FLAGS,
      "xml($type, body, status=200, headers=None)\n--\n\napplication/xml."},
-    {"binary", FASTCALL(cl_response_binary), CLASS_FLAGS,
+    {"binary", FASTCALL(cl_pyresponse_binary), CLASS_FLAGS,
      "binary($type, body, status=200, headers=None)\n--\n\napplication/octet-stream."},
-    {"redirect", FASTCALL(cl_response_redirect), CLASS_FLAGS,
+    {"redirect", FASTCALL(cl_pyresponse_redirect), CLASS_FLAGS,
      "redirect($type, url, status=307, headers=None)\n--\n\nSend the client to a URL; what a URL "
      "may not hold is percent-encoded. status: 301, 302, 303, 307 or 308."},
-    {"no_content", FASTCALL(cl_response_no_content), CLASS_FLAGS,
+    {"no_content", FASTCALL(cl_pyresponse_no_content), CLASS_FLAGS,
      "no_content($type, headers=None)\n--\n\n204."},
-    {"created", FASTCALL(cl_response_created), CLASS_FLAGS,
+    {"created", FASTCALL(cl_pyresponse_created), CLASS_FLAGS,
      "created($type, data=None, location=None, headers=None)\n--\n\n201, with data as JSON unless "
      "it is None, and with Location."},
     {NULL, NULL, 0, NULL},
@@ -293,7 +292,7 @@ static PyType_Slot slots[] = {
 
 static PyType_Spec spec = {
     .name = "cello.Response",
-    .basicsize = sizeof(struct cl_response_object),
+    .basicsize = sizeof(struct cl_pyresponse),
     .flags =
         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = slots,

@@ -5,7 +5,7 @@
 #include "module.h"
 
 /* The parts of a Response, borrowed. */
-struct cl_response_parts {
+struct cl_pyresponse_parts {
     PyObject *body;         /* None, str, bytes-like, or what is to be JSON when `json` */
     bool json;              /* body goes through the JSON encoder */
     int status;             /* 200..599 */
@@ -13,6 +13,6 @@ struct cl_response_parts {
     PyObject *headers; /* list of (str, str) tuples, checked; may be NULL when there are none */
 };
 
-void cl_response_parts(PyObject *response, struct cl_response_parts *out);
+void cl_pyresponse_parts(PyObject *response, struct cl_pyresponse_parts *out);
 
 #endif

@@ -98,7 +98,7 @@ static int read_attributes(PyObject **given, struct cello_cookie *cookie) {
 }
 
 /* Format and append it. */
-static PyObject *add(struct cl_response_object *self, const struct cello_cookie *cookie) {
+static PyObject *add(struct cl_pyresponse *self, const struct cello_cookie *cookie) {
     char text[CELLO_COOKIE_TEXT_MAX];
     size_t len;
     const char *fault = NULL;
@@ -109,14 +109,14 @@ static PyObject *add(struct cl_response_object *self, const struct cello_cookie 
     }
     PyObject *name = PyUnicode_FromString("Set-Cookie");
     PyObject *value = cl_text_new((struct cl_str){text, len});
-    int err = name && value ? cl_response_append(self, name, value) : -1;
+    int err = name && value ? cl_pyresponse_append(self, name, value) : -1;
     Py_XDECREF(name);
     Py_XDECREF(value);
     return err ? NULL : Py_NewRef(Py_None);
 }
 
-PyObject *cl_response_set_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names) {
+PyObject *cl_pyresponse_set_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names) {
     PyObject *given[ARG_COUNT];
     struct cello_cookie cookie = {.has_max_age = false};
     if (cl_args_parse(&SET_SPEC, args, (size_t)n, names, given) < 0 ||
@@ -124,11 +124,11 @@ PyObject *cl_response_set_cookie(PyObject *self, PyObject *const *args, Py_ssize
         cl_args_str("value", given[VALUE], &cookie.value) < 0 ||
         read_attributes(given, &cookie) < 0)
         return NULL;
-    return add(cl_response_of(self), &cookie);
+    return add(cl_pyresponse_of(self), &cookie);
 }
 
-PyObject *cl_response_delete_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                    PyObject *names) {
+PyObject *cl_pyresponse_delete_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                      PyObject *names) {
     static const struct cl_args_spec spec = {.function = "Response.delete_cookie",
                                              .required = 1,
                                              .positional = 3,
@@ -150,5 +150,5 @@ PyObject *cl_response_delete_cookie(PyObject *self, PyObject *const *args, Py_ss
         return NULL;
     /* Browsers keep the cookie unless these names come with Secure. */
     cookie.secure = cookie.name.len > 2 && memcmp(cookie.name.ptr, "__", 2) == 0;
-    return add(cl_response_of(self), &cookie);
+    return add(cl_pyresponse_of(self), &cookie);
 }

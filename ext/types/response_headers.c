@@ -25,7 +25,7 @@ static int check(PyObject *name, PyObject *value, struct cl_str *name_span) {
     return -1;
 }
 
-static int append_checked(struct cl_response_object *self, PyObject *name, PyObject *value) {
+static int append_checked(struct cl_pyresponse *self, PyObject *name, PyObject *value) {
     if (!self->headers && !(self->headers = PyList_New(0)))
         return -1;
     PyObject *pair = PyTuple_Pack(2, name, value);
@@ -34,11 +34,11 @@ static int append_checked(struct cl_response_object *self, PyObject *name, PyObj
     return err;
 }
 
-int cl_response_append(struct cl_response_object *self, PyObject *name, PyObject *value) {
+int cl_pyresponse_append(struct cl_pyresponse *self, PyObject *name, PyObject *value) {
     struct cl_str span = {NULL, 0};
     if (check(name, value, &span) < 0)
         return -1;
-    return is_content_type(span) ? cl_response_set_content_type(self, value)
+    return is_content_type(span) ? cl_pyresponse_set_content_type(self, value)
                                  : append_checked(self, name, value);
 }
 
@@ -51,12 +51,12 @@ static void remove_all(PyObject *list, struct cl_str name) {
     }
 }
 
-int cl_response_replace_field(struct cl_response_object *self, PyObject *name, PyObject *value) {
+int cl_pyresponse_replace_field(struct cl_pyresponse *self, PyObject *name, PyObject *value) {
     struct cl_str span = {NULL, 0};
     if (check(name, value, &span) < 0)
         return -1;
     if (is_content_type(span))
-        return cl_response_set_content_type(self, value);
+        return cl_pyresponse_set_content_type(self, value);
     if (self->headers)
         remove_all(self->headers, span);
     return append_checked(self, name, value);
@@ -65,16 +65,16 @@ int cl_response_replace_field(struct cl_response_object *self, PyObject *name, P
 /* ---- many at once ---- */
 
 /* A value of a mapping: one str, or several. */
-static int add_values(struct cl_response_object *self, PyObject *name, PyObject *value) {
+static int add_values(struct cl_pyresponse *self, PyObject *name, PyObject *value) {
     if (!PyList_Check(value) && !PyTuple_Check(value))
-        return cl_response_append(self, name, value);
+        return cl_pyresponse_append(self, name, value);
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++)
-        if (cl_response_append(self, name, PySequence_Fast_GET_ITEM(value, i)) < 0)
+        if (cl_pyresponse_append(self, name, PySequence_Fast_GET_ITEM(value, i)) < 0)
             return -1;
     return 0;
 }
 
-static int add_dict(struct cl_response_object *self, PyObject *dict) {
+static int add_dict(struct cl_pyresponse *self, PyObject *dict) {
     PyObject *name, *value;
     Py_ssize_t pos = 0;
     while (PyDict_Next(dict, &pos, &name, &value))
@@ -83,40 +83,40 @@ static int add_dict(struct cl_response_object *self, PyObject *dict) {
     return 0;
 }
 
-static int add_pairs(struct cl_response_object *self, PyObject *pairs) {
+static int add_pairs(struct cl_pyresponse *self, PyObject *pairs) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(pairs); i++) {
         PyObject *pair = PyTuple_GET_ITEM(pairs, i);
-        if (cl_response_append(self, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) < 0)
+        if (cl_pyresponse_append(self, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) < 0)
             return -1;
     }
     return 0;
 }
 
-int cl_response_add_all(struct cl_response_object *self, PyObject *headers) {
+int cl_pyresponse_add_all(struct cl_pyresponse *self, PyObject *headers) {
     if (!headers || headers == Py_None)
         return 0;
     if (PyDict_CheckExact(headers))
         return add_dict(self, headers);
     struct cl_ext *ext = cl_ext_of_type(Py_TYPE(self));
-    PyObject *map = ext ? cl_multimap_from_object(ext, CL_MAP_QUERY, headers, "headers") : NULL;
+    PyObject *map = ext ? cl_pymultimap_from_object(ext, CL_MAP_QUERY, headers, "headers") : NULL;
     if (!map)
         return -1;
-    int err = add_pairs(self, ((struct cl_multimap *)map)->pairs);
+    int err = add_pairs(self, ((struct cl_pymultimap *)map)->pairs);
     Py_DECREF(map);
     return err;
 }
 
-PyObject *cl_response_get_headers(PyObject *object, void *unused) {
+PyObject *cl_pyresponse_get_headers(PyObject *object, void *unused) {
     (void)unused;
     struct cl_ext *ext = cl_ext_of_type(Py_TYPE(object));
     PyObject *type = ext ? PyObject_GetAttrString(object, "content_type") : NULL;
     PyObject *all = type ? PyList_New(0) : NULL;
     PyObject *pair = all && type != Py_None ? Py_BuildValue("(sO)", "content-type", type) : NULL;
     bool ok = all && (type == Py_None || (pair && PyList_Append(all, pair) == 0));
-    PyObject *set = cl_response_of(object)->headers;
+    PyObject *set = cl_pyresponse_of(object)->headers;
     if (ok && set)
         ok = PyList_SetSlice(all, PyList_GET_SIZE(all), PyList_GET_SIZE(all), set) == 0;
-    PyObject *map = ok ? cl_multimap_from_object(ext, CL_MAP_HEADERS, all, "headers") : NULL;
+    PyObject *map = ok ? cl_pymultimap_from_object(ext, CL_MAP_HEADERS, all, "headers") : NULL;
     Py_XDECREF(pair);
     Py_XDECREF(all);
     Py_XDECREF(type);
@@ -127,28 +127,28 @@ PyObject *cl_response_get_headers(PyObject *object, void *unused) {
 
 enum { NAME, VALUE, ARG_COUNT };
 
-PyObject *cl_response_set_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names) {
+PyObject *cl_pyresponse_set_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names) {
     static const struct cl_args_spec spec = {.function = "Response.set_header",
                                              .required = ARG_COUNT,
                                              .positional = ARG_COUNT,
                                              .names = {"name", "value"}};
     PyObject *given[ARG_COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0 ||
-        cl_response_replace_field(cl_response_of(self), given[NAME], given[VALUE]) < 0)
+        cl_pyresponse_replace_field(cl_pyresponse_of(self), given[NAME], given[VALUE]) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
-PyObject *cl_response_append_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                    PyObject *names) {
+PyObject *cl_pyresponse_append_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                      PyObject *names) {
     static const struct cl_args_spec spec = {.function = "Response.append_header",
                                              .required = ARG_COUNT,
                                              .positional = ARG_COUNT,
                                              .names = {"name", "value"}};
     PyObject *given[ARG_COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0 ||
-        cl_response_append(cl_response_of(self), given[NAME], given[VALUE]) < 0)
+        cl_pyresponse_append(cl_pyresponse_of(self), given[NAME], given[VALUE]) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

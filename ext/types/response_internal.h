@@ -6,7 +6,7 @@
 #include "types/response.h"
 #include "types/text.h"
 
-struct cl_response_object {
+struct cl_pyresponse {
     PyObject_HEAD PyObject *body; /* not NULL once it is initialized */
     PyObject *content_type;       /* str, or NULL: by the body's type */
     PyObject *headers;            /* list of (str, str), without Content-Type; NULL: none */
@@ -15,50 +15,52 @@ struct cl_response_object {
     bool json;
 };
 
-static inline struct cl_response_object *cl_response_of(PyObject *object) {
-    return (struct cl_response_object *)object;
+static inline struct cl_pyresponse *cl_pyresponse_of(PyObject *object) {
+    return (struct cl_pyresponse *)object;
 }
 
 /* ---- response.c; all return 0, or -1 with an exception set ---- */
 
 /* Sets the body, and whether it is JSON by its type. */
-int cl_response_set_body(struct cl_response_object *self, PyObject *body);
-int cl_response_set_status(struct cl_response_object *self, PyObject *status);
-int cl_response_set_content_type(struct cl_response_object *self, PyObject *content_type);
+int cl_pyresponse_set_body(struct cl_pyresponse *self, PyObject *body);
+int cl_pyresponse_set_status(struct cl_pyresponse *self, PyObject *status);
+int cl_pyresponse_set_content_type(struct cl_pyresponse *self, PyObject *content_type);
 /* Filled with 200 and no body; `type` is Response or a subclass. */
-struct cl_response_object *cl_response_alloc(PyTypeObject *type);
+struct cl_pyresponse *cl_pyresponse_alloc(PyTypeObject *type);
 
 /* ---- response_headers.c ---- */
 
 /* Both refuse what must not be sent. Content-Type goes to where it belongs. */
-int cl_response_append(struct cl_response_object *self, PyObject *name, PyObject *value);
-int cl_response_replace_field(struct cl_response_object *self, PyObject *name, PyObject *value);
+int cl_pyresponse_append(struct cl_pyresponse *self, PyObject *name, PyObject *value);
+int cl_pyresponse_replace_field(struct cl_pyresponse *self, PyObject *name, PyObject *value);
 /* A mapping (a value may be a list of str), pairs, None or NULL. */
-int cl_response_add_all(struct cl_response_object *self, PyObject *headers);
-PyObject *cl_response_get_headers(PyObject *self, void *unused);
+int cl_pyresponse_add_all(struct cl_pyresponse *self, PyObject *headers);
+PyObject *cl_pyresponse_get_headers(PyObject *self, void *unused);
 
-PyObject *cl_response_set_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names);
-PyObject *cl_response_append_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                    PyObject *names);
+PyObject *cl_pyresponse_set_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names);
+PyObject *cl_pyresponse_append_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                      PyObject *names);
 
 /* ---- response_cookie.c ---- */
 
-PyObject *cl_response_set_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names);
-PyObject *cl_response_delete_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                    PyObject *names);
+PyObject *cl_pyresponse_set_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names);
+PyObject *cl_pyresponse_delete_cookie(PyObject *self, PyObject *const *args, Py_ssize_t n,
+                                      PyObject *names);
 
 /* ---- response_make.c: the class methods ---- */
 
-PyObject *cl_response_json(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
-PyObject *cl_response_text(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
-PyObject *cl_response_html(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
-PyObject *cl_response_xml(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
-PyObject *cl_response_binary(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
-PyObject *cl_response_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
-PyObject *cl_response_no_content(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+PyObject *cl_pyresponse_json(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
+PyObject *cl_pyresponse_text(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
+PyObject *cl_pyresponse_html(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
+PyObject *cl_pyresponse_xml(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
+PyObject *cl_pyresponse_binary(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
+PyObject *cl_pyresponse_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t n,
                                  PyObject *names);
-PyObject *cl_response_created(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
+PyObject *cl_pyresponse_no_content(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names);
+PyObject *cl_pyresponse_created(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+                                PyObject *names);
 
 #endif

@@ -22,21 +22,21 @@ struct parts {
     bool json;
 };
 
-static int fill(struct cl_response_object *self, const struct parts *p) {
+static int fill(struct cl_pyresponse *self, const struct parts *p) {
     self->status = p->default_status;
-    if (p->body && cl_response_set_body(self, p->body) < 0)
+    if (p->body && cl_pyresponse_set_body(self, p->body) < 0)
         return -1;
     if (p->json)
         self->json = true;
-    if (p->status && cl_response_set_status(self, p->status) < 0)
+    if (p->status && cl_pyresponse_set_status(self, p->status) < 0)
         return -1;
     if (p->content_type && !(self->content_type = PyUnicode_InternFromString(p->content_type)))
         return -1;
-    return cl_response_add_all(self, p->headers);
+    return cl_pyresponse_add_all(self, p->headers);
 }
 
-static struct cl_response_object *make(PyObject *cls, const struct parts *p) {
-    struct cl_response_object *self = cl_response_alloc((PyTypeObject *)cls);
+static struct cl_pyresponse *make(PyObject *cls, const struct parts *p) {
+    struct cl_pyresponse *self = cl_pyresponse_alloc((PyTypeObject *)cls);
     if (self && fill(self, p) < 0)
         Py_CLEAR(self);
     return self;
@@ -74,29 +74,30 @@ static PyObject *make_body(const struct call *c, const struct cl_args_spec *spec
     return (PyObject *)make(c->cls, &parts);
 }
 
-PyObject *cl_response_json(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+PyObject *cl_pyresponse_json(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     static const struct cl_args_spec spec = BODY_SPEC("json", "data");
     return make_body(&(struct call){cls, args, names, n}, &spec, BODY_ANY, NULL);
 }
 
-PyObject *cl_response_text(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+PyObject *cl_pyresponse_text(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     static const struct cl_args_spec spec = BODY_SPEC("text", "body");
     return make_body(&(struct call){cls, args, names, n}, &spec, BODY_TEXT,
                      "text/plain; charset=utf-8");
 }
 
-PyObject *cl_response_html(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+PyObject *cl_pyresponse_html(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     static const struct cl_args_spec spec = BODY_SPEC("html", "body");
     return make_body(&(struct call){cls, args, names, n}, &spec, BODY_TEXT,
                      "text/html; charset=utf-8");
 }
 
-PyObject *cl_response_xml(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+PyObject *cl_pyresponse_xml(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     static const struct cl_args_spec spec = BODY_SPEC("xml", "body");
     return make_body(&(struct call){cls, args, names, n}, &spec, BODY_TEXT, "application/xml");
 }
 
-PyObject *cl_response_binary(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+PyObject *cl_pyresponse_binary(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+                               PyObject *names) {
     static const struct cl_args_spec spec = BODY_SPEC("binary", "body");
     return make_body(&(struct call){cls, args, names, n}, &spec, BODY_BYTES, NULL);
 }
@@ -104,8 +105,7 @@ PyObject *cl_response_binary(PyObject *cls, PyObject *const *args, Py_ssize_t n,
 /* ---- with Location ---- */
 
 /* Steals `self`, which may be NULL. */
-static PyObject *with_location(struct cl_response_object *self, PyObject *url,
-                               const char *argument) {
+static PyObject *with_location(struct cl_pyresponse *self, PyObject *url, const char *argument) {
     struct cl_str span = {NULL, 0};
     PyObject *name = NULL, *value = NULL;
     bool ok = self && cl_args_str(argument, url, &span) == 0;
@@ -116,7 +116,7 @@ static PyObject *with_location(struct cl_response_object *self, PyObject *url,
     if (ok) {
         name = PyUnicode_FromString("Location");
         value = cl_text_quote(span, "");
-        ok = name && value && cl_response_replace_field(self, name, value) == 0;
+        ok = name && value && cl_pyresponse_replace_field(self, name, value) == 0;
     }
     Py_XDECREF(name);
     Py_XDECREF(value);
@@ -125,8 +125,8 @@ static PyObject *with_location(struct cl_response_object *self, PyObject *url,
     return (PyObject *)self;
 }
 
-PyObject *cl_response_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t n,
-                               PyObject *names) {
+PyObject *cl_pyresponse_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *names) {
     enum { URL, REDIRECT_STATUS, REDIRECT_HEADERS, COUNT };
     static const struct cl_args_spec spec = {.function = "Response.redirect",
                                              .required = 1,
@@ -135,11 +135,11 @@ PyObject *cl_response_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t 
     PyObject *given[COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0)
         return NULL;
-    struct cl_response_object *self = make(cls, &(struct parts){
-                                                    .status = given[REDIRECT_STATUS],
-                                                    .headers = given[REDIRECT_HEADERS],
-                                                    .default_status = 307,
-                                                });
+    struct cl_pyresponse *self = make(cls, &(struct parts){
+                                               .status = given[REDIRECT_STATUS],
+                                               .headers = given[REDIRECT_HEADERS],
+                                               .default_status = 307,
+                                           });
     int status = self ? self->status : 0;
     if (self && status != 301 && status != 302 && status != 303 && status != 307 && status != 308) {
         PyErr_Format(PyExc_ValueError, "status must be 301, 302, 303, 307 or 308, not %d", status);
@@ -148,7 +148,8 @@ PyObject *cl_response_redirect(PyObject *cls, PyObject *const *args, Py_ssize_t 
     return with_location(self, given[URL], "url");
 }
 
-PyObject *cl_response_created(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+PyObject *cl_pyresponse_created(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+                                PyObject *names) {
     enum { DATA, LOCATION, CREATED_HEADERS, COUNT };
     static const struct cl_args_spec spec = {.function = "Response.created",
                                              .positional = COUNT,
@@ -158,17 +159,17 @@ PyObject *cl_response_created(PyObject *cls, PyObject *const *args, Py_ssize_t n
         return NULL;
     cl_args_none_is_absent(&given[DATA]);
     cl_args_none_is_absent(&given[LOCATION]);
-    struct cl_response_object *self = make(cls, &(struct parts){
-                                                    .body = given[DATA],
-                                                    .headers = given[CREATED_HEADERS],
-                                                    .default_status = 201,
-                                                    .json = given[DATA] != NULL,
-                                                });
+    struct cl_pyresponse *self = make(cls, &(struct parts){
+                                               .body = given[DATA],
+                                               .headers = given[CREATED_HEADERS],
+                                               .default_status = 201,
+                                               .json = given[DATA] != NULL,
+                                           });
     return given[LOCATION] ? with_location(self, given[LOCATION], "location") : (PyObject *)self;
 }
 
-PyObject *cl_response_no_content(PyObject *cls, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names) {
+PyObject *cl_pyresponse_no_content(PyObject *cls, PyObject *const *args, Py_ssize_t n,
+                                   PyObject *names) {
     static const struct cl_args_spec spec = {
         .function = "Response.no_content", .positional = 1, .names = {"headers"}};
     PyObject *headers;
