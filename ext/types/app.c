@@ -115,17 +115,18 @@ static int common_args(PyObject *const *args, struct route_args *out) {
     return 0;
 }
 
-PyDoc_STRVAR(add_route_doc,
-             "add_route(methods, path, where, handler, name, is_async, wants_request, status, "
-             "max_body, steps, /)\n--\n\nRegister a handler. methods: bits of GET=1 HEAD=2 POST=4 "
-             "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. ValueError: bad or conflicting path. "
-             "RuntimeError: frozen.");
+PyDoc_STRVAR(
+    add_route_doc,
+    "_add_route($self, methods, path, where, handler, name, is_async, wants_request, status, "
+    "max_body, steps, /)\n--\n\nRegister a handler. methods: bits of GET=1 HEAD=2 POST=4 "
+    "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. ValueError: bad or conflicting path. "
+    "RuntimeError: frozen.");
 
 static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct cl_app_object *o = self_of(self);
     struct route_args common;
     if (n != 10) {
-        PyErr_SetString(PyExc_TypeError, "add_route takes 10 arguments");
+        PyErr_SetString(PyExc_TypeError, "_add_route takes 10 arguments");
         return NULL;
     }
     if (common_args(args, &common) < 0)
@@ -200,16 +201,17 @@ static int header_pairs(PyObject *list, struct cl_str (**out)[2], size_t *count)
     return 0;
 }
 
-PyDoc_STRVAR(add_constant_doc,
-             "add_constant(methods, path, where, status, content_type, headers, body, /)\n--\n\n"
-             "Register an answer that never changes. headers: list of (str, str); body: bytes.");
+PyDoc_STRVAR(
+    add_constant_doc,
+    "_add_constant($self, methods, path, where, status, content_type, headers, body, /)\n--\n\n"
+    "Register an answer that never changes. headers: list of (str, str); body: bytes.");
 
 static PyObject *add_constant(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct route_args common;
     struct cl_str type, (*pairs)[2];
     size_t count;
     if (n != 7 || !PyBytes_Check(args[6])) {
-        PyErr_SetString(PyExc_TypeError, "add_constant takes 7 arguments, the last one bytes");
+        PyErr_SetString(PyExc_TypeError, "_add_constant takes 7 arguments, the last one bytes");
         return NULL;
     }
     if (common_args(args, &common) < 0 || to_str(args[4], "content_type", &type) < 0)
@@ -228,7 +230,7 @@ static PyObject *add_constant(PyObject *self, PyObject *const *args, Py_ssize_t 
     return err ? raise_registration(err, text) : Py_NewRef(Py_None);
 }
 
-PyDoc_STRVAR(add_step_doc, "add_step(step, /)\n--\n\nA native step for every request.");
+PyDoc_STRVAR(add_step_doc, "_add_step($self, step, /)\n--\n\nA native step for every request.");
 
 static PyObject *add_step(PyObject *self, PyObject *capsule) {
     struct cl_step *step = step_take(capsule);
@@ -241,8 +243,9 @@ static PyObject *add_step(PyObject *self, PyObject *capsule) {
     return raise_registration(err, "invalid step");
 }
 
-PyDoc_STRVAR(redirect_slashes_doc, "redirect_slashes(on, /)\n--\n\nAnswer a path with the other "
-                                   "trailing slash by a redirect instead of 404.");
+PyDoc_STRVAR(redirect_slashes_doc,
+             "_redirect_slashes($self, on, /)\n--\n\nAnswer a path with the other "
+             "trailing slash by a redirect instead of 404.");
 
 static PyObject *redirect_slashes(PyObject *self, PyObject *arg) {
     int on = PyObject_IsTrue(arg);
@@ -254,7 +257,7 @@ static PyObject *redirect_slashes(PyObject *self, PyObject *arg) {
 
 PyDoc_STRVAR(
     set_json_default_doc,
-    "set_json_default(hook, /)\n--\n\nhook(obj) gives what is encoded instead of an object "
+    "_set_json_default($self, hook, /)\n--\n\nhook(obj) gives what is encoded instead of an object "
     "that JSON does not know. None: such objects are an error.");
 
 static PyObject *set_json_default(PyObject *self, PyObject *hook) {
@@ -303,11 +306,11 @@ static void app_dealloc(PyObject *self) {
 }
 
 static PyMethodDef app_methods[] = {
-    {"add_route", (PyCFunction)(void (*)(void))add_route, METH_FASTCALL, add_route_doc},
-    {"add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
-    {"add_step", add_step, METH_O, add_step_doc},
-    {"redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
-    {"set_json_default", set_json_default, METH_O, set_json_default_doc},
+    {"_add_route", (PyCFunction)(void (*)(void))add_route, METH_FASTCALL, add_route_doc},
+    {"_add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
+    {"_add_step", add_step, METH_O, add_step_doc},
+    {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
+    {"_set_json_default", set_json_default, METH_O, set_json_default_doc},
     {NULL, NULL, 0, NULL},
 };
 

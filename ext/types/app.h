@@ -11,7 +11,7 @@ struct cl_app_object {
     PyObject *json_default; /* callable for what the JSON encoder does not know; NULL */
 };
 
-/* Module functions that make a native step, as a capsule for add_route and add_step. */
+/* Module functions that make a native step, as a capsule for _add_route and _add_step. */
 PyObject *cl_app_request_id_step(PyObject *module, PyObject *header);
 PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, Py_ssize_t n);
 

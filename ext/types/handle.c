@@ -181,7 +181,7 @@ int cl_handle_run(struct cl_handle *h) {
     return err;
 }
 
-PyDoc_STRVAR(run_doc, "_run()\n--\n\nCall the callback in its context (asyncio's loop does).");
+PyDoc_STRVAR(run_doc, "_run($self)\n--\n\nCall the callback in its context (asyncio's loop does).");
 
 static PyObject *run(PyObject *o, PyObject *ignored) {
     (void)ignored;
@@ -190,7 +190,7 @@ static PyObject *run(PyObject *o, PyObject *ignored) {
 
 /* ---- methods ---- */
 
-PyDoc_STRVAR(cancel_doc, "cancel()\n--\n\nThe callback will not be called.");
+PyDoc_STRVAR(cancel_doc, "cancel($self)\n--\n\nThe callback will not be called.");
 
 static PyObject *cancel(PyObject *o, PyObject *ignored) {
     (void)ignored;
@@ -204,21 +204,22 @@ static PyObject *cancel(PyObject *o, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(cancelled_doc, "cancelled()\n--\n\nTrue after cancel().");
+PyDoc_STRVAR(cancelled_doc, "cancelled($self)\n--\n\nTrue after cancel().");
 
 static PyObject *cancelled(PyObject *o, PyObject *ignored) {
     (void)ignored;
     return PyBool_FromLong(handle_of(o)->cancelled);
 }
 
-PyDoc_STRVAR(get_context_doc, "get_context()\n--\n\nThe contextvars.Context of the callback.");
+PyDoc_STRVAR(get_context_doc, "get_context($self)\n--\n\nThe contextvars.Context of the callback.");
 
 static PyObject *get_context(PyObject *o, PyObject *ignored) {
     (void)ignored;
     return Py_NewRef(handle_of(o)->context);
 }
 
-PyDoc_STRVAR(when_doc, "when()\n--\n\nWhen the callback is due: float, seconds of loop.time().");
+PyDoc_STRVAR(when_doc,
+             "when($self)\n--\n\nWhen the callback is due: float, seconds of loop.time().");
 
 static PyObject *when(PyObject *o, PyObject *ignored) {
     (void)ignored;

@@ -101,8 +101,9 @@ static PyObject *append_ready(struct cl_engine_loop *l, struct cl_handle *h) {
     return (PyObject *)h;
 }
 
-PyDoc_STRVAR(call_soon_doc, "call_soon(callback, *args, context=None)\n--\n\nCall it in the next "
-                            "round of the loop. Returns a Handle.");
+PyDoc_STRVAR(call_soon_doc,
+             "call_soon($self, callback, *args, context=None)\n--\n\nCall it in the next "
+             "round of the loop. Returns a Handle.");
 
 static PyObject *call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
     struct cl_engine_loop *l = loop_of(self);
@@ -121,9 +122,10 @@ static PyObject *call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, 
         l, cl_handle_new(l->state->handle_type, l, call.callback, call.args, call.n, call.context));
 }
 
-PyDoc_STRVAR(call_soon_threadsafe_doc,
-             "call_soon_threadsafe(callback, *args, context=None)\n--\n\nAs call_soon(), from any "
-             "thread.");
+PyDoc_STRVAR(
+    call_soon_threadsafe_doc,
+    "call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nAs call_soon(), from any "
+    "thread.");
 
 static PyObject *call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                       PyObject *kwnames) {
@@ -170,7 +172,7 @@ static int seconds(PyObject *o, const char *name, double *out) {
 }
 
 PyDoc_STRVAR(call_later_doc,
-             "call_later(delay, callback, *args, context=None)\n--\n\nCall it after "
+             "call_later($self, delay, callback, *args, context=None)\n--\n\nCall it after "
              "`delay` seconds. Returns a TimerHandle.");
 
 static PyObject *call_later(PyObject *self, PyObject *const *args, Py_ssize_t n,
@@ -186,8 +188,9 @@ static PyObject *call_later(PyObject *self, PyObject *const *args, Py_ssize_t n,
     return schedule(l, cl_loop_time() + delay, &call);
 }
 
-PyDoc_STRVAR(call_at_doc, "call_at(when, callback, *args, context=None)\n--\n\nCall it at `when`, "
-                          "seconds of time(). Returns a TimerHandle.");
+PyDoc_STRVAR(call_at_doc,
+             "call_at($self, when, callback, *args, context=None)\n--\n\nCall it at `when`, "
+             "seconds of time(). Returns a TimerHandle.");
 
 static PyObject *call_at(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
     struct cl_engine_loop *l = loop_of(self);
@@ -201,7 +204,7 @@ static PyObject *call_at(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
     return schedule(l, at, &call);
 }
 
-PyDoc_STRVAR(time_doc, "time()\n--\n\nSeconds of the monotonic clock.");
+PyDoc_STRVAR(time_doc, "time($self)\n--\n\nSeconds of the monotonic clock.");
 
 static PyObject *get_time(PyObject *self, PyObject *ignored) {
     (void)self;
@@ -211,7 +214,7 @@ static PyObject *get_time(PyObject *self, PyObject *ignored) {
 
 /* ---- what every future asks for ---- */
 
-PyDoc_STRVAR(get_debug_doc, "get_debug()\n--\n\nWhether debug mode is on.");
+PyDoc_STRVAR(get_debug_doc, "get_debug($self)\n--\n\nWhether debug mode is on.");
 
 static PyObject *get_debug(PyObject *self, PyObject *ignored) {
     (void)ignored;
@@ -219,7 +222,7 @@ static PyObject *get_debug(PyObject *self, PyObject *ignored) {
     return Py_NewRef(debug ? debug : Py_False);
 }
 
-PyDoc_STRVAR(create_future_doc, "create_future()\n--\n\nAn asyncio.Future of this loop.");
+PyDoc_STRVAR(create_future_doc, "create_future($self)\n--\n\nAn asyncio.Future of this loop.");
 
 static PyObject *create_future(PyObject *self, PyObject *ignored) {
     (void)ignored;

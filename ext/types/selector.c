@@ -133,7 +133,7 @@ static int control(const struct cl_selector *sel, int op, int fd, uint32_t event
 
 /* ---- methods ---- */
 
-PyDoc_STRVAR(register_doc, "register(fileobj, events, data=None)\n--\n\nAs in selectors.");
+PyDoc_STRVAR(register_doc, "register($self, fileobj, events, data=None)\n--\n\nAs in selectors.");
 
 static PyObject *register_method(PyObject *o, PyObject *const *args, Py_ssize_t n,
                                  PyObject *kwnames) {
@@ -155,7 +155,7 @@ static PyObject *register_method(PyObject *o, PyObject *const *args, Py_ssize_t 
     return new_key(sel, p[0], fd, p[1], p[2]);
 }
 
-PyDoc_STRVAR(unregister_doc, "unregister(fileobj)\n--\n\nAs in selectors.");
+PyDoc_STRVAR(unregister_doc, "unregister($self, fileobj, /)\n--\n\nAs in selectors.");
 
 static PyObject *unregister_method(PyObject *o, PyObject *fileobj) {
     struct cl_selector *sel = selector_of(o);
@@ -169,7 +169,7 @@ static PyObject *unregister_method(PyObject *o, PyObject *fileobj) {
     return key;
 }
 
-PyDoc_STRVAR(modify_doc, "modify(fileobj, events, data=None)\n--\n\nAs in selectors.");
+PyDoc_STRVAR(modify_doc, "modify($self, fileobj, events, data=None)\n--\n\nAs in selectors.");
 
 static PyObject *modify_method(PyObject *o, PyObject *const *args, Py_ssize_t n,
                                PyObject *kwnames) {
@@ -195,14 +195,15 @@ static PyObject *modify_method(PyObject *o, PyObject *const *args, Py_ssize_t n,
     return key;
 }
 
-PyDoc_STRVAR(get_key_doc, "get_key(fileobj)\n--\n\nAs in selectors.");
+PyDoc_STRVAR(get_key_doc, "get_key($self, fileobj, /)\n--\n\nAs in selectors.");
 
 static PyObject *get_key(PyObject *o, PyObject *fileobj) {
     return find(selector_of(o), fileobj);
 }
 
-PyDoc_STRVAR(get_map_doc, "get_map()\n--\n\nA read-only view: descriptor to SelectorKey. None when "
-                          "closed.");
+PyDoc_STRVAR(get_map_doc,
+             "get_map($self)\n--\n\nA read-only view: descriptor to SelectorKey. None when "
+             "closed.");
 
 static PyObject *get_map(PyObject *o, PyObject *ignored) {
     (void)ignored;
@@ -210,14 +211,14 @@ static PyObject *get_map(PyObject *o, PyObject *ignored) {
     return sel->fd < 0 ? Py_NewRef(Py_None) : PyDictProxy_New(sel->keys);
 }
 
-PyDoc_STRVAR(fileno_doc, "fileno()\n--\n\nThe descriptor of the epoll set.");
+PyDoc_STRVAR(fileno_doc, "fileno($self)\n--\n\nThe descriptor of the epoll set.");
 
 static PyObject *fileno_method(PyObject *o, PyObject *ignored) {
     (void)ignored;
     return PyLong_FromLong(selector_of(o)->fd);
 }
 
-PyDoc_STRVAR(close_doc, "close()\n--\n\nAs in selectors.");
+PyDoc_STRVAR(close_doc, "close($self)\n--\n\nAs in selectors.");
 
 static PyObject *close_method(PyObject *o, PyObject *ignored) {
     (void)ignored;
@@ -287,8 +288,9 @@ static PyObject *wait_with_engine(const struct cl_selector *sel, double timeout_
     return collect(sel, events, ready ? epoll_wait(sel->fd, events, EVENTS_MAX, 0) : 0);
 }
 
-PyDoc_STRVAR(select_doc, "select(timeout=None)\n--\n\nAs in selectors; with a server attached, the "
-                         "engine runs meanwhile.");
+PyDoc_STRVAR(select_doc,
+             "select($self, timeout=None, /)\n--\n\nAs in selectors; with a server attached, the "
+             "engine runs meanwhile.");
 
 static PyObject *select_method(PyObject *o, PyObject *const *args, Py_ssize_t n) {
     struct cl_selector *sel = selector_of(o);

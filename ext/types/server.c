@@ -130,7 +130,7 @@ static int read_backend(PyObject *name, enum cello_backend *out) {
 /* ---- made and gone ---- */
 
 PyDoc_STRVAR(server_doc,
-             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format)\n--\n\n"
+             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format, /)\n--\n\n"
              "One engine serving one application on the thread that runs it. backend: 'auto', "
              "'epoll' or 'io_uring'; access_log_fd: a descriptor, or -1 for no access log.");
 
@@ -225,8 +225,9 @@ static void server_dealloc(PyObject *self) {
 
 /* ---- listening ---- */
 
-PyDoc_STRVAR(listen_doc, "listen(host, port, /)\n--\n\nListen on TCP; port 0 takes any free one. "
-                         "OSError: the port is busy or not allowed. ValueError: host.");
+PyDoc_STRVAR(listen_doc,
+             "listen($self, host, port, /)\n--\n\nListen on TCP; port 0 takes any free one. "
+             "OSError: the port is busy or not allowed. ValueError: host.");
 
 static PyObject *listen_tcp(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct server *o = self_of(self);
@@ -243,7 +244,7 @@ static PyObject *listen_tcp(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return err ? raise_engine(err) : Py_NewRef(Py_None);
 }
 
-PyDoc_STRVAR(listen_unix_doc, "listen_unix(path, /)\n--\n\nListen on a unix socket.");
+PyDoc_STRVAR(listen_unix_doc, "listen_unix($self, path, /)\n--\n\nListen on a unix socket.");
 
 static PyObject *listen_unix(PyObject *self, PyObject *arg) {
     struct server *o = self_of(self);
@@ -256,7 +257,7 @@ static PyObject *listen_unix(PyObject *self, PyObject *arg) {
 }
 
 PyDoc_STRVAR(listen_fd_doc,
-             "listen_fd(fd, /)\n--\n\nListen on a socket that is bound and listening "
+             "listen_fd($self, fd, /)\n--\n\nListen on a socket that is bound and listening "
              "already; the server owns it afterwards.");
 
 static PyObject *listen_fd(PyObject *self, PyObject *arg) {
@@ -338,7 +339,7 @@ static int run_as_guest(PyObject *self) {
     return done ? 0 : -1;
 }
 
-PyDoc_STRVAR(run_doc, "run()\n--\n\nServe on this thread until stop() has been called and the "
+PyDoc_STRVAR(run_doc, "run($self)\n--\n\nServe on this thread until stop() has been called and the "
                       "connections are drained. Raises what a signal handler raised.");
 
 static PyObject *run(PyObject *self, PyObject *ignored) {
@@ -365,7 +366,7 @@ static PyObject *run(PyObject *self, PyObject *ignored) {
 }
 
 PyDoc_STRVAR(turn_doc,
-             "turn(timeout_ns=0, /)\n--\n\nOne turn of the engine's loop, waiting at most "
+             "turn($self, timeout_ns=0, /)\n--\n\nOne turn of the engine's loop, waiting at most "
              "timeout_ns nanoseconds. For loops that drive the engine.");
 
 static PyObject *turn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
@@ -380,7 +381,7 @@ static PyObject *turn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
 }
 
 PyDoc_STRVAR(stop_doc,
-             "stop(timeout=None, /)\n--\n\nStop listening, finish what is in flight within "
+             "stop($self, timeout=None, /)\n--\n\nStop listening, finish what is in flight within "
              "`timeout` seconds (None: as long as it takes), close the rest. Returns at "
              "once. Any thread.");
 
@@ -398,7 +399,8 @@ static PyObject *stop(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(close_doc, "close()\n--\n\nClose everything at once. The server must not be running.");
+PyDoc_STRVAR(close_doc,
+             "close($self)\n--\n\nClose everything at once. The server must not be running.");
 
 static PyObject *close_method(PyObject *self, PyObject *ignored) {
     (void)ignored;
@@ -419,9 +421,10 @@ static void on_signal_byte(void *ctx) {
     o->bridge.signalled = true;
 }
 
-PyDoc_STRVAR(watch_signals_doc,
-             "watch_signals(fd, /)\n--\n\nThe reading end of signal.set_wakeup_fd(): a signal that "
-             "comes just before the engine waits ends that wait. -1: no more.");
+PyDoc_STRVAR(
+    watch_signals_doc,
+    "watch_signals($self, fd, /)\n--\n\nThe reading end of signal.set_wakeup_fd(): a signal that "
+    "comes just before the engine waits ends that wait. -1: no more.");
 
 static PyObject *watch_signals(PyObject *self, PyObject *arg) {
     struct server *o = self_of(self);
@@ -446,7 +449,7 @@ static int put_number(PyObject *dict, const char *name, uint64_t value) {
     return err;
 }
 
-PyDoc_STRVAR(stats_doc, "stats()\n--\n\nCounters since the start, as a dict of int.");
+PyDoc_STRVAR(stats_doc, "stats($self)\n--\n\nCounters since the start, as a dict of int.");
 
 static PyObject *stats(PyObject *self, PyObject *ignored) {
     (void)ignored;

@@ -1,14 +1,14 @@
 """Cello: a web framework whose engine is C.
 
-    from cello import App
+from cello import App
 
-    app = App()
+app = App()
 
-    @app.get("/hello")
-    def hello(req):
-        return {"msg": "hello"}
+@app.get("/hello")
+def hello(req):
+    return {"msg": "hello"}
 
-    app.run()
+app.run()
 """
 
 from cello._app import App

@@ -27,8 +27,8 @@ T = TypeVar("T")
 class App(Serving, Verbs, _cello.App):
     """Routes, middleware and how they are served.
 
-    use: middleware configurations for every request. trailing_slash: "strict" (a path with the other
-    trailing slash is 404) or "redirect" (307, or 308 for methods other than GET and HEAD).
+    use: middleware configurations for every request. trailing_slash: "strict" (a path with the
+    other trailing slash is 404) or "redirect" (307, or 308 for methods other than GET and HEAD).
     state: a free namespace for the program's own values.
     """
 
@@ -49,7 +49,7 @@ class App(Serving, Verbs, _cello.App):
         self._timeouts: TimeoutConfig | None = None
         self._log_format = "combined"
         self._encoders: dict[type, Callable[[Any], Any]] = {}
-        self.redirect_slashes(trailing_slash == "redirect")
+        self._redirect_slashes(trailing_slash == "redirect")
         for config in use or ():
             self.use(config)
 
@@ -59,8 +59,7 @@ class App(Serving, Verbs, _cello.App):
         how = plan(route.handler, route.where)
         name = f"{how.name} ({route.where})"
         steps = tuple(config._step() for config in route.use)
-        _cello.App.add_route(
-            self,
+        self._add_route(
             route.methods,
             route.path,
             route.where,
@@ -90,7 +89,7 @@ class App(Serving, Verbs, _cello.App):
             content_type = (
                 "text/plain; charset=utf-8" if isinstance(body, str) else "application/octet-stream"
             )
-        self.add_constant(
+        self._add_constant(
             method_bits(methods),
             path,
             caller(1),
@@ -112,7 +111,7 @@ class App(Serving, Verbs, _cello.App):
     def use(self, config: Middleware) -> None:
         """A native step for every request, also those that no route answers."""
         for step in check_use([config]):
-            self.add_step(step._step())
+            self._add_step(step._step())
 
     def enable_request_id(self, header: str = "X-Request-ID") -> None:
         """use(RequestIdConfig(header))"""
@@ -139,9 +138,7 @@ class App(Serving, Verbs, _cello.App):
             raise TypeError(f"set_timeouts takes a TimeoutConfig, not {timeouts!r}")
         self._timeouts = timeouts
 
-    def json_encoder(
-        self, type_: type[T]
-    ) -> Callable[[Callable[[T], Any]], Callable[[T], Any]]:
+    def json_encoder(self, type_: type[T]) -> Callable[[Callable[[T], Any]], Callable[[T], Any]]:
         """Declare how objects of a type, and of its subclasses, are made JSON:
 
         @app.json_encoder(Money)
@@ -150,7 +147,7 @@ class App(Serving, Verbs, _cello.App):
 
         def declare(encode: Callable[[T], Any]) -> Callable[[T], Any]:
             self._encoders[type_] = encode
-            self.set_json_default(self._encode)
+            self._set_json_default(self._encode)
             return encode
 
         return declare

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypedDict, Unpack
 
 from cello._config import Middleware
 from cello._routes import (
@@ -19,6 +19,15 @@ from cello._routes import (
 )
 
 
+class RouteOptions(TypedDict, total=False):
+    """What every way to declare a route takes; Verbs says what it means."""
+
+    status: int | None
+    status_code: int | None
+    use: Iterable[Middleware] | None
+    max_body: int | None
+
+
 class Verbs:
     """Decorators that declare routes. status: of a bare return value (200, or 204 for None);
     use: middleware configurations for this route; max_body: bytes (413), by default
@@ -32,19 +41,28 @@ class Verbs:
         path: str,
         handler: Handler,
         methods: Iterable[str] = ("GET",),
+        **options: Unpack[RouteOptions],
+    ) -> None:
+        """Declare a route without a decorator."""
+        self._declare(path, handler, methods, caller(1), **options)
+
+    def _declare(
+        self,
+        path: str,
+        handler: Handler,
+        methods: Iterable[str],
+        where: str,
         *,
         status: int | None = None,
         status_code: int | None = None,
         use: Iterable[Middleware] | None = None,
         max_body: int | None = None,
-        _depth: int = 1,
     ) -> None:
-        """Declare a route without a decorator."""
         self._add(
             Route(
                 method_bits(methods),
                 path,
-                caller(_depth),
+                where,
                 handler,
                 check_status(status, status_code),
                 check_max_body(max_body),
@@ -53,45 +71,45 @@ class Verbs:
         )
 
     def route(
-        self, path: str, methods: Iterable[str] = ("GET",), **options: Any
+        self, path: str, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
     ) -> Callable[[HandlerT], HandlerT]:
         """Declare a route for several methods."""
         return self._verb(path, methods, options)
 
     def _verb(
-        self, path: str, methods: Iterable[str], options: dict[str, Any]
+        self, path: str, methods: Iterable[str], options: RouteOptions
     ) -> Callable[[HandlerT], HandlerT]:
         def declare(handler: HandlerT) -> HandlerT:
-            self.add_route(path, handler, methods, **options, _depth=2)
+            self._declare(path, handler, methods, caller(1), **options)
             return handler
 
         return declare
 
-    def get(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """GET, and HEAD where no route of its own answers it."""
         return self._verb(path, ("GET",), options)
 
-    def post(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """POST."""
         return self._verb(path, ("POST",), options)
 
-    def put(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """PUT."""
         return self._verb(path, ("PUT",), options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """DELETE."""
         return self._verb(path, ("DELETE",), options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """PATCH."""
         return self._verb(path, ("PATCH",), options)
 
-    def options(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """OPTIONS; without such a route the engine answers it with `Allow`."""
         return self._verb(path, ("OPTIONS",), options)
 
-    def head(self, path: str, **options: Any) -> Callable[[HandlerT], HandlerT]:
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """HEAD."""
         return self._verb(path, ("HEAD",), options)
 

@@ -1,13 +1,32 @@
 """What the C engine offers to the package. The parts for users are re-exported by `cello`."""
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from asyncio import AbstractEventLoop, Future, Task
+from asyncio import Handle as _Handle
+from asyncio import TimerHandle as _TimerHandle
+from collections import deque
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    ValuesView,
+)
+from contextvars import Context
 from datetime import datetime
+from selectors import BaseSelector, SelectorKey
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal, Self, TypeVar, final, overload
+from typing import Any, ClassVar, Literal, Self, TypeVar, TypeVarTuple, Unpack, final, overload
 
+from _typeshed import FileDescriptorLike
 from typing_extensions import disjoint_base
 
 _D = TypeVar("_D")
+_Ts = TypeVarTuple("_Ts")
+
+VERSION: str
+_C_API: object  # a PyCapsule: include/cello/capi.h
 
 _Pairs = Mapping[str, str | list[str] | tuple[str, ...]] | Iterable[tuple[str, str]]
 _Bytes = bytes | bytearray | memoryview
@@ -186,3 +205,185 @@ class Response:
     def created(
         cls, data: Any = None, location: str | None = None, headers: _Pairs | None = None
     ) -> Self: ...
+
+# ---- what the package itself uses ----
+
+_Step = object  # a PyCapsule with a native step, used up by the route that gets it
+
+def json_loads(text: str | _Bytes, /) -> Any: ...
+def json_dumps(value: Any, /, default: Callable[[Any], Any] | None = None) -> bytes: ...
+def connect(
+    http_error: type[BaseException],
+    log_error: Callable[[str, BaseException | None], object],
+    /,
+) -> None: ...
+def request_id_step(header: str, /) -> _Step: ...
+def security_headers_step(
+    x_frame_options: str | None,
+    referrer_policy: str | None,
+    csp: str | None,
+    permissions_policy: str | None,
+    coep: str | None,
+    coop: str | None,
+    corp: str | None,
+    x_content_type_options: bool,
+    /,
+) -> _Step: ...
+
+@disjoint_base
+class App:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def _add_route(
+        self,
+        methods: int,
+        path: str,
+        where: str,
+        handler: Callable[..., Any],
+        name: str,
+        is_async: bool,
+        wants_request: bool,
+        status: int,
+        max_body: int,
+        steps: tuple[_Step, ...],
+        /,
+    ) -> int: ...
+    def _add_constant(
+        self,
+        methods: int,
+        path: str,
+        where: str,
+        status: int,
+        content_type: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        /,
+    ) -> None: ...
+    def _add_step(self, step: _Step, /) -> None: ...
+    def _redirect_slashes(self, on: bool, /) -> None: ...
+    def _set_json_default(self, hook: Callable[[Any], Any] | None, /) -> None: ...
+
+@final
+class Server:
+    def __new__(
+        cls,
+        app: App,
+        limits: object,
+        timeouts: object,
+        backend: str,
+        access_log_fd: int,
+        access_log_format: str,
+        /,
+    ) -> Self: ...
+    @property
+    def addresses(self) -> list[tuple[str, int]]: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def poll_fd(self) -> int: ...
+    def listen(self, host: str, port: int, /) -> None: ...
+    def listen_unix(self, path: str, /) -> None: ...
+    def listen_fd(self, fd: int, /) -> None: ...
+    def run(self) -> None: ...
+    def turn(self, timeout_ns: int = 0, /) -> None: ...
+    def stop(self, timeout: float | None = None, /) -> None: ...
+    def close(self) -> None: ...
+    def stats(self) -> dict[str, int]: ...
+    def watch_signals(self, fd: int, /) -> None: ...
+
+# ---- asyncio as a guest ----
+
+def attach_loop(
+    server: Server, loop: AbstractEventLoop, on_done: Callable[[], object] | None = None, /
+) -> None: ...
+def detach_loop(server: Server, /) -> None: ...
+def handler_tasks(server: Server, /) -> list[Task[Any]]: ...
+
+# They take the place of asyncio's own, and have what asyncio asks of those.
+@disjoint_base
+class Handle(_Handle):
+    @property
+    def _cancelled(self) -> bool: ...  # type: ignore[override]
+    @property
+    def _context(self) -> Context: ...
+    @property
+    def _loop(self) -> AbstractEventLoop: ...
+    @property
+    def _callback(self) -> Callable[..., object] | None: ...
+    @property
+    def _source_traceback(self) -> None: ...
+    @property
+    def _args(self) -> tuple[Any, ...]: ...  # type: ignore[override]
+    def _run(self) -> None: ...
+    def cancel(self) -> None: ...
+    def cancelled(self) -> bool: ...
+    def get_context(self) -> Context: ...
+
+@final
+class TimerHandle(Handle, _TimerHandle):  # type: ignore[misc]
+    @property
+    def _when(self) -> float: ...
+    _scheduled: bool
+    def __hash__(self, /) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __lt__(self, other: _TimerHandle, /) -> bool: ...
+    def __le__(self, other: _TimerHandle, /) -> bool: ...
+    def __gt__(self, other: _TimerHandle, /) -> bool: ...
+    def __ge__(self, other: _TimerHandle, /) -> bool: ...
+    def when(self) -> float: ...
+
+@final
+class Selector(BaseSelector):
+    def __new__(cls) -> Self: ...
+    def register(
+        self, fileobj: FileDescriptorLike, events: int, data: Any = None
+    ) -> SelectorKey: ...
+    def unregister(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
+    def modify(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> SelectorKey: ...
+    def get_key(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
+    def get_map(self) -> Mapping[FileDescriptorLike, SelectorKey]: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+    def select(self, timeout: float | None = None, /) -> list[tuple[SelectorKey, int]]: ...
+
+@disjoint_base
+class LoopBase:
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _closed: bool
+    _debug: bool
+    _stopping: bool
+    _task_factory: Any
+    _timer_cancelled_count: int
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> Handle: ...
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> Handle: ...
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle: ...
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle: ...
+    def time(self) -> float: ...
+    def get_debug(self) -> bool: ...
+    def create_future(self) -> Future[Any]: ...

@@ -63,8 +63,8 @@ class LimitsConfig(_Numbers):
     is closed, or new ones wait. max_connections_per_ip: per client address or IPv6 /64; 0: no limit
     (closed). max_inflight: requests in handlers; 0: no limit (503). max_requests_per_connection: 0:
     no limit (closed after the last). max_json_depth: nesting (400 in, 500 out). max_query_params,
-    max_cookies: (400). max_pipelined, max_send_buffer: answers and bytes that wait for a slow reader
-    before reading from it stops.
+    max_cookies: (400). max_pipelined, max_send_buffer: answers and bytes that wait for a slow
+    reader before reading from it stops.
     """
 
     _env = "LIMITS"
@@ -131,9 +131,9 @@ class LimitsConfig(_Numbers):
 class TimeoutConfig(_Numbers):
     """How long a worker waits, in seconds; 0 turns a timeout off.
 
-    read_header: from the first byte of a request's head to its end (408). read_body: without a byte of
-    the body (408). min_body_rate: bytes per second on average, once 5 s have passed (408). write: without
-    the client reading what was sent (closed). idle: between requests (closed).
+    read_header: from the first byte of a request's head to its end (408). read_body: without a byte
+    of the body (408). min_body_rate: bytes per second on average, once 5 s have passed (408).
+    write: without the client reading what was sent (closed). idle: between requests (closed).
     """
 
     _env = "TIMEOUT"
@@ -187,8 +187,8 @@ class RequestIdConfig(Middleware):
 
 
 class SecurityHeadersConfig(Middleware):
-    """Response headers that make browsers careful (OWASP Secure Headers). None: not sent; a header that
-    a handler set itself is kept.
+    """Response headers that make browsers careful (OWASP Secure Headers). None: not sent; a header
+    that a handler set itself is kept.
 
     ValueError: a value that cannot be a header.
     """

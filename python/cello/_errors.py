@@ -9,9 +9,10 @@ from typing import Any
 class HTTPError(Exception):
     """Raised in a handler, answers the request with a problem document (RFC 9457).
 
-    status: 200 to 599. detail: one sentence for the client, or a mapping, whose items become members of
-    the document. title: by default the status's reason phrase. type: a URI that names the kind of
-    problem. headers: sent with the answer. Other keyword arguments become members of the document.
+    status: 200 to 599. detail: one sentence for the client, or a mapping, whose items become
+    members of the document. title: by default the status's reason phrase. type: a URI that names
+    the kind of problem. headers: sent with the answer. Other keyword arguments become members of
+    the document.
 
     ValueError: the status is out of range.
     """

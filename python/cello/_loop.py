@@ -90,6 +90,7 @@ async def serve(server: _cello.Server) -> None:
         await _until_done(server)
         return
     done = asyncio.Event()
+    timer: asyncio.TimerHandle
 
     def turn() -> None:
         server.turn(0)

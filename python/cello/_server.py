@@ -34,7 +34,7 @@ class Server:
     def _run(self) -> None:
         try:
             self._engine.run()
-        except BaseException as error:  # noqa: BLE001: handed to whoever waits
+        except BaseException as error:  # handed to whoever waits
             self._error = error
         finally:
             # On this thread: io_uring takes back what it holds only for the thread that gave it.
@@ -184,7 +184,8 @@ class Serving:
         backend: str | None = None,
         workers: int | None = None,
     ) -> Server:
-        """Serve on a thread of its own and return at once. port 0, the default, takes any free port.
+        """Serve on a thread of its own and return at once. port 0, the default, takes any free
+        port.
 
         uds: path of a unix socket instead. fd: a listening socket instead. backend: "auto", "epoll"
         or "io_uring". OSError: the address is busy or not allowed.
@@ -209,10 +210,10 @@ class Serving:
     ) -> None:
         """Serve on this thread, by default on http://127.0.0.1:8000, until SIGINT or SIGTERM.
 
-        The first signal finishes what is in flight (30 s at most), the second ends the process at once.
-        Off the main thread signals are the caller's. What is not given here is read from the command
-        line (--host --port --env --uds --backend --no-logs; only in the program's own main thread,
-        argv=False turns it off), then from the environment (CELLO_HOST, CELLO_PORT, ...).
+        The first signal finishes what is in flight (30 s at most), the second ends the process at
+        once. Off the main thread signals are the caller's. What is not given here is read from the
+        command line (--host --port --env --uds --backend --no-logs; only in the program's own main
+        thread, argv=False turns it off), then from the environment (CELLO_HOST, CELLO_PORT, ...).
         A busy port ends the program with exit code 1.
         """
         arguments = {**locals(), "default_port": 8000}
