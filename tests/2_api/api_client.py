@@ -1,0 +1,114 @@
+"""What the API tests share: an application served for a block, and a client that keeps to HTTP."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+from cello import App, Server
+
+BACKENDS = ("epoll", "io_uring")
+
+
+@dataclass
+class Answer:
+    status: int
+    reason: str
+    headers: Message
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """One keep-alive connection to a server."""
+
+    def __init__(self, address: tuple[str, int], server: Server | None = None) -> None:
+        self.address = address
+        self._server = server
+        self._connection = http.client.HTTPConnection(*address, timeout=10)
+
+    @property
+    def server(self) -> Server:
+        assert self._server is not None
+        return self._server
+
+    def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        self._connection.request(method, target, body=body, headers=headers or {})
+        answer = self._connection.getresponse()
+        return Answer(answer.status, answer.reason, answer.headers, answer.read())
+
+    def get(self, target: str, **headers: str) -> Answer:
+        return self.ask(target, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def raw(self, data: bytes) -> bytes:
+        """All that comes back on a connection of its own, which the data ask to close."""
+        with socket.create_connection(self.address, timeout=10) as s:
+            s.sendall(data)
+            return b"".join(iter(lambda: s.recv(65536), b""))
+
+    def pipeline(self, request: bytes, count: int, batch: int = 50) -> None:
+        """Send `count` copies of a request on one connection, `batch` at a time, and read answers
+        of one length each."""
+        with socket.create_connection(self.address, timeout=20) as s:
+            s.sendall(request)
+            size = len(read_answer(s))
+            for first in range(1, count, batch):
+                n = min(batch, count - first)
+                s.sendall(request * n)
+                left = n * size
+                while left > 0:
+                    chunk = s.recv(min(left, 1 << 20))
+                    assert chunk, "the server closed the connection"
+                    left -= len(chunk)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def read_answer(s: socket.socket) -> bytes:
+    """One answer with a Content-Length, or without a body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = s.recv(65536)
+        assert chunk, "the server closed the connection"
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    while len(body) < length:
+        chunk = s.recv(65536)
+        assert chunk, "the server closed the connection"
+        body += chunk
+    assert len(body) == length, "more than one answer"
+    return head + b"\r\n\r\n" + body
+
+
+@contextmanager
+def serving(app: App, **settings: Any) -> Iterator[Client]:
+    """The application on a free port, and a client of it."""
+    with app.start("127.0.0.1", 0, **settings) as server:
+        client = Client(server.addresses[0], server)
+        try:
+            yield client
+        finally:
+            client.close()
