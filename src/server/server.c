@@ -153,6 +153,17 @@ static void finalize(struct cl_server *s) {
     cl_free(s);
 }
 
+/* Everything was closed: let the kernel give it back. io_uring does so in turns, and only for the
+ * thread of the turns before; elsewhere the ring is given up whole, and its sockets go a little
+ * later. */
+static void take_back(struct cl_server *s) {
+    struct cl_loop *loop = s->worker.loop;
+    bool here = pthread_equal(atomic_load(&s->thread), pthread_self());
+    for (int i = 0; here && cl_loop_open_count(loop) && i < CLOSE_TURNS; i++)
+        (void)cl_loop_turn(loop, CLOSE_TURN_NS);
+    cl_loop_stop(loop);
+}
+
 void cello_server_del(struct cl_server *s) {
     if (!s)
         return;
@@ -167,9 +178,7 @@ void cello_server_del(struct cl_server *s) {
         cl_request_unref(r);
     cl_timer_stop(cl_loop_timers(loop), &s->drain_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
-    /* io_uring needs turns to take back what the kernel was given. */
-    for (int i = 0; cl_loop_open_count(loop) && i < CLOSE_TURNS; i++)
-        (void)cl_loop_turn(loop, CLOSE_TURN_NS);
+    take_back(s);
     cl_access_log_del(s->log);
     s->log = NULL;
     pthread_mutex_lock(&s->lock);
