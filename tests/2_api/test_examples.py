@@ -13,20 +13,24 @@ without an empty line the body is not compared.
 """
 
 import ast
+import importlib.util
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
-from api_client import BACKENDS, Answer, Client
+from api_client import BACKENDS, Answer, Client, serving
+from cello import App, RequestIdConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sorted((ROOT / "examples/python").glob("[0-9]*.py"))
@@ -183,6 +187,51 @@ def test_c_example_without_python() -> None:
         assert client.get("/hello/w%C3%B6rld?shout=yes").text == "Hello, wörld!\n"
         assert client.get("/count").text == "".join(f"line {i}\n" for i in range(10))
         assert client.get("/nowhere").status == 404
+
+
+@pytest.fixture(scope="module")
+def native_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """examples/c/native_module.c, built as its users would."""
+    library = tmp_path_factory.mktemp("native") / "native_module.so"
+    includes = [f"-I{ROOT / 'include'}", f"-I{sysconfig.get_path('include')}"]
+    warnings = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"]
+    source = str(ROOT / "examples/c/native_module.c")
+    command = ["cc", "-shared", "-fPIC", "-O1", *warnings, *includes, source, "-o", str(library)]
+    subprocess.run(command, check=True)
+    spec = importlib.util.spec_from_file_location("native_module", library)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_native_handlers_of_an_extension(native_module: ModuleType, backend: str) -> None:
+    app = App(use=[RequestIdConfig()])
+    native_module.register(app)
+    app.get("/native/python")(lambda: "Python")
+    with serving(app, backend=backend) as client:
+        answer = client.get("/native/w%C3%B6rld", X_Request_ID="abc")
+        assert (answer.status, answer.text) == (200, "Hello, wörld\n")
+        assert answer.headers["X-Request-ID"] == "abc"
+        assert client.get("/native/you?greeting=Good+day").text == "Good day, you\n"
+        assert client.get("/native/" + "x" * 101).status == 400
+        answer = client.ask("/native/length", "POST", b"x" * 100_000)
+        assert answer.data == {"length": 100_000} and answer.headers["X-Answered-By"] == "C"
+        assert client.server.stats()["gil_acquisitions"] == 0
+        assert client.get("/native/python").text == "Python"
+        assert client.server.stats()["gil_acquisitions"] == 1
+
+
+def test_native_routes_fail_as_others_do(native_module: ModuleType) -> None:
+    app = App()
+    native_module.register(app)
+    with pytest.raises(ValueError, match="/native/"):
+        native_module.register(app)
+    with pytest.raises(TypeError, match=r"cello\.App"):
+        native_module.register(object())
+    with app.start(), pytest.raises(ValueError, match="frozen"):
+        native_module.register(app)
 
 
 # ---- the test can fail ----
