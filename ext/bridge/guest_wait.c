@@ -111,7 +111,9 @@ static uint64_t to_ns(double s) {
     return s <= 0 ? 0 : s >= 1e9 ? UINT64_MAX : (uint64_t)ceil(s * 1e9);
 }
 
-/* How long the engine may wait: until the first timer, not at all while callbacks are ready. */
+/* How long the engine may wait: until the first timer, not at all while callbacks are ready. In whole
+ * milliseconds, as asyncio's own selectors wait: timers that are due about the same time share a
+ * round. */
 static int wait_ns(struct cl_engine_loop *l, uint64_t *out) {
     double when;
     *out = UINT64_MAX;
@@ -120,7 +122,8 @@ static int wait_ns(struct cl_engine_loop *l, uint64_t *out) {
     } else if (PyList_GET_SIZE(l->scheduled) > 0) {
         if (cl_timer_when(l->state, PyList_GET_ITEM(l->scheduled, 0), &when) < 0)
             return -1;
-        *out = to_ns(when - cl_loop_time());
+        double left_ms = ceil((when - cl_loop_time()) * 1e3);
+        *out = to_ns(left_ms * 1e-3);
     }
     return 0;
 }

@@ -388,7 +388,11 @@ def test_context_variables_stay_over_await_and_do_not_leak(pause: Pause) -> None
         value = req.query["value"]
         variable.set(value)
         await pause()
-        return {"before": before, "after": variable.get(), "child": await asyncio.create_task(child())}
+        return {
+            "before": before,
+            "after": variable.get(),
+            "child": await asyncio.create_task(child()),
+        }
 
     with handler(remember) as client:
         for n in range(ROUNDS):

@@ -50,7 +50,9 @@ def test_timers_are_called_in_order_of_time(debug: bool) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         start = loop.time()
-        handles = [loop.call_at(start + n * 0.0005, called.append, n) for n in (5, 1, 9, 3, 7, 2, 8)]
+        handles = [
+            loop.call_at(start + n * 0.0005, called.append, n) for n in (5, 1, 9, 3, 7, 2, 8)
+        ]
         assert sorted(handles)[0].when() == start + 0.0005
         assert handles[0] > handles[1] and handles[1] <= handles[3] and handles[0] != handles[1]
         assert len({hash(handle) for handle in handles}) == len(handles)
