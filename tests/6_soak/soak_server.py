@@ -1,0 +1,144 @@
+"""The server of test_soak.py: soak_server.py BACKEND def|async. Reports on itself under /report."""
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from collections import Counter
+from typing import Any
+
+from cello import App, HTTPError, Request, Response
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+BIG = bytes(200_000)
+
+app = App()
+app.enable_request_id()
+app.static_response("/native", "x" * 100)
+kept: list[Request] = []
+handlers: list[Any] = []
+
+
+class Unserializable:
+    pass
+
+
+def route(path: str, *methods: str) -> Any:
+    """app.route(), which also remembers the handler."""
+
+    def declare(handler: Any) -> Any:
+        handlers.append(handler)
+        return app.route(path, methods=methods or ("GET",))(handler)
+
+    return declare
+
+
+def add_def_handlers() -> None:
+    @route("/json/{id:int}")
+    def json(req: Request) -> Any:
+        return {"id": req.params["id"], "q": req.query.get("q"), "agent": req.headers.get("a")}
+
+    @route("/echo", "POST")
+    def echo(req: Request) -> Any:
+        return req.json()
+
+    @route("/response")
+    def response(req: Request) -> Any:
+        answer = Response({"a": [1, 2]}, 201, {"X-A": "1"})
+        answer.set_cookie("c", req.path)
+        return answer
+
+    @route("/error")
+    def error() -> Any:
+        return 1 / 0
+
+    @route("/http-error")
+    def http_error() -> Any:
+        raise HTTPError(409, "conflict", extra=[1], headers={"X-B": "2"})
+
+    @route("/unserializable")
+    def unserializable() -> Any:
+        return {"a": [Unserializable()]}
+
+    @route("/keep")
+    def keep(req: Request) -> Any:
+        req.state.me = req  # a cycle, too
+        kept[:] = [*kept[-9:], req]
+        return len(req.headers), 200
+
+    @route("/big")
+    def big() -> bytes:
+        return BIG
+
+
+def add_async_handlers() -> None:
+    @route("/json/{id:int}")
+    async def json(req: Request) -> Any:
+        return {"id": req.params["id"], "q": req.query.get("q"), "agent": req.headers.get("a")}
+
+    @route("/echo", "POST")
+    async def echo(req: Request) -> Any:
+        await asyncio.sleep(0)
+        return req.json()
+
+    @route("/response")
+    async def response(req: Request) -> Any:
+        await asyncio.sleep(0.001)
+        return Response({"a": [1, 2]}, 201, {"X-A": req.path})
+
+    @route("/error")
+    async def error() -> Any:
+        return 1 / 0
+
+    @route("/http-error")
+    async def http_error() -> Any:
+        await asyncio.sleep(0)
+        raise HTTPError(409, "conflict", extra=[1], headers={"X-B": "2"})
+
+    @route("/unserializable")
+    async def unserializable() -> Any:
+        await asyncio.sleep(0)
+        return {"a": [Unserializable()]}
+
+    @route("/keep")
+    async def keep(req: Request) -> Any:
+        req.state.me = req
+        kept[:] = [*kept[-9:], req]
+        await asyncio.sleep(0)
+        return len(req.headers), 200
+
+    @route("/big")
+    async def big() -> bytes:
+        await asyncio.sleep(0.005)
+        return BIG
+
+
+@app.get("/report")
+def report() -> Any:
+    gc.collect()
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        rss = int(statm.read().split()[1]) * PAGE
+    objects = gc.get_objects()
+    counted = Counter(type(o).__name__ for o in objects)
+    return {
+        "requests": server.stats()["requests"],
+        "connections": server.stats()["connections"],
+        "buffered": server.stats()["buffered_bytes"],
+        "rss": rss,
+        "fds": len(os.listdir("/proc/self/fd")),
+        "blocks": sys.getallocatedblocks(),
+        "objects": {"all": len(objects)}
+        | {name: counted[name] for name in ("Request", "MultiMap", "Response", "Task", "Context")},
+        "refs": [sys.getrefcount(o) for o in (*handlers, app, BIG, HTTPError, Response, Request)],
+    }
+
+
+if __name__ == "__main__":
+    logging.getLogger("cello").addHandler(logging.NullHandler())
+    logging.getLogger("cello").propagate = False
+    {"def": add_def_handlers, "async": add_async_handlers}[sys.argv[2]]()
+    with app.start("127.0.0.1", 0, backend=sys.argv[1]) as server:
+        print(server.addresses[0][1], flush=True)
+        sys.stdin.read()

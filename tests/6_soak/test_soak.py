@@ -1,0 +1,196 @@
+"""Very many requests, with errors and vanishing clients mixed in: nothing grows.
+
+`make test` sends 20,000 to each kind of server; `make test-all` a million."""
+
+import json
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SERVER = Path(__file__).with_name("soak_server.py")
+SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
+BATCH = 100
+MIB = 1 << 20
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nA: some agent\r\n\r\n".encode()
+
+
+def post(path: str, body: bytes, length: int | None = None) -> bytes:
+    length = len(body) if length is None else length
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+ECHO = json.dumps({"name": "ä name", "list": [1, 2.5, None, {"a": "b"}] * 5}).encode()
+USUAL = [get("/json/7?q=a%20b&r=1"), post("/echo", ECHO), get("/response"), get("/native")]
+FAILING = [
+    get("/error"),
+    get("/http-error"),
+    get("/unserializable"),
+    get("/keep"),
+    get("/nowhere"),
+    get("/json/x"),
+    post("/echo", b'{"a" 1}'),
+    get("/json/1?%zz=1"),
+    b"DELETE /echo HTTP/1.1\r\nHost: x\r\n\r\n",
+]
+LAST = b"GET /native HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+class Load:
+    """What clients do. Each method is one connection; it returns how many answers it got."""
+
+    def __init__(self, port: int) -> None:
+        self.address = ("127.0.0.1", port)
+        self.random = random.Random(1)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, timeout=30)
+
+    def well_behaved(self) -> int:
+        requests = self.random.choices(USUAL, k=BATCH - 1)
+        for i in range(0, BATCH - 1, 20):
+            requests[i] = self.random.choice(FAILING)
+        with self.connect() as s:
+            s.sendall(b"".join(requests) + LAST)
+            data = b"".join(iter(lambda: s.recv(1 << 18), b""))
+        answers = data.count(b"HTTP/1.1 ")
+        assert answers == BATCH, data[-2000:]
+        return answers
+
+    def malformed(self) -> int:
+        with self.connect() as s:
+            s.sendall(get("/json/1") + b"GET / HTTP/1.1\r\nHost : x\r\n\r\n" + get("/json/2"))
+            data = b"".join(iter(lambda: s.recv(1 << 16), b""))
+        assert data.count(b"HTTP/1.1 ") == 2 and b"HTTP/1.1 400" in data
+        return 2
+
+    def vanishing(self) -> int:
+        """Asks for much, reads nothing, resets the connection."""
+        with self.connect() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.sendall(get("/response") * 5 + get("/big") * 3 + get("/keep"))
+        return 0
+
+    def cut_off(self) -> int:
+        """Goes away inside a head, or inside a body."""
+        with self.connect() as s:
+            s.sendall(get("/json/1") + self.random.choice([post("/echo", b"{", 100), b"GET /js"]))
+        return 0
+
+    def half_read(self) -> int:
+        with self.connect() as s:
+            s.sendall(get("/big") * 2)
+            s.recv(self.random.randrange(1, 100_000))
+        return 0
+
+    def some(self, requests: int) -> None:
+        """About so many requests."""
+        odd: list[Callable[[], int]] = [
+            self.malformed, self.vanishing, self.cut_off, self.half_read,
+        ]  # fmt: skip
+        for i in range(requests // BATCH):
+            self.well_behaved()
+            odd[i % len(odd)]()
+
+    def report(self) -> dict[str, Any]:
+        with self.connect() as s:
+            s.sendall(b"GET /report HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            data = b"".join(iter(lambda: s.recv(1 << 16), b""))
+        report: dict[str, Any] = json.loads(data.partition(b"\r\n\r\n")[2])
+        return report
+
+    def quiet_report(self) -> dict[str, Any]:
+        """When the connections that were given up are gone."""
+        while True:
+            report = self.report()
+            if report["connections"] == 1:
+                return report
+
+
+@contextmanager
+def server(backend: str, kind: str) -> Iterator[Load]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", str(SERVER), backend, kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    try:
+        yield Load(int(process.stdout.readline()))
+        process.stdin.close()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def soak(load: Load, requests: int, samples: int) -> list[dict[str, Any]]:
+    """Reports, the first one after a warm-up."""
+    with ThreadPoolExecutor(4) as pool:
+
+        def send(count: int) -> None:
+            list(pool.map(load.some, [count // 8] * 8))
+
+        send(requests // 4)
+        reports = [load.quiet_report()]
+        for _ in range(samples):
+            send(requests * 3 // 4 // samples)
+            reports.append(load.quiet_report())
+    return reports
+
+
+def slope(reports: list[dict[str, Any]], what: str) -> float:
+    """Growth of a number per request: least squares."""
+    n = len(reports)
+    xs, ys = [r["requests"] for r in reports], [r[what] for r in reports]
+    x, y = sum(xs) / n, sum(ys) / n
+    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum(
+        (a - x) ** 2 for a in xs
+    )
+
+
+def check_steady(first: dict[str, Any], last: dict[str, Any]) -> None:
+    assert last["refs"] == first["refs"]
+    assert last["fds"] == first["fds"]
+    assert last["buffered"] <= first["buffered"] + 65536
+    for name, count in last["objects"].items():
+        assert count <= first["objects"][name] + 50, (name, first["objects"], last["objects"])
+    assert last["blocks"] <= first["blocks"] + 1000
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_nothing_is_kept(kind: str, backend: str) -> None:
+    with server(backend, kind) as load:
+        first, last = soak(load, 20_000, 1)
+    assert last["requests"] - first["requests"] > 14_000
+    check_steady(first, last)
+    assert SANITIZED or last["rss"] - first["rss"] < 4 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_a_million_requests(kind: str, backend: str) -> None:
+    with server(backend, kind) as load:
+        reports = soak(load, 1_000_000, 15)
+    first, last = reports[0], reports[-1]
+    assert last["requests"] > 1_000_000
+    check_steady(first, last)
+    print({what: slope(reports, what) for what in ("rss", "blocks")})
+    assert SANITIZED or slope(reports, "rss") <= 0.1, [r["rss"] for r in reports]
