@@ -14,14 +14,6 @@ size_t cl_h1_head_max(const struct cl_worker *w) {
 
 /* ---- time ---- */
 
-static size_t unsent(const struct cl_h1 *c) {
-    size_t n = 0;
-    if (c->fly)
-        for (int i = 0; i < c->fly->iov_count; i++)
-            n += c->fly->iov[i].iov_len;
-    return n;
-}
-
 static void read_timeout(struct cl_h1 *c) {
     switch (c->state) {
     case CL_H1_HEAD: cl_h1_fail(c, 408, "The request head took too long."); break;
@@ -30,17 +22,37 @@ static void read_timeout(struct cl_h1 *c) {
     }
 }
 
+/* How far the peer has read is asked for (a system call) only once a send has lasted this long. */
+#define WRITE_SAMPLE_NS CL_NS_PER_S
+
+void cl_h1_watch_write(struct cl_h1 *c) {
+    uint64_t write_ns = c->super.worker->timeouts.write_ns;
+    c->write_start_ns = cl_h1_now(c);
+    c->write_sampled = false;
+    cl_h1_write_by(c, cl_h1_after(c, write_ns ? CL_MIN(write_ns / 2, WRITE_SAMPLE_NS) : 0));
+}
+
+/* False: the peer has read nothing for the whole of the write timeout. */
+static bool check_write(struct cl_h1 *c, uint64_t now) {
+    uint64_t progress = cl_stream_progress(c->super.stream);
+    if (c->write_sampled && progress == c->write_progress)
+        return false;
+    if (c->write_sampled)
+        c->write_start_ns = now; /* slow, but reading */
+    c->write_sampled = true;
+    c->write_progress = progress;
+    cl_h1_write_by(c, c->write_start_ns + c->super.worker->timeouts.write_ns);
+    return true;
+}
+
 static void on_timer(struct cl_timer *t) {
     struct cl_h1 *c = CL_CONTAINER_OF(t, struct cl_h1, timer);
     uint64_t now = cl_h1_now(c);
     if (c->write_by_ns <= now) {
-        size_t left = unsent(c);
-        if (left >= c->fly_left) {
+        if (!check_write(c, now)) {
             cl_h1_close(c);
             return;
         }
-        c->fly_left = left; /* slow, but reading */
-        cl_h1_write_by(c, cl_h1_after(c, c->super.worker->timeouts.write_ns));
     }
     if (c->read_by_ns <= now) {
         c->read_by_ns = UINT64_MAX;

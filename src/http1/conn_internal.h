@@ -52,6 +52,7 @@ struct cl_h1 {
     bool stream_done;
     bool first;    /* no request yet on this connection */
     bool speaking; /* last_words is being sent */
+    bool write_sampled;
     struct cl_request *req;
     struct cl_request *unstopped; /* closed while its generator's bytes were being sent */
     struct cl_h1_out *fill;       /* being filled */
@@ -61,9 +62,10 @@ struct cl_h1 {
     size_t scanned; /* the head parser's */
     uint64_t content_length;
     uint64_t body_start_ns;
-    uint64_t read_by_ns;  /* the peer must send something until then; UINT64_MAX: never */
-    uint64_t write_by_ns; /* the peer must read something until then; UINT64_MAX: never */
-    size_t fly_left;      /* unsent bytes when write_by_ns was set */
+    uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
+    uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
+    uint64_t write_start_ns; /* of the send in progress, or the last time its peer had read */
+    uint64_t write_progress; /* of the stream, once write_sampled */
     uint64_t requests;
     size_t lingered; /* bytes */
     struct cl_chunked decoder;
@@ -98,6 +100,8 @@ CL_INLINE void cl_h1_write_by(struct cl_h1 *c, uint64_t deadline_ns) {
 
 /* conn.c */
 size_t cl_h1_head_max(const struct cl_worker *w);
+/* A send is in progress: the write timeout starts. */
+void cl_h1_watch_write(struct cl_h1 *c);
 void cl_h1_close(struct cl_h1 *c);
 /* Nothing more will be written: let the peer read the last answer, then close. */
 void cl_h1_linger(struct cl_h1 *c);

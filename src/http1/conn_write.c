@@ -468,8 +468,11 @@ static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
         cl_h1_close(c);
 }
 
+/* A body that ends with the connection must not look whole: the peer gets a reset. */
 static void abort_stream(struct cl_request *r) {
-    cl_h1_close(cl_h1_of(r->conn));
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    cl_stream_reset_on_close(c->super.stream);
+    cl_h1_close(c);
 }
 
 /* All bytes are out: ask the generator, or end. */
@@ -504,10 +507,9 @@ static bool send_fill(struct cl_h1 *c) {
     c->fill = NULL;
     if (o->iov_count) { /* none: a sink was opened and dropped, or a chunk was empty */
         c->fly = o;
-        c->fly_left = o->bytes;
         err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
         if (err == CELLO_EAGAIN) {
-            cl_h1_write_by(c, cl_h1_after(c, c->super.worker->timeouts.write_ns));
+            cl_h1_watch_write(c);
             return false;
         }
         c->fly = NULL;

@@ -17,10 +17,11 @@ struct mem_stream {
     struct iovec *iov; /* the send in progress */
     int iov_count;
     size_t chunk;
+    uint64_t progress;
     int end; /* CELLO_EOF or CELLO_ESYS behind the input */
     bool hold_sends;
     bool delivering; /* on_recv is on the stack */
-    bool paused, closed, was_shutdown;
+    bool paused, closed, was_shutdown, was_reset;
 };
 
 static struct mem_stream *of_stream(const struct cl_stream *s) {
@@ -182,6 +183,22 @@ static void mem_shutdown(struct cl_stream *s) {
     of_stream(s)->was_shutdown = true;
 }
 
+static uint64_t mem_progress(const struct cl_stream *s) {
+    return of_stream(s)->progress;
+}
+
+void cl_mem_read_some(struct cl_stream *s) {
+    of_stream(s)->progress++;
+}
+
+static void mem_reset_on_close(struct cl_stream *s) {
+    of_stream(s)->was_reset = true;
+}
+
+bool cl_mem_was_reset(const struct cl_stream *s) {
+    return of_stream(s)->was_reset;
+}
+
 static void mem_close(struct cl_stream *s) {
     struct mem_stream *m = of_stream(s);
     if (m->closed)
@@ -196,6 +213,8 @@ static const struct cl_stream_ops stream_ops = {
     .pause = mem_pause,
     .resume = mem_resume,
     .shutdown = mem_shutdown,
+    .progress = mem_progress,
+    .reset_on_close = mem_reset_on_close,
     .close = mem_close,
 };
 

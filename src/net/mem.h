@@ -32,10 +32,15 @@ void cl_mem_set_chunk(struct cl_stream *s, size_t chunk);
 void cl_mem_hold_sends(struct cl_stream *s, bool hold);
 bool cl_mem_finish_send(struct cl_stream *s, int err);
 
+/* The peer takes something of the send in progress; only cl_stream_progress shows it. */
+void cl_mem_read_some(struct cl_stream *s);
+
 /* Everything sent since the start or the last clear; valid until the next send. */
 struct cl_str cl_mem_output(const struct cl_stream *s);
 void cl_mem_output_clear(struct cl_stream *s);
 /* The protocol half-closed. */
 bool cl_mem_was_shutdown(const struct cl_stream *s);
+/* The protocol asked that its close look like a failure. */
+bool cl_mem_was_reset(const struct cl_stream *s);
 
 #endif

@@ -17,6 +17,10 @@ struct cl_stream_ops {
     void (*pause)(struct cl_stream *s);
     void (*resume)(struct cl_stream *s);
     void (*shutdown)(struct cl_stream *s);
+    /* While a send is in progress: a number that changes when the peer takes bytes. */
+    uint64_t (*progress)(const struct cl_stream *s);
+    /* The close that follows is to look like a failure, not like an end. */
+    void (*reset_on_close)(struct cl_stream *s);
     void (*close)(struct cl_stream *s);
 };
 
@@ -49,6 +53,12 @@ CL_INLINE void cl_stream_resume(struct cl_stream *s) {
 }
 CL_INLINE void cl_stream_shutdown(struct cl_stream *s) {
     s->ops->shutdown(s);
+}
+CL_INLINE uint64_t cl_stream_progress(const struct cl_stream *s) {
+    return s->ops->progress(s);
+}
+CL_INLINE void cl_stream_reset_on_close(struct cl_stream *s) {
+    s->ops->reset_on_close(s);
 }
 CL_INLINE void cl_stream_close(struct cl_stream *s) {
     s->ops->close(s);

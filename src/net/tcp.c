@@ -1,5 +1,9 @@
 #include "net/tcp.h"
 
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <sys/ioctl.h>
+
 struct tcp_stream {
     struct cl_stream super;
     struct cl_io io;
@@ -31,6 +35,28 @@ static void tcp_shutdown(struct cl_stream *s) {
     cl_io_shutdown(&of_stream(s)->io);
 }
 
+/* The iovecs alone do not tell: io_uring finishes a send as a whole, and the kernel takes bytes
+ * only in large steps. What the peer's side has taken is in its acknowledgements, or for a unix
+ * socket in what still waits there. */
+static uint64_t tcp_progress(const struct cl_stream *s) {
+    const struct cl_io *io = &CL_CONTAINER_OF(s, const struct tcp_stream, super)->io;
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (getsockopt(io->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+        return info.tcpi_bytes_acked;
+    uint64_t waiting = 0;
+    for (int i = 0; i < io->iov_count; i++)
+        waiting += io->iov[i].iov_len;
+    int queued = 0;
+    return ioctl(io->fd, SIOCOUTQ, &queued) == 0 ? waiting + (uint64_t)queued : waiting;
+}
+
+static void tcp_reset_on_close(struct cl_stream *s) {
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    /* Where it does not work (unix sockets) the close is an ordinary one. */
+    (void)setsockopt(of_stream(s)->io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
 static void tcp_close(struct cl_stream *s) {
     cl_io_close(&of_stream(s)->io);
 }
@@ -40,6 +66,8 @@ static const struct cl_stream_ops stream_ops = {
     .pause = tcp_pause,
     .resume = tcp_resume,
     .shutdown = tcp_shutdown,
+    .progress = tcp_progress,
+    .reset_on_close = tcp_reset_on_close,
     .close = tcp_close,
 };
 

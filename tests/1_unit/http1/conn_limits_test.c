@@ -367,6 +367,24 @@ static void test_slow_reader(void **state) {
     end(&p);
 }
 
+/* Bytes that the peer took count, although the send as a whole is not finished. */
+static void test_slow_reader_is_kept(void **state) {
+    (void)state;
+    struct cello_server_config cfg = quick();
+    BEGIN(p, cfg);
+    cl_mem_hold_sends(p.c.stream, true);
+    client_send(&p.c, GET("/pinned/100000"));
+    for (int i = 0; i < 5; i++) {
+        fixture_pass(&p.f, 15000 * MS);
+        assert_non_null(p.c.stream);
+        cl_mem_read_some(p.c.stream);
+    }
+    for (int i = 0; i < 2; i++) /* the first finds what was read last */
+        fixture_pass(&p.f, 21000 * MS);
+    assert_null(p.c.stream);
+    end(&p);
+}
+
 static void test_idle(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
@@ -527,6 +545,7 @@ int main(void) {
         T(silent_body),
         T(body_below_the_minimum_rate),
         T(slow_reader),
+        T(slow_reader_is_kept),
         T(idle),
         T(long_answers_are_not_idleness),
         T(handlers_are_not_timed),

@@ -762,6 +762,7 @@ static void test_stop_comes_once_in_every_ending(void **state) {
         fixture_turn(&p.f);
         if (ending != 1)
             assert_null(p.c.stream);
+        assert_int_equal(p.c.was_reset, ending == 0); /* half a body must not look whole */
         assert_int_equal(p.f.stopped, 1);
         end(&p);
     }

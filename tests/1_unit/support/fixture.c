@@ -291,6 +291,7 @@ static void on_closed(struct cl_stream *s) {
     c->out[out.len] = '\0';
     c->out_len = out.len;
     c->was_shutdown = cl_mem_was_shutdown(s);
+    c->was_reset = cl_mem_was_reset(s);
     c->stream = NULL;
     cl_h1_stream_handler.on_closed(s);
 }

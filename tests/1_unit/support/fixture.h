@@ -70,7 +70,7 @@ struct client {
     struct cl_stream_ops ops;
     const struct cl_stream_ops *real;
     unsigned sends;
-    bool was_shutdown;
+    bool was_shutdown, was_reset;
     char *out; /* what the server had sent when it closed */
     size_t out_len;
     size_t at; /* how far answers were read */
