@@ -233,8 +233,7 @@ int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns) {
         l->ops->dispatch(l);
     run_posts(l);
     cl_timer_wheel_run(&l->timers, l->now_ns);
-    if (l->hooks.batch)
-        l->work_left = l->hooks.batch(l->hooks.ctx);
+    l->work_left = l->hooks.batch && l->hooks.batch(l->hooks.ctx);
     run_flushes(l);
     report_closed(l);
     if (CL_LIKELY(!l->stopped))
@@ -250,6 +249,11 @@ int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns) {
 void cl_loop_need_turn(struct cl_loop *l) {
     if (CL_UNLIKELY(l->driven && !l->in_turn))
         cl_loop_wake(l);
+}
+
+void cl_loop_need_batch(struct cl_loop *l) {
+    l->work_left = true;
+    cl_loop_need_turn(l);
 }
 
 static void signal_eventfd(int fd) {

@@ -134,6 +134,8 @@ int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns);
 void cl_loop_wake(struct cl_loop *l);
 /* Run p->run(p) on the loop's thread. Thread: any. */
 void cl_loop_post(struct cl_loop *l, struct cl_post *p);
+/* The batch hook has something to do: the loop does not wait before it has run. */
+void cl_loop_need_batch(struct cl_loop *l);
 /* Run f->run(f) at the end of this turn, after the batch; once, however often it is asked. */
 void cl_loop_flush_later(struct cl_loop *l, struct cl_flush *f);
 /* Off the list again, if it is on it: its memory is about to go. */

@@ -74,7 +74,7 @@ struct cl_loop {
     const struct cl_loop_ops *ops;
     struct cl_loop_hooks hooks;
     uint64_t now_ns;
-    bool work_left; /* the batch hook said so */
+    bool work_left; /* for the batch hook */
     bool in_turn;
     bool stopped;
     bool driven; /* a foreign loop waits on poll_fd */

@@ -33,6 +33,8 @@ struct cl_request *cl_app_queue_pop(struct cl_app_queue *q) {
 static void on_request(const struct cello_handler *h, struct cl_request *r) {
     (void)h;
     cl_app_queue_push(r->worker->app_queue, r);
+    /* What was pipelined behind answers that have just been sent comes after this turn's batch. */
+    cl_loop_need_batch(r->worker->loop);
 }
 
 struct cello_handler *cello_application_handler(void) {

@@ -99,6 +99,26 @@ static void a_turn_has_its_order(void **state) {
     close(fd[1]);
 }
 
+static void ask_for_batch(struct cl_flush *f) {
+    (void)f;
+    note('f');
+    cl_loop_need_batch(noting_loop);
+}
+
+static void work_found_after_the_batch_is_not_waited_for(void **state) {
+    struct cl_loop *l = noting_loop = test_loop(state);
+    struct cl_loop_hooks hooks = {NULL, hook_before, hook_after, hook_batch};
+    struct cl_flush f = {.run = ask_for_batch};
+    settle(l);
+    cl_loop_set_hooks(l, &hooks);
+    order_len = 0;
+    batches_left = 0;
+    cl_loop_flush_later(l, &f);
+    assert_int_equal(cl_loop_turn(l, 0), CELLO_OK);
+    assert_int_equal(cl_loop_turn(l, UINT64_MAX), CELLO_OK);
+    assert_string_equal(order, "bfb");
+}
+
 /* ---- flushes -------------------------------------------------------------------------------- */
 
 struct test_flush {
@@ -645,6 +665,7 @@ static void connection_memory_is_kept(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(a_turn_has_its_order),
+        BOTH(work_found_after_the_batch_is_not_waited_for),
         BOTH(flushes_run_once_and_in_order),
         BOTH(posts_arrive_from_threads),
         BOTH(a_thread_wakes_the_wait),
