@@ -145,7 +145,7 @@ def test_what_is_done_to_a_task_does_not_reach_the_next_request(pause: Pause) ->
 
     clean = {"attribute": False, "name": False, "cancelling": 0, "known": False}
     with handler(mark) as client:
-        for way in ("attribute", "dict", "name", "callback", "weak", "cancel", "none") * 2:
+        for way in ("attribute", "dict", "name", "callback", "weak", "none", "cancel", "none") * 2:
             status, body = client.get(f"/?way={way}")
             if way != "cancel":
                 assert (status, body) == (200, clean), way
