@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -220,3 +222,11 @@ def fetch(address: Address, data: bytes, to_head: bool = False) -> Answer:
     """One answer over a connection of its own."""
     with Client(address) as client:
         return client.ask(data, to_head)
+
+
+def eventually(check: Callable[[], bool], what: str, timeout: float = TIMEOUT) -> None:
+    """Wait for what no descriptor tells."""
+    end = time.monotonic() + timeout
+    while not check():
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.002)

@@ -35,8 +35,8 @@ class Process:
     """A Python program that serves; what it writes is kept."""
 
     def __init__(self, args: list[str], fds: tuple[int, ...] = (), **env: str) -> None:
-        self._stdout = tempfile.TemporaryFile()  # noqa: SIM115: closed by close()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115: closed by close()
+        self._stdout = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._child = subprocess.Popen(
             [sys.executable, *args],
             stdin=subprocess.DEVNULL,
