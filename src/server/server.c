@@ -302,6 +302,8 @@ int cello_server_turn(struct cl_server *s, uint64_t timeout_ns) {
         timeout_ns = 0;
     int err = cl_loop_turn(s->worker.loop, timeout_ns);
     check_stop(s);
+    if (s->log && cello_server_done(s))
+        (void)cl_access_log_flush(s->log); /* no turn may come in which the timer would */
     return err;
 }
 
@@ -334,14 +336,17 @@ const char *cello_server_backend(const struct cl_server *s) {
     return cl_loop_backend(s->worker.loop) == CL_BACKEND_URING ? "io_uring" : "epoll";
 }
 
+/* One thread writes them, any may look: whole numbers, each as old as it happens to be. */
+#define PEEK(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)
+
 void cello_server_stats(const struct cl_server *s, struct cello_stats *out) {
     *out = (struct cello_stats){
-        .requests = s->requests,
-        .application_calls = s->queue.pushed,
-        .batches = s->batches,
-        .turns = s->turns,
-        .connections = s->worker.conn_count,
-        .inflight = s->worker.inflight,
-        .buffered_bytes = cl_loop_pool(s->worker.loop)->used,
+        .requests = PEEK(s->requests),
+        .application_calls = PEEK(s->queue.pushed),
+        .batches = PEEK(s->batches),
+        .turns = PEEK(s->turns),
+        .connections = PEEK(s->worker.conn_count),
+        .inflight = PEEK(s->worker.inflight),
+        .buffered_bytes = PEEK(cl_loop_pool(s->worker.loop)->used),
     };
 }
