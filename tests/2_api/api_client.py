@@ -81,6 +81,12 @@ class Client:
     def close(self) -> None:
         self._connection.close()
 
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
 
 def read_answer(s: socket.socket) -> bytes:
     """One answer with a Content-Length, or without a body."""
@@ -107,8 +113,5 @@ def read_answer(s: socket.socket) -> bytes:
 def serving(app: App, **settings: Any) -> Iterator[Client]:
     """The application on a free port, and a client of it."""
     with app.start("127.0.0.1", 0, **settings) as server:
-        client = Client(server.addresses[0], server)
-        try:
+        with Client(server.addresses[0], server) as client:
             yield client
-        finally:
-            client.close()
