@@ -111,9 +111,9 @@ static uint64_t to_ns(double s) {
     return s <= 0 ? 0 : s >= 1e9 ? UINT64_MAX : (uint64_t)ceil(s * 1e9);
 }
 
-/* How long the engine may wait: until the first timer, not at all while callbacks are ready. In whole
- * milliseconds, as asyncio's own selectors wait: timers that are due about the same time share a
- * round. */
+/* How long the engine may wait: until the first timer, not at all while callbacks are ready. In
+ * whole milliseconds, as asyncio's own selectors wait: timers that are due about the same time
+ * share a round. */
 static int wait_ns(struct cl_engine_loop *l, uint64_t *out) {
     double when;
     *out = UINT64_MAX;
