@@ -113,7 +113,6 @@ void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_request *r = c->req;
     c->req = NULL;
     r->conn = NULL;
-    r->peer = NULL;
     if (r->response.generator && c->fly) {
         /* The kernel may still read the generator's bytes: it is stopped when that is over. */
         cl_request_ref(r);
@@ -122,6 +121,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
         stop_generator(r);
     }
     w->service->on_done(w, r);
+    r->peer = NULL; /* the access log wanted it */
     cl_request_unref(r);
 }
 
