@@ -33,8 +33,9 @@ class Verbs:
     use: middleware configurations for this route; max_body: bytes (413), by default
     LimitsConfig.max_body_size. ValueError and TypeError name what is wrong with the declaration."""
 
-    def _add(self, route: Route) -> None:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # App and Blueprint each keep routes in their own way
+
+        def _add(self, route: Route) -> None: ...
 
     def add_route(
         self,
