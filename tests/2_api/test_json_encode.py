@@ -371,3 +371,46 @@ def test_text_whose_utf8_is_known(size):
     setattr(Thing(), text, None)
     want = json.dumps([text, text], ensure_ascii=False, separators=(",", ":")).encode()
     assert dumps([text, text]) == want
+
+
+def test_dicts_of_every_shape_are_walked_whole() -> None:
+    """Tables of all sizes, with holes, split, of mixed keys, and alone or in a list."""
+
+    class Plain:
+        def __init__(self) -> None:
+            self.a, self.b, self.c = 1, 2, 3
+
+    plain = Plain()
+    del plain.b
+    shapes: list[dict[typing.Any, typing.Any]] = [vars(plain), vars(Plain()), {}, {"": 0}, {1: "x", "y": 2}]
+    for size in (1, 5, 6, 10, 11, 85, 86, 170, 300, 70_000):
+        full = {f"k{i}": i for i in range(size)}
+        holes = {f"k{i}": i for i in range(size)}
+        for i in range(0, size, 3):
+            del holes[f"k{i}"]
+        again = dict(holes)
+        again["k0"] = -1
+        shapes += [full, holes, again]
+    for shape in shapes:
+        expected = json.loads(json.dumps(shape))
+        assert json.loads(dumps(shape)) == expected
+        assert list(json.loads(dumps(shape))) == list(expected)
+        assert json.loads(dumps([shape] * 4)) == [expected] * 4
+    assert json.loads(dumps(shapes)) == json.loads(json.dumps(shapes))
+
+
+def test_rows_do_not_confuse_keys() -> None:
+    """Lists of dicts keep what their keys looked like: escapes, order, long and many keys."""
+    long_key = "k" * 40
+    rows: list[dict[str, typing.Any]] = [
+        {'a"b': 1, "\n": 2, long_key: 3, "é": 4},
+        {'a"b': 5, "\n": 6, long_key: 7, "é": 8},
+        {"é": 9, 'a"b': 10, "z": 11},
+        {'""': 12, '"\\"': 13},
+        {'""': 14, '"\\"': 15},
+        {f"key{i}": i for i in range(60)},
+        {f"key{i}": -i for i in range(60)},
+        {},
+    ]
+    mixed: list[typing.Any] = [*rows, 1, None, [rows], "x", *rows]
+    assert json.loads(dumps(mixed)) == mixed
