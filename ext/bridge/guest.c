@@ -102,10 +102,10 @@ void cl_guest_del(struct cl_guest *g) {
         r->next = NULL;
         drop_runner(r);
     }
-    if (g->own && g->own->guest == g)
+    if (g->own && g->own->guest == g) { /* else the loop has another server's */
         g->own->guest = NULL;
-    if (g->selector)
         cl_selector_set_guest(g->selector, NULL);
+    }
     cello_server_unwatch(g->watch);
     g->watch = NULL;
     g->gone = true;
