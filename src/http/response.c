@@ -105,6 +105,19 @@ static void release_body(struct cl_response *s) {
     s->release = NULL;
 }
 
+/* Whatever kind of body was given is let go. */
+static void drop_body(struct cl_request *r) {
+    struct cl_response *s = &r->response;
+    struct cl_generator *g = s->kind == CL_BODY_STREAM ? s->generator : NULL;
+    if (s->kind == CL_BODY_SINK)
+        cl_response_sink_drop(r);
+    s->generator = NULL;
+    s->kind = CL_BODY_NONE;
+    release_body(s);
+    if (g)
+        g->stop(g, r);
+}
+
 /* Hand the filled response to the protocol; r may be gone afterwards. */
 static void respond(struct cl_request *r, enum cl_body_kind kind) {
     assert(!r->answered);
@@ -113,11 +126,12 @@ static void respond(struct cl_request *r, enum cl_body_kind kind) {
     if (CL_UNLIKELY(r->response.status < 200 || r->response.status > 599))
         r->response.status = r->response.status ? 500 : 200; /* 1xx would not end the answer */
     if (CL_UNLIKELY(!r->conn)) {
-        release_body(&r->response);
-        if (kind == CL_BODY_STREAM)
-            r->response.generator->stop(r->response.generator, r);
+        drop_body(r);
         return;
     }
+    /* Its clients read Content-Length, which must say 0: RFC 9110 section 15.3.6. */
+    if (CL_UNLIKELY(r->response.status == 205))
+        drop_body(r);
     run_after_steps(r);
     r->conn->ops->respond(r);
 }
