@@ -95,6 +95,7 @@ struct cello_stats {
     uint32_t inflight;
     size_t buffered_bytes;
 };
+/* Any thread. The numbers of a server that is turning are a moment old, each for itself. */
 CELLO_API void cello_server_stats(const struct cl_server *s, struct cello_stats *out);
 CELLO_API const char *cello_server_backend(const struct cl_server *s);
 
