@@ -271,8 +271,13 @@ static char *put_offset(struct cl_json_encoder *e, char *p, PyObject *obj) {
     if (!delta)
         return NULL;
     if (PyObject_TypeCheck(delta, state->datetime->DeltaType)) {
-        int seconds =
-            PyDateTime_DELTA_GET_DAYS(delta) * 86400 + PyDateTime_DELTA_GET_SECONDS(delta);
+        int days = PyDateTime_DELTA_GET_DAYS(delta);
+        if (days < -1 || days > 0) { /* datetime sees to it, a subclass may not */
+            Py_DECREF(delta);
+            PyErr_SetString(PyExc_ValueError, "utcoffset() must be less than a day");
+            return NULL;
+        }
+        int seconds = days * 86400 + PyDateTime_DELTA_GET_SECONDS(delta);
         int magnitude = seconds < 0 ? -seconds : seconds, minutes = (magnitude + 30) / 60;
         if (minutes == 0) {
             *p++ = 'Z';
@@ -517,14 +522,13 @@ static char *put_by_plan(struct cl_json_encoder *e, char *p, PyObject *obj, PyOb
 }
 
 char *cl_json_put_other(struct cl_json_encoder *e, char *p, PyObject *obj) {
+    /* Held from here: finding the plan may run a metaclass's code, too. */
+    Py_INCREF(obj);
     p = cl_json_room(e, p, CL_ENCODE_ROOM);
     PyObject *plan = p ? plan_of(e->opt->state, Py_TYPE(obj)) : NULL;
-    if (!plan)
-        return NULL;
-    Py_INCREF(obj);
-    p = put_by_plan(e, p, obj, plan);
+    p = plan ? put_by_plan(e, p, obj, plan) : NULL;
+    Py_XDECREF(plan);
     Py_DECREF(obj);
-    Py_DECREF(plan);
     return p;
 }
 
