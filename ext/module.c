@@ -146,6 +146,12 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->empty_context);
     Py_VISIT(ext->log_error);
     Py_VISIT(ext->guest_types);
+    /* Not tracked, so that what it holds, its type for one, is visited from here. */
+    int err = ext->spare_request
+                  ? Py_TYPE(ext->spare_request)->tp_traverse(ext->spare_request, visit, arg)
+                  : 0;
+    if (err)
+        return err;
     return cl_convert_state_traverse(&ext->convert, visit, arg);
 }
 

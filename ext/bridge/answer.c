@@ -2,20 +2,24 @@
 #include "bridge/bridge.h"
 #include "convert/json_encode.h"
 #include "types/app.h"
+#include "types/multimap.h"
 #include "types/response.h"
 
 #define STR(literal) ((struct cl_str){(literal), sizeof(literal) - 1})
 
-/* Bodies above this are sent from where the object has them. */
-enum { PIN_MIN = 4096 };
+enum {
+    /* Bodies above this are sent from where the object has them. */
+    PIN_MIN = 4096,
+    /* One large answer shall not make the next ones ask for as much. */
+    SIZE_HINT_MAX = 256 * 1024,
+};
 
 /* A refused answer: the exception says why. */
 static int send_json(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r, PyObject *value,
                      struct cl_str type) {
-    struct cl_app_object *app = (struct cl_app_object *)b->app;
-    const struct cl_json_options opt = {
+    const struct cl_app_object *app = (struct cl_app_object *)b->app;
+    struct cl_json_options opt = {
         .state = &b->ext->convert,
-        .default_hook = app->json_default,
         .max_depth = cello_request_max_json_depth(r),
     };
     struct cl_sink *sink = cello_response_sink(r, e ? e->size_hint : 0);
@@ -25,13 +29,16 @@ static int send_json(struct cl_bridge *b, struct cl_entry *e, struct cl_request 
         PyErr_NoMemory();
         return -1;
     }
+    /* The hook may set another one. */
+    opt.default_hook = Py_XNewRef(app->json_default);
     int err = cl_json_encode(value, sink, &opt);
+    Py_XDECREF(opt.default_hook);
     if (err) {
         cello_response_sink_drop(r);
         return -1;
     }
     if (e)
-        e->size_hint = (uint32_t)(sink->p - sink->base);
+        e->size_hint = (uint32_t)Py_MIN(sink->p - sink->base, SIZE_HINT_MAX);
     if (type.len)
         cello_response_type(r, type);
     cello_respond_sink(r);
@@ -110,33 +117,47 @@ static int add_header(struct cl_request *r, PyObject *name, PyObject *value) {
     return err ? -1 : 0;
 }
 
-int cl_bridge_add_headers(struct cl_request *r, PyObject *headers) {
-    if (PyDict_Check(headers)) {
-        PyObject *name, *value;
-        Py_ssize_t pos = 0;
-        while (PyDict_Next(headers, &pos, &name, &value))
-            if (add_header(r, name, value) < 0)
-                return -1;
-        return 0;
+/* Of a list or tuple of pairs. */
+static int add_pairs(struct cl_request *r, PyObject *pairs) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(pairs); i++) {
+        PyObject *pair = PySequence_Fast_GET_ITEM(pairs, i);
+        if (add_header(r, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) < 0)
+            return -1;
     }
-    PyObject *seq = PySequence_Fast(headers, "headers must be a mapping or a sequence of pairs");
-    if (!seq)
+    return 0;
+}
+
+/* A value of a mapping: one str, or several. */
+static int add_values(struct cl_request *r, PyObject *name, PyObject *value) {
+    if (!PyList_Check(value) && !PyTuple_Check(value))
+        return add_header(r, name, value);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++)
+        if (add_header(r, name, PySequence_Fast_GET_ITEM(value, i)) < 0)
+            return -1;
+    return 0;
+}
+
+static int add_dict(struct cl_request *r, PyObject *dict) {
+    PyObject *name, *value;
+    Py_ssize_t pos = 0;
+    while (PyDict_Next(dict, &pos, &name, &value))
+        if (add_values(r, name, value) < 0)
+            return -1;
+    return 0;
+}
+
+int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *headers) {
+    if (PyDict_CheckExact(headers))
+        return add_dict(r, headers);
+    PyObject *map = cl_pymultimap_from_object(b->ext, CL_MAP_QUERY, headers, "headers");
+    if (!map)
         return -1;
-    int err = 0;
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(seq) && !err; i++) {
-        PyObject *pair = PySequence_Fast_GET_ITEM(seq, i);
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
-            PyErr_SetString(PyExc_TypeError, "headers must be pairs of str");
-            err = -1;
-        } else {
-            err = add_header(r, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
-        }
-    }
-    Py_DECREF(seq);
+    int err = add_pairs(r, ((struct cl_pymultimap *)map)->pairs);
+    Py_DECREF(map);
     return err;
 }
 
-static int status_of(PyObject *o) {
+int cl_bridge_status(PyObject *o) {
     long status = PyLong_Check(o) && !PyBool_Check(o) ? PyLong_AsLong(o) : 0;
     if (status >= 200 && status <= 599)
         return (int)status;
@@ -164,9 +185,13 @@ static int send_response(struct cl_bridge *b, struct cl_entry *e, struct cl_requ
         }
         type = cello_response_get_type(r);
     }
-    if (parts.headers && cl_bridge_add_headers(r, parts.headers) < 0)
+    if (parts.headers && add_pairs(r, parts.headers) < 0)
         return -1;
-    return send_body(b, e, r, parts.body, type, parts.json);
+    /* An encoder's hook, or another thread, may set another body meanwhile. */
+    PyObject *body = Py_NewRef(parts.body);
+    int err = send_body(b, e, r, body, type, parts.json);
+    Py_DECREF(body);
+    return err;
 }
 
 /* (body, status) or (body, status, headers) */
@@ -179,13 +204,13 @@ static int send_tuple(struct cl_bridge *b, struct cl_entry *e, struct cl_request
                         "headers); for a JSON array return a list");
         return -1;
     }
-    int status = status_of(PyTuple_GET_ITEM(tuple, 1));
+    int status = cl_bridge_status(PyTuple_GET_ITEM(tuple, 1));
     if (status < 0)
         return -1;
     cello_response_status(r, status);
-    if (n == 3 && cl_bridge_add_headers(r, PyTuple_GET_ITEM(tuple, 2)) < 0)
+    if (n == 3 && cl_bridge_add_headers(b, r, PyTuple_GET_ITEM(tuple, 2)) < 0)
         return -1;
-    return send_body(b, e, r, PyTuple_GET_ITEM(tuple, 0), (struct cl_str){NULL, 0}, false);
+    return send_body(b, e, r, PyTuple_GET_ITEM(tuple, 0), cello_response_get_type(r), false);
 }
 
 static int send_value(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,

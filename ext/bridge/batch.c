@@ -150,10 +150,13 @@ bool cl_bridge_run(void *ctx) {
 }
 
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns) {
+    b->turning = true;
     b->thread = PyEval_SaveThread();
     int err = cello_server_turn(b->server, timeout_ns);
     int saved = errno;
     PyEval_RestoreThread(b->thread);
+    b->turning = false;
+    cl_bridge_drop_pinned(b);
     errno = saved;
     return err;
 }

@@ -25,8 +25,9 @@ struct cl_bridge {
     PyThreadState *thread;     /* saved while the engine turns */
     struct cl_guest *guest;    /* NULL: no async handlers, or none used yet */
     struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
+    bool turning;              /* inside cl_bridge_turn: not to be entered again, or closed */
     bool signalled;            /* a signal came: its Python handler is to run */
-    PyObject *fatal; /* raised in a handler, meant for the program: run() raises it again */
+    PyObject *fatal; /* raised in a handler, meant for the program: run() and turn() raise it */
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;
 };
@@ -49,8 +50,10 @@ void cl_bridge_drop_pinned(struct cl_bridge *b);
 /* Send bytes of `object` from where they are. False: out of memory, nothing was answered. */
 bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObject *object,
                               struct cl_str bytes);
-/* Headers of a mapping or of pairs. -1: exception set. */
-int cl_bridge_add_headers(struct cl_request *r, PyObject *headers);
+/* Headers of a mapping (a value may be a list of str), of pairs, or of None. -1: exception set. */
+int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *headers);
+/* A status that can be sent. -1: ValueError set. */
+int cl_bridge_status(PyObject *status);
 /* A problem document (a dict); status and headers are set. -1: exception set, not answered. */
 int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document);
 /* The exception that is set, which is clear afterwards. */

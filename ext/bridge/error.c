@@ -1,6 +1,7 @@
 /* Exceptions to responses: HTTPError to its problem document, malformed JSON to 400, everything
  * else to 500 and a line in the server log. */
 #include "bridge/bridge.h"
+#include "types/text.h"
 
 static struct cl_str text_of(PyObject *str) {
     Py_ssize_t n = 0;
@@ -51,6 +52,18 @@ static void log_error(struct cl_bridge *b, const struct cl_entry *e, struct cl_r
     Py_XDECREF(message);
 }
 
+/* Logs `exception` (stolen, may be NULL). SystemExit and the like are meant for the program, not
+ * for one request: they end the server, wherever in a request they came up. */
+static void report(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
+                   const char *what, PyObject *exception) {
+    log_error(b, e, r, what, exception);
+    if (exception && !b->fatal && !PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception)) {
+        b->fatal = Py_NewRef(exception);
+        cello_server_stop(b->server, 0);
+    }
+    Py_XDECREF(exception);
+}
+
 static void answer_500(struct cl_request *r) {
     cello_response_reset(r);
     cello_respond_problem(r, 500, (struct cl_str){NULL, 0});
@@ -73,34 +86,44 @@ static int set_title(PyObject *document, PyObject *title, int status) {
     return err;
 }
 
+/* The attributes may be anybody's code: each is asked for only when those before it were there. */
+enum part { TYPE, TITLE, STATUS, DETAIL, EXTENSIONS, PART_COUNT };
+
+static int read_parts(const struct cl_ext_names *names, PyObject *exception, PyObject **parts) {
+    PyObject *const attributes[PART_COUNT] = {
+        [TYPE] = names->type,     [TITLE] = names->title,           [STATUS] = names->status,
+        [DETAIL] = names->detail, [EXTENSIONS] = names->extensions,
+    };
+    for (int i = 0; i < PART_COUNT; i++) {
+        parts[i] = PyObject_GetAttr(exception, attributes[i]);
+        if (!parts[i])
+            return -1;
+    }
+    return 0;
+}
+
+static int fill_problem(PyObject *document, PyObject **parts, PyObject *instance, int *status) {
+    *status = cl_bridge_status(parts[STATUS]);
+    if (*status < 0 || set_item(document, "type", parts[TYPE]) < 0 ||
+        set_title(document, parts[TITLE], *status) < 0 ||
+        set_item(document, "status", parts[STATUS]) < 0 ||
+        set_item(document, "detail", parts[DETAIL]) < 0 ||
+        set_item(document, "instance", instance) < 0)
+        return -1;
+    return parts[EXTENSIONS] == Py_None ? 0 : PyDict_Update(document, parts[EXTENSIONS]);
+}
+
 static PyObject *problem_of(struct cl_ext *ext, PyObject *exception, struct cl_request *r,
                             int *status) {
+    PyObject *parts[PART_COUNT] = {NULL};
     PyObject *document = PyDict_New();
-    PyObject *type = PyObject_GetAttr(exception, ext->names.type);
-    PyObject *title = PyObject_GetAttr(exception, ext->names.title);
-    PyObject *code = PyObject_GetAttr(exception, ext->names.status);
-    PyObject *detail = PyObject_GetAttr(exception, ext->names.detail);
-    PyObject *extensions = PyObject_GetAttr(exception, ext->names.extensions);
-    PyObject *instance = NULL;
-    bool ok = document && type && title && code && detail && extensions;
-    if (ok) {
-        struct cl_str path = cello_request_path(r);
-        instance = cl_ext_str(path);
-        *status = (int)PyLong_AsLong(code);
-        ok = instance && !PyErr_Occurred() && set_item(document, "type", type) == 0 &&
-             set_title(document, title, *status) == 0 && set_item(document, "status", code) == 0 &&
-             set_item(document, "detail", detail) == 0 &&
-             set_item(document, "instance", instance) == 0 &&
-             (extensions == Py_None || PyDict_Update(document, extensions) == 0);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(title);
-    Py_XDECREF(code);
-    Py_XDECREF(detail);
-    Py_XDECREF(extensions);
-    Py_XDECREF(instance);
-    if (!ok)
+    PyObject *instance = document ? cl_text_from_field(cello_request_path(r)) : NULL;
+    if (!instance || read_parts(&ext->names, exception, parts) < 0 ||
+        fill_problem(document, parts, instance, status) < 0)
         Py_CLEAR(document);
+    for (int i = 0; i < PART_COUNT; i++)
+        Py_XDECREF(parts[i]);
+    Py_XDECREF(instance);
     return document;
 }
 
@@ -108,17 +131,24 @@ static int answer_http_error(struct cl_bridge *b, struct cl_request *r, PyObject
     int status = 500, err = -1;
     PyObject *document = problem_of(b->ext, exception, r, &status);
     PyObject *headers = document ? PyObject_GetAttr(exception, b->ext->names.headers) : NULL;
-    if (headers && status >= 200 && status <= 599) {
+    if (headers) {
         cello_response_status(r, status);
-        err = headers == Py_None ? 0 : cl_bridge_add_headers(r, headers);
+        err = cl_bridge_add_headers(b, r, headers);
         if (!err)
             err = cl_bridge_send_problem(b, r, document);
-    } else if (headers) {
-        PyErr_Format(PyExc_ValueError, "HTTPError has the status %d", status);
     }
     Py_XDECREF(headers);
     Py_XDECREF(document);
     return err;
+}
+
+static void answer_json_error(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+                              PyObject *exception) {
+    PyObject *text = PyObject_Str(exception);
+    if (!text)
+        report(b, e, r, "JSONDecodeError without a text", fetch_exception());
+    cello_respond_problem(r, 400, text_of(text));
+    Py_XDECREF(text);
 }
 
 /* ---- entry points ---- */
@@ -132,23 +162,14 @@ void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct 
     }
     if (ext->http_error && PyObject_TypeCheck(exception, (PyTypeObject *)ext->http_error)) {
         if (answer_http_error(b, r, exception) < 0) {
-            PyObject *second = fetch_exception();
-            log_error(b, e, r, "HTTPError that cannot be sent", second);
-            Py_XDECREF(second);
+            report(b, e, r, "HTTPError that cannot be sent", fetch_exception());
             answer_500(r);
         }
     } else if (PyObject_TypeCheck(exception, (PyTypeObject *)ext->json_error)) {
-        PyObject *text = PyObject_Str(exception);
-        cello_respond_problem(r, 400, text_of(text));
-        Py_XDECREF(text);
+        answer_json_error(b, e, r, exception);
     } else {
-        log_error(b, e, r, "exception", exception);
+        report(b, e, r, "exception", Py_NewRef(exception));
         answer_500(r);
-        if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception) && !b->fatal) {
-            /* SystemExit and the like are meant for the program, not for one request. */
-            b->fatal = Py_NewRef(exception);
-            cello_server_stop(b->server, 0);
-        }
     }
     Py_DECREF(exception);
 }
@@ -159,7 +180,6 @@ void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_entry *e, struct c
     char what[160];
     PyOS_snprintf(what, sizeof what, "return value of type %.100s cannot be sent",
                   Py_TYPE(value)->tp_name);
-    log_error(b, e, r, what, exception);
-    Py_XDECREF(exception);
+    report(b, e, r, what, exception);
     answer_500(r);
 }

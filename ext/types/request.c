@@ -60,9 +60,13 @@ PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *
     return (PyObject *)self;
 }
 
-/* Whoever kept it may make a cycle with it: through the application, for one. */
+/* Whoever kept it may make a cycle with it: through the application, for one. And may ask on
+ * another thread, where the connection must not be looked at: the peer is read now. */
 static void let_escape(PyObject *request) {
-    cl_pyrequest_track(cl_pyrequest_of(request));
+    struct cl_pyrequest *self = cl_pyrequest_of(request);
+    uint16_t port;
+    (void)cello_request_peer(self->r, &port);
+    cl_pyrequest_track(self);
     Py_DECREF(request);
 }
 
@@ -113,6 +117,9 @@ static int traverse(PyObject *object, visitproc visit, void *arg) {
         Py_VISIT(self->kept[i]);
     for (int i = 0; i < CL_MAP_KINDS; i++)
         Py_VISIT(self->maps[i]);
+    for (int i = 0; i < CL_PYREQUEST_SPARE_VIEWS; i++)
+        if (self->spare_views[i])
+            Py_VISIT(Py_TYPE(self->spare_views[i]));
     return 0;
 }
 

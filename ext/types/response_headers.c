@@ -42,13 +42,17 @@ int cl_pyresponse_append(struct cl_pyresponse *self, PyObject *name, PyObject *v
                                  : append_checked(self, name, value);
 }
 
-static void remove_all(PyObject *list, struct cl_str name) {
-    for (Py_ssize_t i = PyList_GET_SIZE(list); i-- > 0;) {
+/* The list without a name: a new one, since what goes may run code that looks at the old one. */
+static PyObject *without(PyObject *list, struct cl_str name) {
+    PyObject *kept = PyList_New(0);
+    for (Py_ssize_t i = 0; kept && i < PyList_GET_SIZE(list); i++) {
         struct cl_str other;
         PyObject *pair = PyList_GET_ITEM(list, i);
-        if (cl_text_key(PyTuple_GET_ITEM(pair, 0), &other) && cl_text_ieq(other, name))
-            (void)PyList_SetSlice(list, i, i + 1, NULL);
+        bool same = cl_text_key(PyTuple_GET_ITEM(pair, 0), &other) && cl_text_ieq(other, name);
+        if (!same && PyList_Append(kept, pair) < 0)
+            Py_CLEAR(kept);
     }
+    return kept;
 }
 
 int cl_pyresponse_replace_field(struct cl_pyresponse *self, PyObject *name, PyObject *value) {
@@ -57,8 +61,10 @@ int cl_pyresponse_replace_field(struct cl_pyresponse *self, PyObject *name, PyOb
         return -1;
     if (is_content_type(span))
         return cl_pyresponse_set_content_type(self, value);
-    if (self->headers)
-        remove_all(self->headers, span);
+    PyObject *kept = self->headers ? without(self->headers, span) : NULL;
+    if (self->headers && !kept)
+        return -1;
+    Py_XSETREF(self->headers, kept);
     return append_checked(self, name, value);
 }
 

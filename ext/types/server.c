@@ -182,10 +182,9 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 }
 
 static void close_server(struct server *o) {
-    if (o->bridge.guest) {
-        cl_guest_del(o->bridge.guest);
-        o->bridge.guest = NULL;
-    }
+    struct cl_guest *guest = o->bridge.guest;
+    o->bridge.guest = NULL;
+    cl_guest_del(guest);
     struct cl_server *server = o->bridge.server;
     cello_server_unwatch(o->signal_watch);
     o->signal_watch = NULL;
@@ -231,7 +230,11 @@ PyDoc_STRVAR(listen_doc,
 
 static PyObject *listen_tcp(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct server *o = self_of(self);
-    const char *host = n == 2 && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8(args[0]) : NULL;
+    Py_ssize_t length;
+    const char *host =
+        n == 2 && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8AndSize(args[0], &length) : NULL;
+    if (host && strlen(host) != (size_t)length)
+        host = NULL;
     long port = host ? PyLong_AsLong(args[1]) : -1;
     if (port < 0 || port > 65535) {
         if (!PyErr_Occurred())
@@ -265,6 +268,10 @@ static PyObject *listen_fd(PyObject *self, PyObject *arg) {
     long fd = PyLong_AsLong(arg);
     if ((fd == -1 && PyErr_Occurred()) || !is_open(o))
         return NULL;
+    if (fd < 0 || fd > INT_MAX) {
+        PyErr_SetString(PyExc_ValueError, "fd is not a file descriptor");
+        return NULL;
+    }
     int err = cello_server_listen_fd(o->bridge.server, (int)fd);
     return err ? raise_engine(err) : Py_NewRef(Py_None);
 }
@@ -316,6 +323,27 @@ static int look_after_python(struct server *o, int result) {
     return err;
 }
 
+/* Not twice, and not inside itself. */
+static bool may_turn(struct server *o) {
+    if (!is_open(o))
+        return false;
+    if (!o->running && !o->bridge.turning)
+        return true;
+    PyErr_SetString(PyExc_RuntimeError, "the server runs already");
+    return false;
+}
+
+/* What a handler raised for the program, after an end without an error. */
+static PyObject *raise_fatal(struct server *o) {
+    PyObject *fatal = o->bridge.fatal;
+    if (!fatal)
+        Py_RETURN_NONE;
+    o->bridge.fatal = NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(fatal), fatal);
+    Py_DECREF(fatal);
+    return NULL;
+}
+
 /* Turns without the GIL until the server is done; or until a signal handler of the program raises.
  */
 static int run_turns(struct server *o) {
@@ -345,24 +373,13 @@ PyDoc_STRVAR(run_doc, "run($self)\n--\n\nServe on this thread until stop() has b
 static PyObject *run(PyObject *self, PyObject *ignored) {
     (void)ignored;
     struct server *o = self_of(self);
-    if (!is_open(o))
+    if (!may_turn(o))
         return NULL;
-    if (o->running) {
-        PyErr_SetString(PyExc_RuntimeError, "the server runs already");
-        return NULL;
-    }
     o->running = true;
     int err = has_async(o->bridge.handlers) ? run_as_guest(self) : run_turns(o);
     o->running = false;
     cl_bridge_drop_pinned(&o->bridge);
-    if (!err && o->bridge.fatal) {
-        PyObject *fatal = o->bridge.fatal;
-        o->bridge.fatal = NULL;
-        PyErr_SetObject((PyObject *)Py_TYPE(fatal), fatal);
-        Py_DECREF(fatal);
-        err = -1;
-    }
-    return err ? NULL : Py_NewRef(Py_None);
+    return err ? NULL : raise_fatal(o);
 }
 
 PyDoc_STRVAR(turn_doc,
@@ -372,12 +389,12 @@ PyDoc_STRVAR(turn_doc,
 static PyObject *turn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct server *o = self_of(self);
     unsigned long long timeout_ns = n ? PyLong_AsUnsignedLongLong(args[0]) : 0;
-    if (PyErr_Occurred() || !is_open(o))
+    if (PyErr_Occurred() || !may_turn(o))
         return NULL;
     int err = cl_bridge_turn(&o->bridge, timeout_ns);
     if (err && !(err == CELLO_ESYS && errno == EINTR))
         return raise_engine(err);
-    return PyErr_CheckSignals() < 0 ? NULL : Py_NewRef(Py_None);
+    return PyErr_CheckSignals() < 0 ? NULL : raise_fatal(o);
 }
 
 PyDoc_STRVAR(stop_doc,
@@ -405,7 +422,7 @@ PyDoc_STRVAR(close_doc,
 static PyObject *close_method(PyObject *self, PyObject *ignored) {
     (void)ignored;
     struct server *o = self_of(self);
-    if (o->running) {
+    if (o->running || o->bridge.turning) {
         PyErr_SetString(PyExc_RuntimeError, "a running server is stopped, not closed");
         return NULL;
     }

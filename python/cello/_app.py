@@ -20,6 +20,7 @@ from cello._routes import Route, caller, check_prefix, check_use, method_bits, p
 from cello._server import Serving
 
 _cello.connect(HTTPError, _log.error)
+Mapping.register(_cello.MultiMap)
 
 T = TypeVar("T")
 

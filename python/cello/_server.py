@@ -71,9 +71,10 @@ class Server:
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop listening, finish what is in flight within `timeout` seconds (None: as long as it
-        takes), close the rest, and wait for that."""
+        takes), close the rest, and wait for that; in a handler of this server, do not wait."""
         self._engine.stop(timeout)
-        self.wait()
+        if threading.current_thread() is not self._thread:
+            self.wait()
 
     def __enter__(self) -> Server:
         return self
@@ -230,12 +231,14 @@ class Serving:
         if settings.logs:
             where = ", ".join(url_of(a) for a in engine.addresses)
             _log.info(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
-        if main:
-            with _Signals(engine):
+        try:
+            if main:
+                with _Signals(engine):
+                    engine.run()
+            else:
                 engine.run()
-        else:
-            engine.run()
-        engine.close()
+        finally:
+            engine.close()
 
     async def serve(
         self,
@@ -287,7 +290,8 @@ class _Signals:
         import signal
 
         for number, previous in self._previous.items():
-            signal.signal(number, previous)
+            if previous is not None:  # None: not set by Python, which cannot restore it
+                signal.signal(number, previous)
         signal.set_wakeup_fd(self._previous_fd)
         self._engine.watch_signals(-1)
         for fd in self._pipe:
