@@ -10,6 +10,8 @@ import pytest
 from source_tree import ROOT
 
 LIBCELLO = ROOT / "build/dev/libcello.a"
+# The head of a function that other files can call: no `static`, and a body behind it.
+DEFINITION = re.compile(r"^(?!static\b)[A-Za-z][\w *]*?\b(cl_\w+)\([^;{]*\)\s*\{", re.MULTILINE)
 
 
 def output(*command: str | Path) -> str:
@@ -61,6 +63,22 @@ def test_module_is_hardened() -> None:
 
 def test_module_exports_its_entry_only() -> None:
     assert exported_symbols(module_path()) == {"PyInit__cello"}
+
+
+def test_the_binding_and_libcello_share_no_name() -> None:
+    """Both are linked into one module, where one of the two would silently be left out."""
+    binding: set[str] = set()
+    for path in (ROOT / "ext").rglob("*.c"):
+        binding |= set(DEFINITION.findall(path.read_text()))
+    library = set(re.findall(r"\b[TDBR] (\w+)", output("nm", "--defined-only", LIBCELLO)))
+    assert {"cl_bridge_run", "cl_pyrequest_wrap"} <= binding
+    assert "cello_server_new" in library
+    assert binding & library == set()
+
+
+def test_finds_definitions_others_can_call() -> None:
+    source = "int cl_a(int x,\n         int y) {\n}\nstatic int cl_b(void) {\n}\nint cl_c(void);\n"
+    assert DEFINITION.findall(source) == ["cl_a"]
 
 
 @pytest.fixture
