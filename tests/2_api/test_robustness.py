@@ -549,5 +549,5 @@ with cello.App().start() as server:
 
 @pytest.mark.parametrize("arguments", [{"host": "127.0.0.1\0x"}, {"fd": -1}, {"fd": 2**32}])
 def test_places_that_cannot_be_listened_at(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="host and a port|not a file descriptor"):
+    with pytest.raises(ValueError, match=r"host and a port|not a file descriptor"):
         App().start(**arguments)
