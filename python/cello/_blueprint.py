@@ -142,7 +142,8 @@ class Blueprint(Verbs):
 
     def routes(self, prefix: str = "") -> list[Route]:
         """Its routes as they are below `prefix`."""
-        return [route.at(check_prefix(prefix) + self.prefix, self._use) for route in self._routes]
+        below = check_prefix(prefix) + self.prefix
+        return [route.at(below, self._use) for route in self._routes]
 
     def __repr__(self) -> str:
         return f"Blueprint({self.prefix!r}, name={self.name!r}, {len(self._routes)} routes)"

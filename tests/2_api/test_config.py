@@ -1,0 +1,177 @@
+"""LimitsConfig, TimeoutConfig, RequestIdConfig, SecurityHeadersConfig."""
+
+import time
+from typing import Any
+
+import pytest
+from api_client import serving
+from cello import App, LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
+
+LIMITS = {
+    "max_header_size": 16384,
+    "max_headers": 100,
+    "max_uri": 8192,
+    "max_body_size": 10485760,
+    "max_buffered_bytes": 268435456,
+    "max_connections": 10000,
+    "max_connections_per_ip": 0,
+    "max_inflight": 0,
+    "max_requests_per_connection": 0,
+    "max_json_depth": 128,
+    "max_query_params": 1000,
+    "max_cookies": 100,
+    "max_pipelined": 64,
+    "max_send_buffer": 1048576,
+}
+TIMEOUTS = {"read_header": 5, "read_body": 30, "min_body_rate": 240, "write": 30, "idle": 60}
+
+
+@pytest.mark.parametrize(
+    ("config", "defaults"), [(LimitsConfig, LIMITS), (TimeoutConfig, TIMEOUTS)]
+)
+def test_defaults_attributes_and_repr(config: Any, defaults: dict[str, int]) -> None:
+    assert vars(config()) == defaults
+    for name in defaults:
+        changed = config(**{name: 7})
+        assert vars(changed) == {**defaults, name: 7}
+        assert f"{name}=7" in repr(changed)
+
+
+@pytest.mark.parametrize("config", [LimitsConfig, TimeoutConfig])
+def test_wrong_values_fail_at_construction(config: Any) -> None:
+    for name in vars(config()):
+        with pytest.raises(ValueError, match=name):
+            config(**{name: -1})
+        with pytest.raises(ValueError, match=name):
+            config(**{name: 2**63})
+        for wrong in ("5", None, True, [1]):
+            with pytest.raises(TypeError, match=name):
+                config(**{name: wrong})
+    with pytest.raises(TypeError, match="no_such"):
+        config(no_such=1)
+
+
+def test_limits_that_need_a_value() -> None:
+    for name in ("max_header_size", "max_headers", "max_uri", "max_json_depth", "max_connections"):
+        with pytest.raises(ValueError, match=name):
+            LimitsConfig(**{name: 0})
+    for name, value in (("max_headers", 10001), ("max_json_depth", 1025)):
+        with pytest.raises(ValueError, match=name):
+            LimitsConfig(**{name: value})
+    with pytest.raises(TypeError, match="max_uri"):
+        LimitsConfig(max_uri=1.5)  # type: ignore[arg-type]
+    assert TimeoutConfig(idle=0.5).idle == 0.5
+    with pytest.raises(ValueError, match="idle"):
+        TimeoutConfig(idle=float("nan"))
+
+
+def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLO_LIMITS_MAX_URI", "100")
+    monkeypatch.setenv("CELLO_TIMEOUT_IDLE", "1.5")
+    assert LimitsConfig().max_uri == 100 and LimitsConfig(max_uri=7).max_uri == 7
+    assert TimeoutConfig().idle == 1.5
+    monkeypatch.setenv("CELLO_LIMITS_MAX_URI", "many")
+    with pytest.raises(ValueError, match="CELLO_LIMITS_MAX_URI"):
+        LimitsConfig()
+
+
+def test_limits_reach_the_engine() -> None:
+    app = App()
+    app.set_limits(
+        LimitsConfig(
+            max_uri=64,
+            max_headers=10,
+            max_header_size=1000,
+            max_body_size=10,
+            max_query_params=2,
+            max_cookies=1,
+            max_json_depth=2,
+            max_requests_per_connection=50,
+        )
+    )
+    app.route("/", ["GET", "POST"])(lambda req: [len(req.query), len(req.cookies)])
+    app.post("/json")(lambda req: req.json())
+    with serving(app) as client:
+        assert client.get("/?a&b&c").status == 400
+        assert client.get("/", Cookie="a=1; b=2").status == 400
+        assert client.ask("/json", "POST", b"[[1]]").status == 200
+        assert client.ask("/json", "POST", b"[[[1]]]").status == 400
+        assert client.get("/").status == 200
+    answers = {
+        b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 70): 414,
+        b"GET / HTTP/1.1\r\nHost: x\r\n%s\r\n" % (b"A: b\r\n" * 11): 431,
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: %s\r\n\r\n" % (b"a" * 1000): 431,
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n": 413,
+    }
+    with serving(app) as client:
+        for request, status in answers.items():
+            assert client.raw(request).startswith(b"HTTP/1.1 %d " % status)
+        assert client.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 60).count(b"HTTP/1.1 200") == 50
+
+
+def test_timeouts_reach_the_engine() -> None:
+    app = App()
+    app.set_timeouts(TimeoutConfig(read_header=0.2, read_body=0.2, idle=0.2))
+    app.route("/", ["GET", "POST"])(lambda: "x")
+    with serving(app) as client:
+        for request, status in (
+            (b"GET / HT", b"408"),
+            (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx", b"408"),
+            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"200"),
+        ):
+            start = time.monotonic()
+            assert client.raw(request).startswith(b"HTTP/1.1 " + status)
+            assert 0.15 < time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("header", ["", "a b", "a:", "ä", "a\r\n", "Content-Length"])
+def test_request_id_header(header: str) -> None:
+    with pytest.raises(ValueError, match="header"):
+        RequestIdConfig(header)
+
+
+def test_request_id_takes_a_str() -> None:
+    with pytest.raises(TypeError, match="header"):
+        RequestIdConfig(5)  # type: ignore[arg-type]
+    assert RequestIdConfig("X-A").header == "X-A"
+
+
+FIELDS = {
+    "x_frame_options": "X-Frame-Options",
+    "referrer_policy": "Referrer-Policy",
+    "csp": "Content-Security-Policy",
+    "permissions_policy": "Permissions-Policy",
+    "coep": "Cross-Origin-Embedder-Policy",
+    "coop": "Cross-Origin-Opener-Policy",
+    "corp": "Cross-Origin-Resource-Policy",
+}
+
+
+@pytest.mark.parametrize(("name", "header"), FIELDS.items())
+def test_security_headers(name: str, header: str) -> None:
+    app = App()
+    app.static_response("/none", "x", headers={header: "own"})
+    app.get("/", use=[SecurityHeadersConfig(**{name: "value"})])(lambda: "x")
+    app.get("/own", use=[SecurityHeadersConfig(**{name: "value"})])(
+        lambda: ("x", 200, {header: "o"})
+    )
+    app.get("/off", use=[SecurityHeadersConfig(**{name: None})])(lambda: "x")
+    with serving(app) as client:
+        assert client.get("/").headers.get_all(header) == ["value"]
+        assert client.get("/own").headers.get_all(header) == ["o"]
+        assert client.get("/none").headers.get_all(header) == ["own"]
+        assert header not in client.get("/off").headers
+    for wrong in ("a\r\nb", "\x00"):
+        with pytest.raises(ValueError, match="header"):
+            SecurityHeadersConfig(**{name: wrong})
+    with pytest.raises(TypeError, match=name):
+        SecurityHeadersConfig(**{name: 5})
+
+
+def test_content_type_options() -> None:
+    app = App()
+    app.get("/on", use=[SecurityHeadersConfig()])(lambda: "x")
+    app.get("/off", use=[SecurityHeadersConfig(x_content_type_options=False)])(lambda: "x")
+    with serving(app) as client:
+        assert client.get("/on").headers["X-Content-Type-Options"] == "nosniff"
+        assert "X-Content-Type-Options" not in client.get("/off").headers
