@@ -228,15 +228,12 @@ class Serving:
             where = settings.uds or f"{settings.host}:{settings.port}"
             _log.info(f"cello: cannot listen on {where}: {error.strerror}")
             raise SystemExit(1) from error
-        if settings.logs:
-            where = ", ".join(url_of(a) for a in engine.addresses)
-            _log.info(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
         try:
             if main:
                 with _Signals(engine):
-                    engine.run()
+                    _run(engine, settings)
             else:
-                engine.run()
+                _run(engine, settings)
         finally:
             engine.close()
 
@@ -261,6 +258,14 @@ class Serving:
 def _called_from_main() -> bool:
     """Whether the program itself, not a library, called run()."""
     return sys._getframe(2).f_globals.get("__name__") == "__main__"
+
+
+def _run(engine: _cello.Server, settings: Settings) -> None:
+    """Tell where it listens, and serve: whoever reads that may send the first signal."""
+    if settings.logs:
+        where = ", ".join(url_of(a) for a in engine.addresses)
+        _log.info(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
+    engine.run()
 
 
 class _Signals:

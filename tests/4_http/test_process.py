@@ -242,6 +242,7 @@ def test_environment(script: Path) -> None:
     port = free_port()
     with program([str(script)], CELLO_PORT=str(port), CELLO_BACKEND="epoll") as process:
         assert serves_at(process) == ("127.0.0.1", port, "epoll")
+        assert fetch(("127.0.0.1", port), request("/plain")).body == b"hello"
         assert process.stop() == 0
 
 
@@ -252,6 +253,7 @@ def test_arguments_win(tmp_path: Path) -> None:
     args = [str(script), "--port", "1", "--backend", "io_uring"]
     with program(args, CELLO_PORT="2") as process:
         assert serves_at(process) == ("127.0.0.1", port, "epoll")
+        assert fetch(("127.0.0.1", port), request("/plain")).body == b"hello"
         assert process.stop() == 0
 
 
@@ -259,7 +261,9 @@ def test_command_line_turned_off(tmp_path: Path) -> None:
     script = tmp_path / "hello.py"
     script.write_text(HELLO.format(arguments="port=0, argv=False"))
     with program([str(script), "--host", "127.0.0.2", "--no-logs"]) as process:
-        assert serves_at(process)[0] == "127.0.0.1"
+        host, port, _ = serves_at(process)
+        assert host == "127.0.0.1"
+        assert fetch((host, port), request("/plain")).body == b"hello"
         assert process.stop() == 0
 
 
