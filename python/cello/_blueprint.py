@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from cello._config import Middleware
 from cello._routes import (
@@ -33,9 +33,8 @@ class Verbs:
     use: middleware configurations for this route; max_body: bytes (413), by default
     LimitsConfig.max_body_size. ValueError and TypeError name what is wrong with the declaration."""
 
-    if TYPE_CHECKING:  # App and Blueprint each keep routes in their own way
-
-        def _add(self, route: Route) -> None: ...
+    def _add(self, route: Route) -> None:
+        raise NotImplementedError  # App and Blueprint each keep routes in their own way
 
     def add_route(
         self,

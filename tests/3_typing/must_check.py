@@ -1,0 +1,94 @@
+"""What users write: mypy --strict has nothing to say."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, assert_type
+
+import cello
+from cello import (
+    App,
+    Blueprint,
+    HTTPError,
+    LimitsConfig,
+    MultiMap,
+    Request,
+    RequestIdConfig,
+    Response,
+    SecurityHeadersConfig,
+    Server,
+    TimeoutConfig,
+)
+
+app = App("shop", "1.0", use=[RequestIdConfig()], trailing_slash="redirect")
+app.set_limits(LimitsConfig(max_uri=100))
+app.set_timeouts(TimeoutConfig(idle=0.5))
+app.use(SecurityHeadersConfig(csp=None))
+app.state.database = object()
+
+
+@app.get("/users/{id:int}", status=200, use=[SecurityHeadersConfig()])
+def user(req: Request) -> dict[str, Any]:
+    assert_type(req.params["id"], str)
+    assert_type(req.query.get("q"), str | None)
+    assert_type(req.query.get("q", 1), str | int)
+    assert_type(req.query.get_all("q"), list[str])
+    assert_type(req.get_query_int("n"), int | None)
+    assert_type(req.get_query_int("n", 0), int)
+    assert_type(req.get_query_bool("b", False), bool)
+    assert_type(req.headers, MultiMap)
+    assert_type(req.body(), bytes)
+    assert_type(req.text(), str)
+    assert_type(req.remote_addr, str | None)
+    if not req.params:
+        raise HTTPError(404, "none", headers={"a": "b"}, extra=[1])
+    return dict(req.query)
+
+
+assert_type(user(Request("GET", "/")), dict[str, Any])
+
+
+@app.route("/later", methods=["GET", "POST"], max_body=10)
+async def later() -> tuple[str, int]:
+    return "x", 201
+
+
+waits: Callable[[], Awaitable[tuple[str, int]]] = later
+
+blueprint = Blueprint("/b", use=[RequestIdConfig("X-Id")])
+
+
+@blueprint.post("/")
+def created(req: Request) -> Response:
+    response = Response.json(req.json(), status=201, headers={"a": "b"})
+    response.set_cookie("a", "b", max_age=1, samesite="strict")
+    return response
+
+
+app.register_blueprint(blueprint, prefix="/api")
+app.add_route("/lambda", lambda req: None, ["GET"], status_code=202)
+app.static_response("/static", b"x", headers={"a": "b"})
+
+
+class Money:
+    cents = 1
+
+
+@app.json_encoder(Money)
+def money(value: Money) -> str:
+    return str(value.cents)
+
+
+def serve() -> None:
+    with app.start("127.0.0.1", port=0, backend="epoll") as server:
+        assert_type(server, Server)
+        assert_type(server.addresses, list[tuple[str, int]])
+        assert_type(server.url, str)
+        assert_type(server.stats(), dict[str, int])
+        assert_type(server.wait(1.0), bool)
+    app.run(port=8000, env="production", argv=False)
+
+
+async def serve_here() -> None:
+    await app.serve("127.0.0.1", 0)
+
+
+version: str = cello.__version__

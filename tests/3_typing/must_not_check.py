@@ -1,0 +1,31 @@
+"""Mistakes that mypy finds; each line names the kind of error it must be."""
+
+from cello import App, Blueprint, HTTPError, LimitsConfig, Request, Response, TimeoutConfig
+
+app = App(titel="x")  # E: call-arg
+app.get("/", statuss=200)  # E: call-arg
+app.get("/", status="200")  # E: arg-type
+app.get(5)  # E: arg-type
+app.get("/")(5)  # E: type-var
+app.get("/", use=["x"])  # E: list-item
+app.use(lambda req: None)  # E: arg-type
+app.set_limits(TimeoutConfig())  # E: arg-type
+app.start(port="8000")  # E: arg-type
+app.static_response("/", {"a": 1})  # E: arg-type
+app.no_such()  # E: attr-defined
+app.register_blueprint(app)  # E: arg-type
+Blueprint(5)  # E: arg-type
+LimitsConfig(max_uri="1")  # E: arg-type
+LimitsConfig(max_url=1)  # E: call-arg
+HTTPError("404")  # E: arg-type
+Response("x", status="200")  # E: arg-type
+Response("x").set_cookie("a", "b", samesite="maybe")  # E: arg-type
+
+
+@app.get("/")
+def handler(req: Request) -> str:
+    name: int = req.params["id"]  # E: assignment
+    page: int = req.get_query_int("n")  # E: assignment
+    req.method = "POST"  # E: misc
+    print(name, page, req.nothing)  # E: attr-defined
+    return req.body()  # E: return-value
