@@ -112,6 +112,6 @@ def read_answer(s: socket.socket) -> bytes:
 @contextmanager
 def serving(app: App, **settings: Any) -> Iterator[Client]:
     """The application on a free port, and a client of it."""
-    with app.start("127.0.0.1", 0, **settings) as server:
-        with Client(server.addresses[0], server) as client:
-            yield client
+    start = app.start("127.0.0.1", 0, **settings)
+    with start as server, Client(server.addresses[0], server) as client:
+        yield client
