@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cello import App, Server
-from wire import Client, Closed, eventually, fetch, request
+from wire import Client, Closed, eventually, fetch, refused, request
 from wire_app import make_app, make_async_app
 from wire_process import listening
 
@@ -146,16 +146,27 @@ def test_inherited_socket(backend: str) -> None:
 @pytest.mark.parametrize("backlog", [1, 50])
 def test_stop_answers_what_came(backend: str, backlog: int) -> None:
     """stop() without a limit waits for handlers, and for answers to be read."""
-    with make_async_app().start(backend=backend) as server:
+    app = App()
+    released = threading.Event()
+
+    @app.get("/held")
+    async def held() -> str:
+        while not released.is_set():
+            await asyncio.sleep(0.005)
+        return "held"
+
+    with app.start(backend=backend) as server:
         clients = [Client(server.addresses[0]) for _ in range(backlog)]
         for client in clients:
-            client.send(request("/later?s=0.1"))
+            client.send(request("/held"))
         eventually(lambda: server.stats()["inflight"] == backlog, "all in their handlers")
         stopper = threading.Thread(target=server.stop)
         stopper.start()
+        eventually(lambda: refused(server.addresses[0]), "the end of listening")
+        released.set()
         for client in clients:
             answer = client.answer()
-            assert answer.body == b"later" and answer.closes
+            assert answer.body == b"held" and answer.closes
             client.assert_closed()
             client.sock.close()
         stopper.join()

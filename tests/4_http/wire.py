@@ -230,3 +230,14 @@ def eventually(check: Callable[[], bool], what: str, timeout: float = TIMEOUT) -
     while not check():
         assert time.monotonic() < end, f"never happened: {what}"
         time.sleep(0.002)
+
+
+def refused(address: tuple[str, int]) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        pass  # in the middle of the listener's end
+    return False

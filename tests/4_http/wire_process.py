@@ -65,6 +65,15 @@ class Process:
     def send_signal(self, number: int) -> None:
         self._child.send_signal(number)
 
+    def ends_by(self, number: int) -> bool:
+        """Send a signal; whether the process has ended, now or before."""
+        try:
+            self._child.wait(0.05)
+        except subprocess.TimeoutExpired:
+            self._child.send_signal(number)
+            return False
+        return True
+
     def wait(self, timeout: float = TIMEOUT) -> int:
         """The exit code; a process that does not end is killed, and fails the test."""
         try:
