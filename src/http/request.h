@@ -67,7 +67,7 @@ struct cl_request {
     bool answered; /* a response was given; later ones are programming errors */
     bool chain_ran;
     bool path_plain; /* no percent-encoding and no dot segment in `path` */
-    bool counted; /* in worker.inflight */
+    bool counted;    /* in worker.inflight */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */
