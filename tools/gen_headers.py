@@ -61,7 +61,7 @@ def c_name(name: str) -> str:
 
 
 def c_fold(name: str) -> str:
-    """What is ORed to the input first: 0x20 where a letter stands, so that only its two cases match."""
+    """What is ORed to the input first: 0x20 where a letter stands, so that its two cases match."""
     cells = [0x20 if c.isalpha() else 0 for c in name] + [0xFF] * (NAME_BYTES - len(name))
     return ", ".join(f"0x{c:02x}" for c in cells)
 
@@ -102,7 +102,9 @@ def main() -> int:
     if sys.argv[1:] == ["--check"]:
         if TARGET.exists() and TARGET.read_text() == text:
             return 0
-        print(f"{TARGET.relative_to(ROOT)} is out of date: run tools/gen_headers.py", file=sys.stderr)
+        print(
+            f"{TARGET.relative_to(ROOT)} is out of date: run tools/gen_headers.py", file=sys.stderr
+        )
         return 1
     TARGET.write_text(text)
     return 0

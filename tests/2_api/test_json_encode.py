@@ -382,7 +382,13 @@ def test_dicts_of_every_shape_are_walked_whole() -> None:
 
     plain = Plain()
     del plain.b
-    shapes: list[dict[typing.Any, typing.Any]] = [vars(plain), vars(Plain()), {}, {"": 0}, {1: "x", "y": 2}]
+    shapes: list[dict[typing.Any, typing.Any]] = [
+        vars(plain),
+        vars(Plain()),
+        {},
+        {"": 0},
+        {1: "x", "y": 2},
+    ]
     for size in (1, 5, 6, 10, 11, 85, 86, 170, 300, 70_000):
         full = {f"k{i}": i for i in range(size)}
         holes = {f"k{i}": i for i in range(size)}
