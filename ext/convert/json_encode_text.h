@@ -95,6 +95,11 @@ static CL_NOINLINE char *put_str_wide(struct cl_json_encoder *e, char *p, PyObje
 
 static_assert(sizeof(PyASCIIObject) >= CL_SMALL_SIZE, "there is a head in front of the text");
 
+/* Not inlined: its vectors would give every put_value() an aligned frame. */
+static CL_NOINLINE size_t copy_long(char *p, const char *text, size_t n) {
+    return cl_copy_plain(p, text, n);
+}
+
 CL_INLINE char *put_str(struct cl_json_encoder *e, char *p, PyObject *str) {
     const char *text = (const char *)((PyASCIIObject *)str + 1);
     size_t n = (size_t)PyUnicode_GET_LENGTH(str);
@@ -104,7 +109,8 @@ CL_INLINE char *put_str(struct cl_json_encoder *e, char *p, PyObject *str) {
     if (CL_UNLIKELY(!p))
         return NULL;
     *p++ = '"';
-    size_t plain = cl_copy_plain_behind_head(p, text, n);
+    size_t plain = CL_LIKELY(n <= 2 * (size_t)CL_SMALL_SIZE) ? cl_copy_plain_behind_head(p, text, n)
+                                                             : copy_long(p, text, n);
     p += plain;
     if (CL_UNLIKELY(plain < n))
         return put_escaped(e, p, text + plain, n - plain);
