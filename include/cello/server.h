@@ -78,7 +78,6 @@ CELLO_API struct cl_request *cello_server_next(struct cl_server *s);
 /* The handler for routes that the application slot answers. */
 struct cello_handler;
 CELLO_API struct cello_handler *cello_application_handler(void);
-CELLO_API uint64_t cello_server_now_ns(const struct cl_server *s);
 
 /* A foreign descriptor in the server's loop (asyncio's); on_ready while it is readable. */
 struct cl_watch;

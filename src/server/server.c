@@ -328,10 +328,6 @@ struct cl_request *cello_server_next(struct cl_server *s) {
     return cl_app_queue_pop(&s->queue);
 }
 
-uint64_t cello_server_now_ns(const struct cl_server *s) {
-    return cl_loop_now_ns(s->worker.loop);
-}
-
 const char *cello_server_backend(const struct cl_server *s) {
     return cl_loop_backend(s->worker.loop) == CL_BACKEND_URING ? "io_uring" : "epoll";
 }
