@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -26,8 +27,9 @@ enum source { SOURCE_IO, SOURCE_LISTENER, SOURCE_POLL, SOURCE_WAKE, SOURCE_MASK 
 struct epoll_loop {
     struct cl_loop super;
     int fd;
-    int count; /* events fetched by wait() */
-    int at;    /* the one being served */
+    int count;   /* events fetched by wait() */
+    int at;      /* the one being served */
+    bool coarse; /* the kernel waits in whole milliseconds only */
     struct epoll_event events[CL_LOOP_EVENTS_MAX];
 };
 
@@ -270,16 +272,28 @@ static void epoll_poll_close(struct cl_poll *p) {
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
+/* Rounded up: waking before a timer's tick would be for nothing. */
+static int wait_whole_ms(struct epoll_loop *el, uint64_t timeout_ns) {
+    uint64_t ms = timeout_ns / CL_NS_PER_MS + (timeout_ns % CL_NS_PER_MS != 0);
+    int timeout_ms = timeout_ns == UINT64_MAX ? -1 : (int)CL_MIN(ms, (uint64_t)INT32_MAX);
+    return epoll_wait(el->fd, el->events, CL_LOOP_EVENTS_MAX, timeout_ms);
+}
+
 static int epoll_wait_events(struct cl_loop *l, uint64_t timeout_ns) {
     struct epoll_loop *el = epoll_loop(l);
-    int timeout_ms = -1;
-    if (timeout_ns != UINT64_MAX) {
-        /* Rounded up: waking before a timer's tick would be for nothing. */
-        uint64_t ms = timeout_ns / CL_NS_PER_MS + (timeout_ns % CL_NS_PER_MS != 0);
-        timeout_ms = (int)CL_MIN(ms, (uint64_t)INT32_MAX);
-    }
+    const struct timespec timeout = {
+        .tv_sec = (time_t)(timeout_ns / CL_NS_PER_S),
+        .tv_nsec = (long)(timeout_ns % CL_NS_PER_S),
+    };
     el->at = 0;
-    el->count = epoll_wait(el->fd, el->events, CL_LOOP_EVENTS_MAX, timeout_ms);
+    el->count = el->coarse ? wait_whole_ms(el, timeout_ns)
+                           : epoll_pwait2(el->fd, el->events, CL_LOOP_EVENTS_MAX,
+                                          timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    /* Before Linux 5.11, or in a sandbox that does not know the call. */
+    if (CL_UNLIKELY(el->count < 0 && !el->coarse && (errno == ENOSYS || errno == EPERM))) {
+        el->coarse = true;
+        el->count = wait_whole_ms(el, timeout_ns);
+    }
     if (CL_UNLIKELY(el->count < 0)) {
         el->count = 0;
         return CELLO_ESYS;
