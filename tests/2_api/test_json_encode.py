@@ -10,6 +10,9 @@ import sys
 import typing
 import uuid
 
+import attrs
+import msgspec
+import pydantic
 import pytest
 from cello import _cello
 
@@ -207,8 +210,6 @@ def test_keys_that_have_no_form(key):
 
 
 def test_attrs_classes():
-    attrs = pytest.importorskip("attrs")
-
     @attrs.define
     class Box:
         width: int
@@ -218,8 +219,6 @@ def test_attrs_classes():
 
 
 def test_msgspec_structs():
-    msgspec = pytest.importorskip("msgspec")
-
     class Plain(msgspec.Struct):
         a: int
         b: str | msgspec.UnsetType = msgspec.UNSET
@@ -247,8 +246,6 @@ def test_msgspec_structs():
 
 
 def test_pydantic_models():
-    pydantic = pytest.importorskip("pydantic")
-
     class Inner(pydantic.BaseModel):
         when: dt.datetime
 

@@ -3,6 +3,8 @@
 import json
 import random
 
+import msgspec
+import orjson
 import pytest
 from cello import _cello
 
@@ -98,7 +100,6 @@ def test_values_go_round(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_same_bytes_and_verdicts_as_orjson(seed):
-    orjson = pytest.importorskip("orjson")
     make = Maker(seed + 100)
     for _ in range(200):
         value = make.value()
@@ -111,7 +112,6 @@ def test_the_same_bytes_and_verdicts_as_orjson(seed):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_same_values_as_msgspec(seed):
-    msgspec = pytest.importorskip("msgspec")
     make = Maker(seed + 200)
     for _ in range(200):
         value = make.value()
