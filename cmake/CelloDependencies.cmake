@@ -12,7 +12,7 @@ endif()
 if(CELLO_TESTS)
   pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
   if(NOT cmocka_FOUND)
-    message(STATUS "cmocka is absent: the unit tests are not built (run: make setup-test)")
+    message(STATUS "cmocka is absent: the unit tests are not built (run: tools/setup_system.sh test)")
   endif()
 endif()
 
