@@ -118,6 +118,22 @@ CL_INLINE char *cl_layout_double(char *out, const char digits[32], int count, in
     return out;
 }
 
+/* Wholes, halves and quarters: the commonest floats of all need no division. Two digits behind the
+ * point make fifteen in all, and no two such decimals read back as the same double: the text is the
+ * shortest one. Returns NULL for other values. `value` is above 0. */
+CL_INLINE char *cl_put_quarters(char *out, double value) {
+    static const char endings[4][4] = {".0", ".25", ".5", ".75"};
+    if (!(value < 1e13))
+        return NULL;
+    double scaled = value * 4.0;
+    int64_t quarters = (int64_t)scaled;
+    if ((double)quarters != scaled)
+        return NULL;
+    out = cl_put_u64(out, (uint64_t)quarters >> 2);
+    memcpy(out, endings[quarters & 3], 4);
+    return out + 2 + (quarters & 1);
+}
+
 /* Most floats that people write have at most four digits behind the point and fifteen in all. Such
  * a decimal is the shortest one exactly if dividing its digits gives the value back: both the
  * digits and the divisor are exact, and IEEE division rounds correctly. Returns NULL for other
@@ -151,7 +167,9 @@ CL_INLINE char *cl_put_double(char *out, double value) {
         return out + 3;
     }
     memcpy(&value, &bits, sizeof bits);
-    char *end = cl_put_short_double(out, value);
+    char *end = cl_put_quarters(out, value);
+    if (!end)
+        end = cl_put_short_double(out, value);
     if (end)
         return end;
     struct cl_decimal d = cl_decimal_shortest(bits);
