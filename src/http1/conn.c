@@ -50,6 +50,8 @@ static void on_timer(struct cl_timer *t) {
     uint64_t now = cl_h1_now(c);
     if (c->write_by_ns <= now) {
         if (!check_write(c, now)) {
+            /* An ordinary close would leave the kernel with what nobody reads. */
+            cl_stream_reset_on_close(c->super.stream);
             cl_h1_close(c);
             return;
         }
@@ -113,8 +115,10 @@ void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_request *r = c->req;
     c->req = NULL;
     r->conn = NULL;
-    if (r->response.generator && c->fly) {
-        /* The kernel may still read the generator's bytes: it is stopped when that is over. */
+    if (r->response.generator && c->fly && c->state == CL_H1_CLOSED) {
+        /* The kernel may still read the generator's bytes: it is stopped when that is over. In
+         * other states what is being sent is an earlier answer, and nothing was asked of this one's
+         * generator. */
         cl_request_ref(r);
         c->unstopped = r;
     } else if (r->response.generator) {
@@ -129,6 +133,8 @@ void cl_h1_close(struct cl_h1 *c) {
     if (c->state == CL_H1_CLOSED)
         return;
     struct cl_worker *w = c->super.worker;
+    if (c->state == CL_H1_STREAM) /* a body that ends with the connection must not look whole */
+        cl_stream_reset_on_close(c->super.stream);
     c->state = CL_H1_CLOSED;
     if (c->req)
         cl_h1_end_request(c);

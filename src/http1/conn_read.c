@@ -123,10 +123,11 @@ static int begin_body(struct cl_h1 *c) {
     }
     size_t length = (size_t)c->content_length;
     size_t unread = cl_block_len(s->in);
+    /* More than the body, so that a full body never looks like a full input. */
+    if (length >= s->in_max)
+        s->in_max = length + CL_BLOCK_SIZE;
     if (length <= unread + cl_block_room(s->in))
         return CELLO_OK;
-    /* More than the body, so that a full body never looks like a full input. */
-    s->in_max = length + CL_BLOCK_SIZE;
     if (!unread)
         return CELLO_OK; /* the transport takes back an empty block and makes its own room */
     size_t room = CL_MIN(length - unread, (size_t)BODY_FIRST_ROOM);

@@ -468,11 +468,8 @@ static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
         cl_h1_close(c);
 }
 
-/* A body that ends with the connection must not look whole: the peer gets a reset. */
 static void abort_stream(struct cl_request *r) {
-    struct cl_h1 *c = cl_h1_of(r->conn);
-    cl_stream_reset_on_close(c->super.stream);
-    cl_h1_close(c);
+    cl_h1_close(cl_h1_of(r->conn));
 }
 
 /* All bytes are out: ask the generator, or end. */

@@ -364,6 +364,7 @@ static void test_slow_reader(void **state) {
     assert_non_null(p.c.stream);
     fixture_pass(&p.f, 2000 * MS);
     assert_null(p.c.stream);
+    assert_true(p.c.was_reset);
     end(&p);
 }
 
