@@ -1,4 +1,4 @@
-"""Every Python block of the README and of docs/ runs.
+"""Every Python block of the README and of docs/ runs; links and named tests lead somewhere.
 
     ```python             runs by itself, as a script
     ```python continues   runs after the blocks before it on the page, back to the last plain one
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from source_tree import relative, tracked_files
+from source_tree import ROOT, relative, tracked_files
 
 FENCE = re.compile(r"^```(py[^\n]*)\n(.*?)^```$", re.M | re.S)
 KINDS = ("python", "python continues")
@@ -62,6 +62,24 @@ def run(block: Block, folder: Path, prelude: str = PRELUDE) -> subprocess.Comple
     )
 
 
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+TEST = re.compile(r"`(test_\w+)(?:\.py)?`")
+
+
+def dangling(page: Path, text: str, tests: set[str]) -> list[str]:
+    """Links to files that are not there, and tests that nobody wrote."""
+    links = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    return links + [name for name in TEST.findall(text) if name not in tests]
+
+
+def all_tests() -> set[str]:
+    """Names of tests and of files of tests, in Python and in C."""
+    names: set[str] = set()
+    for path in tracked_files("tests/*.py", "tests/*.c"):
+        names |= {path.stem, *re.findall(r"\b(?:def|void) (test_\w+)\(", path.read_text())}
+    return names
+
+
 BLOCKS = [
     block for path in tracked_files("*.md") for block in blocks_of(relative(path), path.read_text())
 ]
@@ -75,6 +93,19 @@ def test_every_block_is_of_a_known_kind() -> None:
 def test_block_runs(block: Block, tmp_path: Path) -> None:
     done = run(block, tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_links_and_named_tests_lead_somewhere() -> None:
+    tests = all_tests()
+    found = {relative(p): dangling(p, p.read_text(), tests) for p in tracked_files("*.md")}
+    assert {page: names for page, names in found.items() if names} == {}
+
+
+def test_finds_what_leads_nowhere() -> None:
+    text = "[a](b.md#c) [d](../e.md) [web](https://x) `test_gone` `test_there` `test_file.py`"
+    page = ROOT / "docs/README.md"
+    assert dangling(page, text, {"test_there", "test_file"}) == ["b.md", "../e.md", "test_gone"]
+    assert dangling(page, "[t](security.md) [r](../README.md#try-it)", set()) == []
 
 
 def test_finds_a_broken_block(tmp_path: Path) -> None:

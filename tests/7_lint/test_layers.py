@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from source_tree import ROOT, c_files, relative, without_comments
+from source_tree import ROOT, c_files, code_only, relative, without_comments
 
 # ISO C, POSIX and Linux: what every folder may include. All else is third-party.
 SYSTEM = re.compile(
@@ -105,6 +105,19 @@ def violations_in_public(text: str, *, python: bool = False) -> list[str]:
     return found
 
 
+GIL = re.compile(r"\b(PyEval_(Save|Restore|Acquire|Release)Thread|PyGILState_\w+|Py_BEGIN_ALLOW_\w+)")
+# Where the GIL changes hands, and when.
+GIL_FILES = {
+    "ext/bridge/batch.c": "for the handlers of a turn, and around a turn inside asyncio",
+    "ext/types/server.c": "while a server runs without asyncio, and while it is deleted",
+    "ext/types/selector.c": "while asyncio waits and no server turns",
+}
+
+
+def changes_hands(text: str) -> bool:
+    return GIL.search(code_only(text)) is not None
+
+
 def violations(path: Path) -> list[str]:
     name, text = relative(path), path.read_text()
     top, second = name.split("/")[:2]
@@ -121,6 +134,17 @@ def test_every_include_is_allowed() -> None:
     files = c_files("src", "ext", "include", "examples/c")
     assert files
     assert [what for path in files for what in violations(path)] == []
+
+
+def test_the_gil_changes_hands_where_it_is_known_to() -> None:
+    files = {relative(path) for path in c_files("ext") if changes_hands(path.read_text())}
+    assert files == set(GIL_FILES)
+
+
+def test_finds_where_the_gil_changes_hands() -> None:
+    assert changes_hands("    PyGILState_STATE s = PyGILState_Ensure();")
+    assert changes_hands("Py_BEGIN_ALLOW_THREADS")
+    assert not changes_hands("/* PyEval_SaveThread() */ save(PyThreadState_Get());")
 
 
 def test_every_folder_has_a_rank() -> None:
