@@ -179,6 +179,19 @@ def test_an_error_while_logging_is_no_error_of_the_server(
     assert unraisable == [RuntimeError] * 2
 
 
+def test_headers_beyond_the_memory_of_a_request(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    @app.get("/{length:int}")
+    def long(req: Request) -> Any:
+        return "x", 200, {"X-Long": "a" * int(req.params["length"])}
+
+    with serving(app) as client:
+        assert client.get(f"/{1 << 20}").status == 500
+        assert len(client.get("/50000").headers["X-Long"]) == 50_000
+    assert "MemoryError" in caplog.text
+
+
 def test_errors_do_not_hurt_the_connection() -> None:
     app = App()
     app.get("/ok")(lambda: "ok")
