@@ -64,19 +64,22 @@ static int big_compare(const struct big *a, const struct big *b) {
  * digits and `lead_exponent` its power of ten. */
 struct exact_decimal {
     struct big digits;
-    int exponent;
+    int64_t exponent;
     bool sticky;
     uint64_t lead;
-    int lead_exponent;
+    int64_t lead_exponent;
 };
 
-/* An exponent's value, held where it can no longer matter. */
-static int read_exponent(const char *p, const char *end) {
+/* Exponents are exact up to here: as many digits behind a point would take a petabyte. */
+#define EXPONENT_HELD ((int64_t)1000000000000000)
+
+/* An exponent's value, held where no number of digits can outweigh it. */
+static int64_t read_exponent(const char *p, const char *end) {
     bool negative = *p == '-';
     p += negative || *p == '+';
-    int value = 0;
+    int64_t value = 0;
     for (; p < end; p++)
-        if (value < 100000000)
+        if (value < EXPONENT_HELD)
             value = value * 10 + (*p - '0');
     return negative ? -value : value;
 }
@@ -103,7 +106,7 @@ static void read_exact(const char *p, const char *end, struct exact_decimal *d) 
             continue;
         }
         d->sticky |= digit != 0;
-        d->exponent += is_leading_zero ? -(int)point : !point;
+        d->exponent += is_leading_zero ? -(int64_t)point : !point;
     }
     if (p < end)
         d->exponent += read_exponent(p + 1, end);
@@ -115,13 +118,12 @@ static void read_exact(const char *p, const char *end, struct exact_decimal *d) 
 static int compare_half_way(const struct exact_decimal *d, uint64_t significand, int exponent) {
     struct big left = d->digits;
     struct big right = {.len = 1, .word = {2 * significand + 1}};
-    int left_shift = 0, right_shift = exponent - 1;
-    if (d->exponent >= 0) {
-        big_multiply_pow5(&left, (unsigned)d->exponent);
+    int left_shift = (int)d->exponent, right_shift = exponent - 1;
+    if (left_shift >= 0) {
+        big_multiply_pow5(&left, (unsigned)left_shift);
     } else {
-        big_multiply_pow5(&right, (unsigned)-d->exponent);
+        big_multiply_pow5(&right, (unsigned)-left_shift);
     }
-    left_shift = d->exponent;
     int common = CL_MIN(left_shift, right_shift);
     big_shift_left(&left, (unsigned)(left_shift - common));
     big_shift_left(&right, (unsigned)(right_shift - common));
@@ -131,10 +133,10 @@ static int compare_half_way(const struct exact_decimal *d, uint64_t significand,
 
 /* A double at most a few steps from the decimal: 64 bits of both factors are enough for that. */
 static uint64_t nearby_bits(const struct exact_decimal *d) {
-    int shift = __builtin_clzll(d->lead);
-    struct cl_pow10 g = cl_pow10_table[d->lead_exponent - CL_POW10_MIN_EXP];
+    int shift = __builtin_clzll(d->lead), ten = (int)d->lead_exponent;
+    struct cl_pow10 g = cl_pow10_table[ten - CL_POW10_MIN_EXP];
     uint64_t high = (uint64_t)(((cl_u128)(d->lead << shift) * g.hi) >> 64);
-    int exponent = cl_floor_log2_pow10(d->lead_exponent) + 1 - shift; /* of high's lowest bit */
+    int exponent = cl_floor_log2_pow10(ten) + 1 - shift; /* of high's lowest bit */
     double value = ldexp((double)(high >> 11), exponent + 11);
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -207,14 +209,13 @@ struct cl_json_number cl_json_fraction(const char *start, const char *first, con
                                        const char *end) {
     uint64_t significand = 0;
     (void)cl_scan_digits(first, p, &significand);
-    int exponent = 0;
+    int64_t exponent = 0;
     if (*p == '.') {
         const char *fraction = ++p;
         p = cl_scan_digits(p, end, &significand);
         if (p == fraction)
             return cl_json_bad_number(p);
-        ptrdiff_t count = p - fraction;
-        exponent = count < 1000000 ? -(int)count : -1000000;
+        exponent = fraction - p;
     }
     const char *digits_end = p;
     if (p < end && (*p | 0x20) == 'e') {
@@ -231,7 +232,8 @@ struct cl_json_number cl_json_fraction(const char *start, const char *first, con
     struct cl_json_number number = {.kind = CL_JSON_NUMBER_DOUBLE, .end = p};
     /* 19 digits always fit in 64 bits. */
     bool fits = digits_end - first <= 19 || significant_digits(first, digits_end) <= 19;
-    if (!fits || !cl_double_from_decimal(significand, exponent, *start == '-', &number.f64)) {
+    int ten = (int)CL_MIN(CL_MAX(exponent, -10000), 10000); /* far beyond any double */
+    if (!fits || !cl_double_from_decimal(significand, ten, *start == '-', &number.f64)) {
         number.f64 = cl_json_double_exact(start, p);
         if (isinf(number.f64))
             number.kind = CL_JSON_NUMBER_RANGE;

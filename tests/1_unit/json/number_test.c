@@ -142,6 +142,29 @@ static double random_double(void) {
     }
 }
 
+/* A point and `zeros` digits 0, a 1, and an exponent: 10**(exponent - zeros - 1). */
+static void reads_far_from_the_point(size_t zeros, const char *exponent, double want) {
+    size_t n = strlen(exponent);
+    char *text = malloc(3 + zeros + n);
+    memcpy(text, "0.", 2);
+    memset(text + 2, '0', zeros);
+    text[2 + zeros] = '1';
+    memcpy(text + 3 + zeros, exponent, n);
+    struct cl_json_number number = cl_json_read_number(text, text + 3 + zeros + n);
+    assert_int_equal(number.kind, CL_JSON_NUMBER_DOUBLE);
+    same_double(number.f64, want, exponent);
+    same_double(cl_json_double_exact(text, text + 3 + zeros + n), want, exponent);
+    free(text);
+}
+
+static void an_exponent_undoes_any_number_of_zeros(void **state) {
+    (void)state;
+    reads_far_from_the_point(2000000, "e2000001", 1);
+    reads_far_from_the_point(2000000, "e1000100", 0);
+    reads_far_from_the_point(1000100, "e1000101", 1);
+    reads_far_from_the_point(1000100, "e1000000", 1e-101);
+}
+
 static void random_doubles_read_exactly(void **state) {
     (void)state;
     char text[64];
@@ -279,6 +302,7 @@ int main(void) {
         cmocka_unit_test(malformed_numbers),
         cmocka_unit_test(hard_doubles),
         cmocka_unit_test(out_of_range),
+        cmocka_unit_test(an_exponent_undoes_any_number_of_zeros),
         cmocka_unit_test(random_doubles_read_exactly),
         cmocka_unit_test(half_way_points_round_to_even),
         cmocka_unit_test(doubles_print_in_the_documented_form),
