@@ -130,7 +130,7 @@ _CONSTANTS = dict.fromkeys(("async", "sleep"), "constants") | _NO_ROUTER
 
 def _compile(source: str, target: Path, extra: list[str]) -> str:
     """Compiles a ceiling when its sources are newer. Returns why it could not; empty: done."""
-    sources = [HERE / "ceilings" / source, HERE / "ceilings/ceiling.h"]
+    sources = [HERE / "ceilings" / source, *(HERE / "ceilings").glob("*.h")]
     if target.exists() and all(target.stat().st_mtime > s.stat().st_mtime for s in sources):
         return ""
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,12 @@
  * JSON reader: the scenarios that need one have no ceiling. The GIL is never given up. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <errno.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "ceiling.h"
+#include "epoll_loop.h"
 
-enum { EVENTS = 256, ROUTES_MAX = 32, TIMERS_MAX = 8192, LENGTH_ROOM = 8 };
+enum { ROUTES_MAX = 32, TIMERS_MAX = 8192, LENGTH_ROOM = 8 };
 
 /* ---- JSON out ------------------------------------------------------------------------------- */
 
@@ -154,10 +151,8 @@ struct route {
     PyObject *handler;
 };
 
-struct conn {
-    struct buffer in, out;
-    size_t sent;
-    bool waits;          /* for room in the socket's send buffer */
+/* What a connection has besides its bytes. */
+struct request_state {
     PyObject *coroutine; /* that answers the current request */
     unsigned life;       /* tells a timer whether the connection is still the one it was set for */
 };
@@ -169,13 +164,12 @@ struct sleeper {
     unsigned life;
 };
 
-static struct conn conns[CEILING_FDS];
+static struct request_state states[CEILING_FDS];
 static struct route routes[ROUTES_MAX];
 static size_t route_count;
 static struct sleeper sleepers[TIMERS_MAX];
 static unsigned asleep_first, asleep_end;
 static PyObject *spare; /* a request object that no handler kept */
-static int poller;
 
 static double now_s(void) {
     struct timespec t;
@@ -183,38 +177,9 @@ static double now_s(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void watch(int fd, int op, uint32_t events) {
-    struct epoll_event e = {.events = events, .data.fd = fd};
-    epoll_ctl(poller, op, fd, &e);
-}
-
-static void drop(int fd) {
-    struct conn *c = &conns[fd];
-    close(fd);
-    c->in.len = c->out.len = c->sent = 0;
-    c->waits = false;
-    c->life++;
-    Py_CLEAR(c->coroutine);
-}
-
-static void flush_out(int fd) {
-    struct conn *c = &conns[fd];
-    while (c->sent < c->out.len) {
-        ssize_t n = send(fd, c->out.bytes + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
-        if (n < 0) {
-            if (errno != EAGAIN)
-                drop(fd);
-            else if (!c->waits)
-                watch(fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
-            c->waits = errno == EAGAIN;
-            return;
-        }
-        c->sent += (size_t)n;
-    }
-    c->out.len = c->sent = 0;
-    if (c->waits)
-        watch(fd, EPOLL_CTL_MOD, EPOLLIN);
-    c->waits = false;
+static void forget(int fd) {
+    states[fd].life++;
+    Py_CLEAR(states[fd].coroutine);
 }
 
 /* ---- requests to handlers ------------------------------------------------------------------- */
@@ -239,31 +204,32 @@ static void answer_json(struct buffer *out, PyObject *value) {
         out->len = body;
         buffer_add(out, "null", 4);
     }
-    char *digit = out->bytes + body - 4;
+    char *end = out->bytes + body - 4;
     for (size_t len = out->len - body; len; len /= 10)
-        *--digit = (char)('0' + len % 10);
+        *--end = (char)('0' + len % 10);
 }
 
-static void answer(struct conn *c, PyObject *value) {
+static void answer(int fd, PyObject *value) {
+    struct buffer *out = &conns[fd].out;
     if (value && PyUnicode_CheckExact(value))
-        answer_text(&c->out, value);
+        answer_text(out, value);
     else
-        answer_json(&c->out, value);
+        answer_json(out, value);
     Py_XDECREF(value);
 }
 
 static void step(int fd) {
-    struct conn *c = &conns[fd];
+    struct request_state *state = &states[fd];
     PyObject *value;
-    PySendResult result = PyIter_Send(c->coroutine, Py_None, &value);
+    PySendResult result = PyIter_Send(state->coroutine, Py_None, &value);
     if (result == PYGEN_NEXT) {
         double seconds = PyFloat_AsDouble(value);
-        sleepers[asleep_end++ % TIMERS_MAX] = (struct sleeper){now_s() + seconds, fd, c->life};
+        sleepers[asleep_end++ % TIMERS_MAX] = (struct sleeper){now_s() + seconds, fd, state->life};
         Py_DECREF(value);
         return;
     }
-    Py_CLEAR(c->coroutine);
-    answer(c, result == PYGEN_RETURN ? value : NULL);
+    Py_CLEAR(state->coroutine);
+    answer(fd, result == PYGEN_RETURN ? value : NULL);
 }
 
 static const struct route *find(const char *path, size_t len) {
@@ -277,7 +243,6 @@ static const struct route *find(const char *path, size_t len) {
 
 static void call(int fd, const struct route *route, const char *path, size_t path_len,
                  const char *query, size_t query_len) {
-    struct conn *c = &conns[fd];
     PyObject *o = spare && Py_REFCNT(spare) == 1 ? spare : NULL;
     if (o)
         spare = NULL;
@@ -292,10 +257,10 @@ static void call(int fd, const struct route *route, const char *path, size_t pat
     PyObject *value =
         PyObject_Vectorcall(route->handler, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     if (route->coroutine && value) {
-        c->coroutine = value;
+        states[fd].coroutine = value;
         step(fd);
     } else {
-        answer(c, value);
+        answer(fd, value);
     }
     if (spare)
         Py_DECREF(o);
@@ -303,11 +268,11 @@ static void call(int fd, const struct route *route, const char *path, size_t pat
         spare = o;
 }
 
-static void serve_input(int fd) {
+static void answer_input(int fd) {
     struct conn *c = &conns[fd];
     size_t used = 0;
     const char *end;
-    while (!c->coroutine && used < c->in.len &&
+    while (!states[fd].coroutine && used < c->in.len &&
            (end = memmem(c->in.bytes + used, c->in.len - used, "\r\n\r\n", 4))) {
         const char *request = c->in.bytes + used;
         const char *path = memchr(request, '/', (size_t)(end - request));
@@ -329,35 +294,8 @@ static void serve_input(int fd) {
     buffer_drop(&c->in, used);
 }
 
-static void receive(int fd) {
-    struct conn *c = &conns[fd];
-    buffer_reserve(&c->in, CEILING_RECV_ROOM);
-    ssize_t n = recv(fd, c->in.bytes + c->in.len, c->in.cap - c->in.len, 0);
-    if (n <= 0) {
-        if (n == 0 || errno != EAGAIN)
-            drop(fd);
-        return;
-    }
-    c->in.len += (size_t)n;
-    serve_input(fd);
-    if (c->out.len)
-        flush_out(fd);
-}
-
-static void accept_all(int listener) {
-    int fd;
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
-        if (fd >= CEILING_FDS) {
-            close(fd);
-            continue;
-        }
-        ceiling_no_delay(fd);
-        watch(fd, EPOLL_CTL_ADD, EPOLLIN);
-    }
-}
-
 /* Resumes who slept long enough. Returns the milliseconds until the next, -1 without one. */
-static int wake_sleepers(void) {
+static int before_wait(void) {
     if (asleep_first == asleep_end)
         return -1;
     double now = now_s();
@@ -366,13 +304,13 @@ static int wake_sleepers(void) {
         if (s.at > now)
             return (int)((s.at - now) * 1e3) + 1;
         asleep_first++;
-        struct conn *c = &conns[s.fd];
-        if (c->life != s.life || !c->coroutine)
+        struct request_state *state = &states[s.fd];
+        if (state->life != s.life || !state->coroutine)
             continue;
         step(s.fd);
-        if (!c->coroutine)
-            serve_input(s.fd);
-        if (c->out.len)
+        if (!state->coroutine)
+            answer_input(s.fd);
+        if (conns[s.fd].out.len)
             flush_out(s.fd);
     }
     return -1;
@@ -398,29 +336,12 @@ static int read_routes(PyObject *list) {
 
 static PyObject *serve(PyObject *module, PyObject *args) {
     (void)module;
-    struct epoll_event events[EVENTS];
     int port;
     PyObject *list;
     if (!PyArg_ParseTuple(args, "iO!", &port, &PyList_Type, &list) || read_routes(list))
         return NULL;
     signal(SIGINT, SIG_DFL);
-    int listener = ceiling_listen(port, SOCK_NONBLOCK);
-    poller = epoll_create1(0);
-    watch(listener, EPOLL_CTL_ADD, EPOLLIN);
-    for (;;) {
-        int n = epoll_wait(poller, events, EVENTS, wake_sleepers());
-        for (int i = 0; i < n; i++) {
-            int fd = events[i].data.fd;
-            if (fd == listener) {
-                accept_all(listener);
-                continue;
-            }
-            if (events[i].events & EPOLLOUT)
-                flush_out(fd);
-            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-                receive(fd);
-        }
-    }
+    serve_for_ever(port);
 }
 
 static PyMethodDef methods[] = {{"serve", serve, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
