@@ -105,7 +105,9 @@ def violations_in_public(text: str, *, python: bool = False) -> list[str]:
     return found
 
 
-GIL = re.compile(r"\b(PyEval_(Save|Restore|Acquire|Release)Thread|PyGILState_\w+|Py_BEGIN_ALLOW_\w+)")
+GIL = re.compile(
+    r"\b(PyEval_(Save|Restore|Acquire|Release)Thread|PyGILState_\w+|Py_BEGIN_ALLOW_\w+)"
+)
 # Where the GIL changes hands, and when.
 GIL_FILES = {
     "ext/bridge/batch.c": "for the handlers of a turn, and around a turn inside asyncio",
