@@ -97,7 +97,6 @@ static const struct {
     {"detail", offsetof(struct cl_ext_names, detail)},
     {"extensions", offsetof(struct cl_ext_names, extensions)},
     {"headers", offsetof(struct cl_ext_names, headers)},
-    {"__qualname__", offsetof(struct cl_ext_names, name)},
     {"status", offsetof(struct cl_ext_names, status)},
     {"title", offsetof(struct cl_ext_names, title)},
     {"type", offsetof(struct cl_ext_names, type)},

@@ -17,7 +17,6 @@ struct cl_ext_names {
     PyObject *detail;
     PyObject *extensions;
     PyObject *headers;
-    PyObject *name; /* __qualname__ */
     PyObject *status;
     PyObject *title;
     PyObject *type;
@@ -53,6 +52,23 @@ static inline struct cl_ext *cl_ext_of_type(PyTypeObject *type) {
 
 static inline PyObject *cl_ext_str(struct cl_str s) {
     return PyUnicode_DecodeUTF8(s.ptr ? s.ptr : "", (Py_ssize_t)s.len, NULL);
+}
+
+/* The exception that is set, normalized, with its traceback; nothing is set afterwards. NULL: none
+ * was. */
+static inline PyObject *cl_ext_fetch_exception(void) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback && value)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
 }
 
 /* Each adds its types to the module; 0, or -1 with an exception set. One per file in types/. */

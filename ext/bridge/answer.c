@@ -2,6 +2,7 @@
 #include "bridge/bridge.h"
 #include "convert/json_encode.h"
 #include "types/app.h"
+#include "types/args.h"
 #include "types/multimap.h"
 #include "types/response.h"
 
@@ -157,15 +158,6 @@ int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *h
     return err;
 }
 
-int cl_bridge_status(PyObject *o) {
-    long status = PyLong_Check(o) && !PyBool_Check(o) ? PyLong_AsLong(o) : 0;
-    if (status >= 200 && status <= 599)
-        return (int)status;
-    PyErr_Clear();
-    PyErr_Format(PyExc_ValueError, "status must be an int from 200 to 599, not %R", o);
-    return -1;
-}
-
 static int send_response(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
                          PyObject *response) {
     struct cl_pyresponse_parts parts;
@@ -204,7 +196,7 @@ static int send_tuple(struct cl_bridge *b, struct cl_entry *e, struct cl_request
                         "headers); for a JSON array return a list");
         return -1;
     }
-    int status = cl_bridge_status(PyTuple_GET_ITEM(tuple, 1));
+    int status = cl_args_status(PyTuple_GET_ITEM(tuple, 1));
     if (status < 0)
         return -1;
     cello_response_status(r, status);

@@ -52,8 +52,6 @@ bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObjec
                               struct cl_str bytes);
 /* Headers of a mapping (a value may be a list of str), of pairs, or of None. -1: exception set. */
 int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *headers);
-/* A status that can be sent. -1: ValueError set. */
-int cl_bridge_status(PyObject *status);
 /* A problem document (a dict); status and headers are set. -1: exception set, not answered. */
 int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document);
 /* The exception that is set, which is clear afterwards. */

@@ -1,6 +1,7 @@
 /* Exceptions to responses: HTTPError to its problem document, malformed JSON to 400, everything
  * else to 500 and a line in the server log. */
 #include "bridge/bridge.h"
+#include "types/args.h"
 #include "types/text.h"
 
 static struct cl_str text_of(PyObject *str) {
@@ -9,22 +10,6 @@ static struct cl_str text_of(PyObject *str) {
     if (!p)
         PyErr_Clear();
     return (struct cl_str){p, p ? (size_t)n : 0};
-}
-
-/* The exception that is set, normalized; the indicator is clear afterwards. */
-static PyObject *fetch_exception(void) {
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-#endif
 }
 
 /* "GET /items/{id}: <what> in <handler>", as one str: PyUnicode_FromFormat knows no "%.*s" before
@@ -103,7 +88,7 @@ static int read_parts(const struct cl_ext_names *names, PyObject *exception, PyO
 }
 
 static int fill_problem(PyObject *document, PyObject **parts, PyObject *instance, int *status) {
-    *status = cl_bridge_status(parts[STATUS]);
+    *status = cl_args_status(parts[STATUS]);
     if (*status < 0 || set_item(document, "type", parts[TYPE]) < 0 ||
         set_title(document, parts[TITLE], *status) < 0 ||
         set_item(document, "status", parts[STATUS]) < 0 ||
@@ -146,7 +131,7 @@ static void answer_json_error(struct cl_bridge *b, struct cl_entry *e, struct cl
                               PyObject *exception) {
     PyObject *text = PyObject_Str(exception);
     if (!text)
-        report(b, e, r, "JSONDecodeError without a text", fetch_exception());
+        report(b, e, r, "JSONDecodeError without a text", cl_ext_fetch_exception());
     cello_respond_problem(r, 400, text_of(text));
     Py_XDECREF(text);
 }
@@ -154,7 +139,7 @@ static void answer_json_error(struct cl_bridge *b, struct cl_entry *e, struct cl
 /* ---- entry points ---- */
 
 void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r) {
-    PyObject *exception = fetch_exception();
+    PyObject *exception = cl_ext_fetch_exception();
     struct cl_ext *ext = b->ext;
     if (!exception) {
         answer_500(r);
@@ -162,7 +147,7 @@ void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct 
     }
     if (ext->http_error && PyObject_TypeCheck(exception, (PyTypeObject *)ext->http_error)) {
         if (answer_http_error(b, r, exception) < 0) {
-            report(b, e, r, "HTTPError that cannot be sent", fetch_exception());
+            report(b, e, r, "HTTPError that cannot be sent", cl_ext_fetch_exception());
             answer_500(r);
         }
     } else if (PyObject_TypeCheck(exception, (PyTypeObject *)ext->json_error)) {
@@ -176,7 +161,7 @@ void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct 
 
 void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
                                PyObject *value) {
-    PyObject *exception = fetch_exception();
+    PyObject *exception = cl_ext_fetch_exception();
     char what[160];
     PyOS_snprintf(what, sizeof what, "return value of type %.100s cannot be sent",
                   Py_TYPE(value)->tp_name);

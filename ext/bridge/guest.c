@@ -258,7 +258,7 @@ static enum cl_guest_result start_inline(struct cl_guest *g, struct cl_runner *r
     PyObject *result = NULL, *entered = current_task(g, g->state->enter_task, r);
     PySendResult how = entered ? cl_runner_advance(r, &result) : PYGEN_ERROR;
     if (how == PYGEN_ERROR)
-        r->exception = cl_guest_fetch_exception();
+        r->exception = cl_ext_fetch_exception();
     PyObject *left = entered ? current_task(g, g->state->leave_task, r) : NULL;
     if (entered && !left)
         PyErr_Clear();
@@ -331,7 +331,7 @@ PyDoc_STRVAR(attach_doc,
              "attach_loop(server, loop, on_done=None, /)\n--\n\nRun the server's async handlers on "
              "an asyncio loop, which is running or about to. An EngineLoop drives the server from "
              "its select(), and calls on_done() once when the server is done; another loop calls "
-             "server.turn() when server.poll_fd is readable.");
+             "server.turn() when server.poll_fd is readable, and in server.next_turn_in.");
 
 static PyObject *attach_loop(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     if (n < 2 || n > 3) {

@@ -93,7 +93,7 @@ static PySendResult throw_into(struct cl_runner *r, PyObject *exception, PyObjec
         return PYGEN_NEXT;
     if (!PyErr_ExceptionMatches(PyExc_StopIteration))
         return PYGEN_ERROR;
-    PyObject *stop = cl_guest_fetch_exception();
+    PyObject *stop = cl_ext_fetch_exception();
     *result = Py_XNewRef(((PyStopIterationObject *)(void *)stop)->value);
     Py_DECREF(stop);
     if (!*result)
@@ -204,7 +204,7 @@ static PySendResult step(struct cl_runner *r, PyObject *exception, PyObject **re
     Py_XDECREF(late);
     if (how != PYGEN_NEXT) {
         r->outcome = how == PYGEN_RETURN ? value : NULL;
-        r->exception = how == PYGEN_ERROR ? cl_guest_fetch_exception() : NULL;
+        r->exception = how == PYGEN_ERROR ? cl_ext_fetch_exception() : NULL;
         Py_INCREF(r); /* the list of active ones may have the last reference */
         how = finish(r, result);
         Py_DECREF(r);

@@ -121,3 +121,15 @@ int cl_args_int64(const char *name, PyObject *arg, int64_t *out) {
     *out = value;
     return 0;
 }
+
+int cl_args_status(PyObject *arg) {
+    int overflow = 0;
+    long value = 0;
+    if (arg && PyLong_Check(arg) && !PyBool_Check(arg))
+        value = PyLong_AsLongAndOverflow(arg, &overflow);
+    if (!overflow && value >= 200 && value <= 599)
+        return (int)value;
+    PyErr_Format(PyExc_ValueError, "status must be an int from 200 to 599, not %R",
+                 arg ? arg : Py_None);
+    return -1;
+}

@@ -38,5 +38,7 @@ static inline void cl_args_none_is_absent(PyObject **arg) {
 int cl_args_str(const char *name, PyObject *arg, struct cl_str *out);
 int cl_args_bool(const char *name, PyObject *arg, bool *out);
 int cl_args_int64(const char *name, PyObject *arg, int64_t *out);
+/* The status of an answer, 200 to 599; -1 with ValueError, also for NULL. */
+int cl_args_status(PyObject *arg);
 
 #endif

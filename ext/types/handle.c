@@ -144,7 +144,7 @@ static PyObject *args_of(const struct cl_handle *h) {
 static int report(struct cl_handle *h) {
     if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
         return -1;
-    PyObject *exception = cl_guest_fetch_exception();
+    PyObject *exception = cl_ext_fetch_exception();
     PyObject *done = PyObject_CallMethodObjArgs((PyObject *)h->loop, h->loop->state->str_report, h,
                                                 exception ? exception : Py_None, NULL);
     Py_XDECREF(exception);

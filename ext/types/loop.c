@@ -12,21 +12,6 @@ static struct cl_engine_loop *loop_of(PyObject *o) {
     return (struct cl_engine_loop *)(void *)o;
 }
 
-PyObject *cl_guest_fetch_exception(void) {
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback && value)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-#endif
-}
-
 /* ---- arguments ---- */
 
 /* callback, *args, context=None; `first` arguments come before the callback. */

@@ -45,7 +45,4 @@ static inline double cl_loop_time(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The exception that is set, normalized, with its traceback; nothing is set afterwards. */
-PyObject *cl_guest_fetch_exception(void);
-
 #endif

@@ -127,8 +127,11 @@ static const struct attribute BODY = {CL_KEPT_BODY, make_body};
 static const struct attribute STATE = {CL_KEPT_STATE, make_state};
 static const struct attribute CONTEXT = {CL_KEPT_CONTEXT, make_context};
 
-PyObject *cl_pyrequest_client(struct cl_pyrequest *self) {
-    return obtain(self, &CLIENT);
+PyObject *cl_pyrequest_remote_addr(struct cl_pyrequest *self) {
+    PyObject *client = obtain(self, &CLIENT);
+    if (!client)
+        return NULL;
+    return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
 }
 
 PyObject *cl_pyrequest_body(struct cl_pyrequest *self) {
@@ -221,10 +224,7 @@ static PyObject *get_map(PyObject *self, void *kind) {
 
 static PyObject *get_remote_addr(PyObject *self, void *unused) {
     (void)unused;
-    PyObject *client = cl_pyrequest_client(cl_pyrequest_of(self));
-    if (!client)
-        return NULL;
-    return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
+    return cl_pyrequest_remote_addr(cl_pyrequest_of(self));
 }
 
 static PyObject *get_scheme(PyObject *self, void *unused) {

@@ -62,8 +62,9 @@ int cl_pyrequest_find(struct cl_pyrequest *self, enum cl_map_kind kind, PyObject
                       PyObject **value);
 /* The same for a header that C asks for. */
 int cl_pyrequest_find_header(struct cl_pyrequest *self, struct cl_str name, PyObject **value);
+/* The peer's address, or None. New reference. */
+PyObject *cl_pyrequest_remote_addr(struct cl_pyrequest *self);
 /* Borrowed; made when needed. */
-PyObject *cl_pyrequest_client(struct cl_pyrequest *self);
 PyObject *cl_pyrequest_body(struct cl_pyrequest *self);
 
 /* ---- request_new.c ---- */

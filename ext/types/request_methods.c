@@ -9,51 +9,6 @@
 /* CPython's own limit for decimal text; beyond it conversion takes quadratic time. */
 enum { MAX_INT_DIGITS = 4300 };
 
-/* ---- look-ups: (name, default=None) ---- */
-
-enum { NAME, DEFAULT, LOOKUP_ARGS };
-
-#define LOOKUP(method)                                                                             \
-    {                                                                                              \
-        .function = "Request." method, .required = 1, .positional = LOOKUP_ARGS,                   \
-        .names = {"name", "default"},                                                              \
-    }
-
-/* 1: *value; 0: *value is the default; -1: exception set. The reference is new in any case. */
-static int look_up(PyObject *self, enum cl_map_kind kind, const struct cl_args_spec *spec,
-                   PyObject *const *args, Py_ssize_t n, PyObject *names, PyObject **value) {
-    PyObject *given[LOOKUP_ARGS];
-    *value = NULL;
-    if (cl_args_parse(spec, args, (size_t)n, names, given) < 0)
-        return -1;
-    int found = cl_pyrequest_find(cl_pyrequest_of(self), kind, given[NAME], value);
-    if (found == 0)
-        *value = Py_NewRef(given[DEFAULT] ? given[DEFAULT] : Py_None);
-    return found;
-}
-
-static PyObject *get_header(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_header");
-    PyObject *value;
-    look_up(self, CL_MAP_HEADERS, &spec, args, n, names, &value);
-    return value;
-}
-
-static PyObject *get_param(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_param");
-    PyObject *value;
-    look_up(self, CL_MAP_PARAMS, &spec, args, n, names, &value);
-    return value;
-}
-
-static PyObject *get_query_param(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_query_param");
-    PyObject *value;
-    look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
-    return value;
-}
-
 /* ---- conversions: NULL without an exception when the text does not fit ---- */
 
 static PyObject *int_from(struct cl_str text) {
@@ -102,74 +57,65 @@ static PyObject *bool_from(struct cl_str text) {
     return NULL;
 }
 
-/* Convert what look_up found; steals `value`. */
-static PyObject *convert(PyObject *self, int found, PyObject *value, PyObject *name,
-                         PyObject *(*from)(struct cl_str), const char *where, const char *kind) {
-    if (found <= 0)
+/* ---- look-ups: (name, default=None) ---- */
+
+enum { NAME, DEFAULT, LOOKUP_ARGS };
+
+struct lookup {
+    struct cl_args_spec spec;
+    enum cl_map_kind kind;
+    PyObject *(*from)(struct cl_str); /* NULL: the text as it is */
+    const char *refusal;              /* what is answered when the text does not fit: 422 */
+};
+
+static PyObject *look_up(const struct lookup *l, PyObject *object, PyObject *const *args,
+                         Py_ssize_t n, PyObject *names) {
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    PyObject *given[LOOKUP_ARGS], *value = NULL;
+    if (cl_args_parse(&l->spec, args, (size_t)n, names, given) < 0)
+        return NULL;
+    int found = cl_pyrequest_find(self, l->kind, given[NAME], &value);
+    if (found == 0)
+        return Py_NewRef(given[DEFAULT] ? given[DEFAULT] : Py_None);
+    if (found < 0 || !l->from)
         return value;
     struct cl_str text = {"", 0};
-    PyObject *result = cl_text_key(value, &text) ? from(text) : NULL;
+    PyObject *result = cl_text_key(value, &text) ? l->from(text) : NULL;
     Py_DECREF(value);
     if (!result && !PyErr_Occurred())
-        cl_text_raise_http(cl_pyrequest_of(self)->ext, 422, "The %s parameter '%U' must be %s.",
-                           where, name, kind);
+        cl_text_raise_http(self->ext, 422, l->refusal, given[NAME]);
     return result;
 }
 
-/* The name, which look_up has accepted. */
-static PyObject *name_of(PyObject *const *args, Py_ssize_t n, PyObject *names) {
-    if (n > 0)
-        return args[0];
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++)
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), "name") == 0)
-            return args[i];
-    return NULL;
-}
+#define LOOKUP(method, map, convert, sentence)                                                     \
+    static PyObject *method(PyObject *self, PyObject *const *args, Py_ssize_t n,                   \
+                            PyObject *names) {                                                     \
+        static const struct lookup lookup = {                                                      \
+            .spec = {.function = "Request." #method,                                               \
+                     .required = 1,                                                                \
+                     .positional = LOOKUP_ARGS,                                                    \
+                     .names = {"name", "default"}},                                                \
+            .kind = map,                                                                           \
+            .from = convert,                                                                       \
+            .refusal = sentence,                                                                   \
+        };                                                                                         \
+        return look_up(&lookup, self, args, n, names);                                             \
+    }
 
-static PyObject *get_param_int(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                               PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_param_int");
-    PyObject *value;
-    int found = look_up(self, CL_MAP_PARAMS, &spec, args, n, names, &value);
-    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, int_from, "path",
-                   "an integer");
-}
-
-static PyObject *get_query_int(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                               PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_query_int");
-    PyObject *value;
-    int found = look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
-    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, int_from,
-                   "query", "an integer");
-}
-
-static PyObject *get_query_float(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_query_float");
-    PyObject *value;
-    int found = look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
-    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, float_from,
-                   "query", "a finite number");
-}
-
-static PyObject *get_query_bool(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                PyObject *names) {
-    static const struct cl_args_spec spec = LOOKUP("get_query_bool");
-    PyObject *value;
-    int found = look_up(self, CL_MAP_QUERY, &spec, args, n, names, &value);
-    return convert(self, found, value, found > 0 ? name_of(args, n, names) : NULL, bool_from,
-                   "query", "true or false");
-}
+LOOKUP(get_header, CL_MAP_HEADERS, NULL, NULL)
+LOOKUP(get_param, CL_MAP_PARAMS, NULL, NULL)
+LOOKUP(get_query_param, CL_MAP_QUERY, NULL, NULL)
+LOOKUP(get_param_int, CL_MAP_PARAMS, int_from, "The path parameter '%U' must be an integer.")
+LOOKUP(get_query_int, CL_MAP_QUERY, int_from, "The query parameter '%U' must be an integer.")
+LOOKUP(get_query_float, CL_MAP_QUERY, float_from,
+       "The query parameter '%U' must be a finite number.")
+LOOKUP(get_query_bool, CL_MAP_QUERY, bool_from, "The query parameter '%U' must be true or false.")
 
 /* ---- the client ---- */
 
 static PyObject *client_ip(PyObject *self, PyObject *unused) {
     (void)unused;
-    PyObject *client = cl_pyrequest_client(cl_pyrequest_of(self));
-    if (!client)
-        return NULL;
-    return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
+    return cl_pyrequest_remote_addr(cl_pyrequest_of(self));
 }
 
 static PyObject *user_agent(PyObject *self, PyObject *unused) {

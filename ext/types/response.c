@@ -17,10 +17,6 @@ void cl_pyresponse_parts(PyObject *response, struct cl_pyresponse_parts *out) {
     };
 }
 
-static bool is_bytes_like(PyObject *body) {
-    return PyBytes_Check(body) || PyByteArray_Check(body) || PyMemoryView_Check(body);
-}
-
 /* Bytes that can be sent from where they are; a memoryview with gaps is copied. New reference. */
 static PyObject *without_gaps(PyObject *body) {
     if (PyMemoryView_Check(body) && !PyBuffer_IsContiguous(PyMemoryView_GET_BUFFER(body), 'C'))
@@ -36,22 +32,16 @@ int cl_pyresponse_set_body(struct cl_pyresponse *self, PyObject *body) {
     PyObject *sendable = without_gaps(body);
     if (!sendable)
         return -1;
-    self->json = body != Py_None && !PyUnicode_Check(body) && !is_bytes_like(body);
+    self->json = body != Py_None && !PyUnicode_Check(body) && !cl_pyresponse_is_bytes(body);
     Py_XSETREF(self->body, sendable);
     return 0;
 }
 
 int cl_pyresponse_set_status(struct cl_pyresponse *self, PyObject *status) {
-    int overflow = 0;
-    long value = 0;
-    if (status && PyLong_Check(status) && !PyBool_Check(status))
-        value = PyLong_AsLongAndOverflow(status, &overflow);
-    if (overflow || value < 200 || value > 599) {
-        PyErr_Format(PyExc_ValueError, "status must be an int from 200 to 599, not %R",
-                     status ? status : Py_None);
+    int value = cl_args_status(status);
+    if (value < 0)
         return -1;
-    }
-    self->status = (int)value;
+    self->status = value;
     return 0;
 }
 

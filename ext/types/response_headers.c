@@ -133,12 +133,15 @@ PyObject *cl_pyresponse_get_headers(PyObject *object, void *unused) {
 
 enum { NAME, VALUE, ARG_COUNT };
 
+#define FIELD_SPEC(method)                                                                         \
+    {                                                                                              \
+        .function = "Response." method, .required = ARG_COUNT, .positional = ARG_COUNT,            \
+        .names = {"name", "value"},                                                                \
+    }
+
 PyObject *cl_pyresponse_set_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                    PyObject *names) {
-    static const struct cl_args_spec spec = {.function = "Response.set_header",
-                                             .required = ARG_COUNT,
-                                             .positional = ARG_COUNT,
-                                             .names = {"name", "value"}};
+    static const struct cl_args_spec spec = FIELD_SPEC("set_header");
     PyObject *given[ARG_COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0 ||
         cl_pyresponse_replace_field(cl_pyresponse_of(self), given[NAME], given[VALUE]) < 0)
@@ -148,10 +151,7 @@ PyObject *cl_pyresponse_set_header(PyObject *self, PyObject *const *args, Py_ssi
 
 PyObject *cl_pyresponse_append_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                       PyObject *names) {
-    static const struct cl_args_spec spec = {.function = "Response.append_header",
-                                             .required = ARG_COUNT,
-                                             .positional = ARG_COUNT,
-                                             .names = {"name", "value"}};
+    static const struct cl_args_spec spec = FIELD_SPEC("append_header");
     PyObject *given[ARG_COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0 ||
         cl_pyresponse_append(cl_pyresponse_of(self), given[NAME], given[VALUE]) < 0)

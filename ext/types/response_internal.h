@@ -19,6 +19,11 @@ static inline struct cl_pyresponse *cl_pyresponse_of(PyObject *object) {
     return (struct cl_pyresponse *)object;
 }
 
+/* What is sent as it is, and not as JSON, without being text. */
+static inline bool cl_pyresponse_is_bytes(PyObject *body) {
+    return PyBytes_Check(body) || PyByteArray_Check(body) || PyMemoryView_Check(body);
+}
+
 /* ---- response.c; all return 0, or -1 with an exception set ---- */
 
 /* Sets the body, and whether it is JSON by its type. */

@@ -6,7 +6,7 @@
 enum body_kind { BODY_ANY, BODY_TEXT, BODY_BYTES };
 
 static int check_body(enum body_kind kind, PyObject *body) {
-    bool bytes = PyBytes_Check(body) || PyByteArray_Check(body) || PyMemoryView_Check(body);
+    bool bytes = cl_pyresponse_is_bytes(body);
     if (kind == BODY_ANY || bytes || (kind == BODY_TEXT && PyUnicode_Check(body)))
         return 0;
     PyErr_Format(PyExc_TypeError, "body must be %s, not %.100s",

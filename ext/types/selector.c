@@ -183,7 +183,7 @@ static PyObject *modify_method(PyObject *o, PyObject *const *args, Py_ssize_t n,
         return NULL;
     PyObject *key = NULL;
     if (control(sel, EPOLL_CTL_MOD, fd_of(old), events) < 0) {
-        PyObject *error = cl_guest_fetch_exception();
+        PyObject *error = cl_ext_fetch_exception();
         if (PyDict_DelItem(sel->keys, PyTuple_GET_ITEM(old, 1)) < 0)
             PyErr_Clear();
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
