@@ -19,36 +19,12 @@ import random
 import statistics
 import time
 
+from scenarios import BIG, ECHO
+
 
 def documents():
     """The data sets: name -> a function that makes the value."""
     rng = random.Random(1)
-    big = [
-        {
-            "id": i,
-            "name": f"User {i}",
-            "email": f"u{i}@ex.org",
-            "age": 20 + i % 50,
-            "active": i % 2 == 0,
-            "score": i * 1.5,
-            "role": "member",
-            "tag": None,
-        }
-        for i in range(500)
-    ]
-    echo = {
-        "id": 7,
-        "name": "Ada Lovelace",
-        "tags": ["alpha", "beta", "gamma", "delta"],
-        "active": True,
-        "ratio": 0.125,
-        "nested": {"a": [1, 2, 3, 4, 5, 6, 7, 8], "b": None, "c": "x" * 64},
-        "items": [
-            {"sku": f"SKU-{i:05d}", "qty": i, "price": i * 2.5, "note": f"item number {i}"}
-            for i in range(11)
-        ],
-        "text": "The quick brown fox jumps over the lazy dog. " * 2,
-    }
     escapes = [
         'He said "no"\n\tand left: C:\\path\\to\\file',
         "a\nb\nc\nd\ne",
@@ -62,8 +38,8 @@ def documents():
     return {
         "small": {"message": "Hello, World!"},
         "params": {"id": "12345", "q": "hello"},
-        "echo": echo,
-        "big": big,
+        "echo": ECHO,
+        "big": BIG,
         "floats": [rng.random() * 10 ** rng.randrange(-3, 6) for _ in range(1000)],
         "short_floats": [round(rng.random() * 1000, 2) for _ in range(1000)],
         "ints": [rng.randrange(10 ** rng.randrange(1, 18)) for _ in range(1000)],
