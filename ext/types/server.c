@@ -7,6 +7,7 @@
 
 #include "bridge/guest.h"
 #include "types/app.h"
+#include "types/loop.h"
 
 struct server {
     PyObject_HEAD struct cl_bridge bridge;
@@ -501,6 +502,19 @@ static PyObject *get_poll_fd(PyObject *self, void *closure) {
     return is_open(o) ? PyLong_FromLong(cello_server_poll_fd(o->bridge.server)) : NULL;
 }
 
+/* Whole milliseconds, rounded up: a loop that is a little early would turn for nothing. */
+static PyObject *get_next_turn_in(PyObject *self, void *closure) {
+    (void)closure;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    uint64_t due_ns = cello_server_next_ns(o->bridge.server);
+    if (due_ns == UINT64_MAX || due_ns == 0) /* at once: poll_fd is readable already */
+        Py_RETURN_NONE;
+    double left_s = 1e-9 * (double)due_ns - cl_loop_time();
+    return PyFloat_FromDouble(ceil(fmax(left_s, 0) * 1e3) * 1e-3);
+}
+
 static PyObject *get_backend(PyObject *self, void *closure) {
     (void)closure;
     struct server *o = self_of(self);
@@ -525,6 +539,9 @@ static PyGetSetDef server_getset[] = {
      NULL},
     {"backend", get_backend, NULL, "str: 'epoll' or 'io_uring'", NULL},
     {"done", get_done, NULL, "bool: stopped and drained", NULL},
+    {"next_turn_in", get_next_turn_in, NULL,
+     "float | None: seconds until a turn is due although poll_fd is not readable; None: none is",
+     NULL},
     {"poll_fd", get_poll_fd, NULL, "int: readable when a turn has something to do", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

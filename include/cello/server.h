@@ -1,8 +1,8 @@
 /* A server: one application served by one worker, which is one loop on one thread. Nothing is per
  * process: any number of servers may live side by side.
  *
- * Thread: the one that runs it, but for cello_server_stop, cello_server_wake and
- * cello_server_addresses. */
+ * Thread: the one that runs it; any for cello_server_stop, cello_server_wake, cello_server_stats,
+ * and once it listens for cello_server_address_count and cello_server_address. */
 #ifndef CELLO_SERVER_H
 #define CELLO_SERVER_H
 
@@ -68,8 +68,12 @@ CELLO_API void cello_server_stop(struct cl_server *s, uint64_t timeout_ns);
 /* Stopped and drained. */
 CELLO_API bool cello_server_done(const struct cl_server *s);
 CELLO_API void cello_server_wake(struct cl_server *s);
-/* Readable when a turn has something to do, for a foreign loop that drives this one. */
+/* Readable when a turn has something to do, for a foreign loop that drives this one with turns of
+ * timeout 0. Time limits do not show there: see cello_server_next_ns. -1: errno. */
 CELLO_API int cello_server_poll_fd(const struct cl_server *s);
+/* When the next turn is due although nothing happens, in nanoseconds of CLOCK_MONOTONIC; 0: at
+ * once; UINT64_MAX: never. It may be later or earlier after each turn. */
+CELLO_API uint64_t cello_server_next_ns(const struct cl_server *s);
 /* Closes what is open. Requests that somebody still holds are detached. */
 CELLO_API void cello_server_del(struct cl_server *s);
 

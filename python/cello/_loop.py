@@ -7,14 +7,11 @@ comes back to asyncio only for what is asyncio's own.
 
 import asyncio
 from asyncio import format_helpers
+from math import inf
 
 from cello import _cello
 
 __all__ = ["EngineLoop", "run_with_loop", "serve"]
-
-# Engine timers (time limits, the drain deadline) do not show in its poll descriptor; under a
-# foreign loop they are looked at this often, in seconds.
-_TICK = 0.05
 
 
 class EngineLoop(_cello.LoopBase, asyncio.SelectorEventLoop):
@@ -90,22 +87,38 @@ async def serve(server: _cello.Server) -> None:
         await _until_done(server)
         return
     done = asyncio.Event()
-    timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle | None = None
+    timer_due = inf
 
     def turn() -> None:
-        server.turn(0)
-        if server.done:
-            done.set()
+        try:
+            server.turn(0)
+        finally:
+            if server.done:
+                done.set()
+            else:
+                schedule()
 
-    def tick() -> None:
-        nonlocal timer
+    def schedule() -> None:
+        # The engine's time limits do not show in its descriptor. A timer that is early enough
+        # stays: most limits move on with every request.
+        nonlocal timer, timer_due
+        delay = server.next_turn_in
+        due = inf if delay is None else loop.time() + delay
+        if due < timer_due:
+            if timer is not None:
+                timer.cancel()
+            timer, timer_due = loop.call_at(due, on_timer), due
+
+    def on_timer() -> None:
+        nonlocal timer, timer_due
+        timer, timer_due = None, inf
         turn()
-        timer = loop.call_later(_TICK, tick)
 
     _cello.attach_loop(server, loop)
     poll_fd = server.poll_fd
     loop.add_reader(poll_fd, turn)
-    timer = loop.call_later(_TICK, tick)
+    schedule()
     try:
         try:
             await done.wait()
@@ -116,6 +129,7 @@ async def serve(server: _cello.Server) -> None:
         finally:
             await _cancel_handlers(server)
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         loop.remove_reader(poll_fd)
         _cello.detach_loop(server)

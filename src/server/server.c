@@ -324,6 +324,10 @@ int cello_server_poll_fd(const struct cl_server *s) {
     return cl_loop_poll_fd(s->worker.loop);
 }
 
+uint64_t cello_server_next_ns(const struct cl_server *s) {
+    return cl_loop_next_ns(s->worker.loop);
+}
+
 struct cl_request *cello_server_next(struct cl_server *s) {
     return cl_app_queue_pop(&s->queue);
 }

@@ -16,8 +16,8 @@ import httpx
 import pytest
 import uvloop
 from async_server import Client, handler, reset, run_script, serving
-from cello import App, _cello
-from cello._loop import EngineLoop
+from cello import App, TimeoutConfig, _cello, _loop
+from cello._loop import EngineLoop, serve
 
 
 def free_port() -> int:
@@ -378,6 +378,43 @@ def test_serve_under_a_running_loop(name: str, debug: bool) -> None:
         answers = runner.run(serve_and_ask())
     assert answers[:4] == ["plain", "async", '{"same":true}', '{"same":true}']
     assert '"status":500' in answers[4] and answers[5] == "async"
+
+
+async def time_limit_and_turns(monkeypatch: pytest.MonkeyPatch, idle: float) -> tuple[float, int]:
+    """How long a connection stays open after its answer, and the engine's turns in that time."""
+    app, port = App(), free_port()
+    engines: list[_cello.Server] = []
+    app.set_timeouts(TimeoutConfig(idle=idle))
+    app.get("/")(lambda req: "ok")
+
+    async def serve_and_show(engine: _cello.Server) -> None:
+        engines.append(engine)
+        await serve(engine)
+
+    monkeypatch.setattr(_loop, "serve", serve_and_show)
+    serving_task = asyncio.create_task(app.serve("127.0.0.1", port, logs=False))
+    await asyncio.sleep(0)
+    (server,) = engines
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+    begin, turns = time.monotonic(), server.stats()["turns"]
+    assert await reader.read() == b""
+    open_s, turns = time.monotonic() - begin, server.stats()["turns"] - turns
+    writer.close()
+    serving_task.cancel()
+    await asyncio.wait([serving_task])
+    return open_s, turns
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_time_limits_under_another_loop_are_scheduled(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with asyncio.Runner(loop_factory=lambda: new_loop(name)) as runner:
+        open_s, turns = runner.run(time_limit_and_turns(monkeypatch, 1.0))
+    assert 0.99 < open_s < 2
+    assert turns < 10  # not one every so often
 
 
 def test_a_loop_serves_one_server() -> None:
