@@ -5,6 +5,8 @@
 #ifndef CELLO_ERROR_H
 #define CELLO_ERROR_H
 
+#include <cello/api.h>
+
 enum cello_err {
     CELLO_OK = 0,
     /* general */
@@ -46,6 +48,6 @@ enum cello_err {
 };
 
 /* A short English text for an error, never NULL; for logs and problem documents. */
-const char *cello_strerror(int err);
+CELLO_API const char *cello_strerror(int err);
 
 #endif

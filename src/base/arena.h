@@ -32,7 +32,7 @@ void cl_arena_free(struct cl_arena *a);
 
 void *cl_arena_alloc_slow(struct cl_arena *a, size_t size);
 
-/* `size` bytes aligned to 8, valid until reset; NULL when memory or the limit is out. */
+/* `size` bytes (not 0) aligned to 8, valid until reset; NULL when memory or the limit is out. */
 CL_INLINE CL_MUST_USE void *cl_arena_alloc(struct cl_arena *a, size_t size) {
     size_t n = (size + 7) & ~(size_t)7;
 #if !defined(CL_POISON)

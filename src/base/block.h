@@ -35,7 +35,6 @@ struct cl_block {
     size_t rd;
     size_t wr;
     uint32_t refs;
-    uint32_t tag; /* the event back end's: its index in the provided-buffer ring */
     _Alignas(16) char data[];
 };
 
