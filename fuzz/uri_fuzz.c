@@ -51,6 +51,10 @@ static void check_decode(struct cl_str raw, char *out, char *in_place) {
     CHECK(cl_percent_decode(cl_str(in_place, raw.len), in_place, &m, true) == err);
     if (err == CELLO_OK)
         CHECK(n <= raw.len && m == n && memcmp(out, in_place, n) == 0 && !memchr(out, '\0', n));
+    for (size_t i = 0; i < raw.len; i++)
+        if ((unsigned char)raw.ptr[i] - 1u >= 0x7f) /* only ASCII can be checked */
+            return;
+    CHECK((cl_percent_check(raw) == CELLO_OK) == (err == CELLO_OK));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -264,3 +264,27 @@ int cl_percent_decode(struct cl_str raw, char *out, size_t *out_len, bool plus_i
     *out_len = o;
     return CELLO_OK;
 }
+
+int cl_percent_check(struct cl_str raw) {
+    size_t i = 0;
+    while (i < raw.len) {
+        const char *percent = memchr(raw.ptr + i, '%', raw.len - i);
+        if (!percent)
+            break;
+        i = (size_t)(percent - raw.ptr);
+        char text[4]; /* one character at least, if it is one */
+        size_t n = 0;
+        do {
+            size_t at = i + 3 * n;
+            int byte = cl_percent_byte(cl_str(raw.ptr + at, raw.len - at));
+            if (byte < 0)
+                return CELLO_EPERCENT;
+            text[n++] = (char)byte;
+        } while (n < sizeof text && i + 3 * n < raw.len && raw.ptr[i + 3 * n] == '%');
+        size_t valid = cl_utf8_valid_prefix(text, n);
+        if (valid == 0 || memchr(text, '\0', valid))
+            return CELLO_EUTF8;
+        i += 3 * valid;
+    }
+    return CELLO_OK;
+}

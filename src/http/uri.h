@@ -55,4 +55,8 @@ int cl_percent_byte(struct cl_str s);
 int cl_percent_decode(struct cl_str raw, char *out, size_t *out_len,
                       bool plus_is_space) CL_MUST_USE;
 
+/* Whether cl_percent_decode() would succeed, without decoding. `raw` is ASCII, as targets are; then
+ * only encoded bytes make characters beyond it. The same errors; of several faults either. */
+int cl_percent_check(struct cl_str raw) CL_MUST_USE;
+
 #endif

@@ -24,23 +24,16 @@ static int refuse_err(struct cl_request *r, int err) {
 /* The path that is routed: without dot segments, its encoding checked; the query's likewise. */
 static int normalize(struct cl_request *r) {
     if (!r->path_plain) {
-        char *path = cl_arena_alloc(&r->arena, r->path.len + 1);
-        char *scratch = cl_arena_alloc(&r->arena, r->path.len + 1);
-        if (!path || !scratch)
+        char *path = cl_arena_alloc(&r->arena, r->path.len);
+        if (!path)
             return CELLO_ENOMEM;
-        size_t n = cl_uri_remove_dot_segments(r->path, path);
-        r->path = cl_str(path, n);
-        int err = cl_percent_decode(r->path, scratch, &n, false);
+        r->path = cl_str(path, cl_uri_remove_dot_segments(r->path, path));
+        int err = cl_percent_check(r->path);
         if (err)
             return err;
     }
-    if (r->query.len && memchr(r->query.ptr, '%', r->query.len)) {
-        char *scratch = cl_arena_alloc(&r->arena, r->query.len);
-        size_t n;
-        if (!scratch)
-            return CELLO_ENOMEM;
-        return cl_percent_decode(r->query, scratch, &n, true);
-    }
+    if (r->query.len && memchr(r->query.ptr, '%', r->query.len))
+        return cl_percent_check(r->query);
     return CELLO_OK;
 }
 
@@ -102,9 +95,9 @@ static int redirect_slash(struct cl_request *r) {
     return CELLO_ECANCELED;
 }
 
-static int before_steps(struct cl_request *r, const struct cl_chain *chain, size_t from) {
+static int before_steps(struct cl_request *r, const struct cl_chain *chain) {
     r->chain = chain;
-    for (size_t i = from; i < chain->count; i++) {
+    for (size_t i = 0; i < chain->count; i++) {
         const struct cl_step *step = chain->steps[i];
         int err = step->before ? step->before(step, r) : CELLO_OK;
         if (CL_UNLIKELY(err)) {
@@ -119,7 +112,7 @@ static int before_steps(struct cl_request *r, const struct cl_chain *chain, size
 /* No route answers: the application's own steps run, then the reason is given. */
 static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_result result,
                      const struct cl_route_match *m) {
-    if (before_steps(r, &s->app->chain, 0) != CELLO_OK)
+    if (before_steps(r, &s->app->chain) != CELLO_OK)
         return CELLO_ECANCELED;
     if (result == CL_ROUTE_NOT_ALLOWED)
         return answer_allow(r, m->allow_mask);
@@ -130,7 +123,7 @@ static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_re
 
 /* Requests that need no route: unknown methods, OPTIONS * and CONNECT. */
 static int without_route(struct cl_server *s, struct cl_request *r) {
-    if (before_steps(r, &s->app->chain, 0) != CELLO_OK)
+    if (before_steps(r, &s->app->chain) != CELLO_OK)
         return CELLO_ECANCELED;
     if (r->method == CL_METHOD_OPTIONS)
         return answer_allow(r, (1u << CL_METHOD_CONNECT) - 1);
@@ -151,7 +144,7 @@ static int screen(struct cl_server *s, struct cl_request *r) {
     int err = normalize(r);
     if (!err)
         return CELLO_OK;
-    if (before_steps(r, &s->app->chain, 0) != CELLO_OK)
+    if (before_steps(r, &s->app->chain) != CELLO_OK)
         return CELLO_ECANCELED;
     return refuse_err(r, err);
 }
@@ -182,7 +175,7 @@ static int on_head(struct cl_worker *w, struct cl_request *r) {
         r->params[i] = (struct cl_param){m.params[i].name, m.params[i].raw};
     if (route->max_body)
         r->max_body = route->max_body;
-    if (before_steps(r, &route->chain, 0) != CELLO_OK)
+    if (before_steps(r, &route->chain) != CELLO_OK)
         return CELLO_ECANCELED;
     if (CL_UNLIKELY(is_encoded(r)))
         return refuse(r, 415, "The server does not decode this content coding.");

@@ -239,11 +239,39 @@ static void decodes_percents(void **state) {
     }
 }
 
+/* Every string of up to five of these tokens: checked as it would be decoded. */
+static void checks_percents_without_decoding(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"a",   "%",   "%4",  "%41", "%00", "%7F", "%80", "%C3",
+                                         "%E2", "%82", "%AC", "%ED", "%F0", "%9F", "%FF"};
+    enum { TOKENS = CL_ARRAY_LEN(tokens), LONGEST = 5 };
+    size_t strings = 1;
+    for (int i = 0; i < LONGEST; i++)
+        strings *= TOKENS + 1;
+    for (size_t which = 0; which < strings; which++) {
+        char raw[LONGEST * 3], out[LONGEST * 3];
+        size_t n = 0, len;
+        for (size_t rest = which; rest; rest /= TOKENS + 1) {
+            const char *token = rest % (TOKENS + 1) ? tokens[rest % (TOKENS + 1) - 1] : "";
+            memcpy(raw + n, token, strlen(token));
+            n += strlen(token);
+        }
+        int decoded = cl_percent_decode(cl_str(raw, n), out, &len, false);
+        int checked = cl_percent_check(cl_str(raw, n));
+        if ((decoded == CELLO_OK) != (checked == CELLO_OK))
+            fail_msg("%.*s: %d when decoded, %d when checked", (int)n, raw, decoded, checked);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(splits_targets),     cmocka_unit_test(refuses_targets),
-        cmocka_unit_test(judges_authorities), cmocka_unit_test(removes_dot_segments),
-        cmocka_unit_test(knows_plain_paths),  cmocka_unit_test(decodes_percents),
+        cmocka_unit_test(splits_targets),
+        cmocka_unit_test(refuses_targets),
+        cmocka_unit_test(judges_authorities),
+        cmocka_unit_test(removes_dot_segments),
+        cmocka_unit_test(knows_plain_paths),
+        cmocka_unit_test(decodes_percents),
+        cmocka_unit_test(checks_percents_without_decoding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
