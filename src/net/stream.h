@@ -39,7 +39,6 @@ struct cl_stream {
     struct cl_block *in;
     size_t in_max;
     struct cl_addr peer;
-    struct cl_addr local;
 };
 
 CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov, int count) {

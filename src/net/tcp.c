@@ -97,10 +97,9 @@ static const struct cl_io_ops io_ops = {
     .on_closed = on_closed,
 };
 
-static void read_addr(struct cl_addr *a, int fd,
-                      int (*get)(int fd, struct sockaddr *sa, socklen_t *len)) {
+static void read_peer(struct cl_addr *a, int fd) {
     socklen_t len = sizeof a->un;
-    a->len = get(fd, &a->sa, &len) ? 0 : len;
+    a->len = getpeername(fd, &a->sa, &len) ? 0 : len;
 }
 
 int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handler, void *protocol,
@@ -115,8 +114,7 @@ int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handl
     s->protocol = protocol;
     s->in = NULL;
     s->in_max = CL_BLOCK_SIZE;
-    read_addr(&s->peer, fd, getpeername);
-    read_addr(&s->local, fd, getsockname);
+    read_peer(&s->peer, fd);
     t->io.ops = &io_ops;
     t->io.in = &s->in;
     t->io.in_max = &s->in_max;
