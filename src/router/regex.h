@@ -4,7 +4,7 @@
  * nothing. \d, \w and \s are ASCII. JIT is used where the machine allows it.
  *
  * Hostile subjects: every match runs under fixed limits (steps, depth, memory). One that exceeds
- * them is CL_REGEX_ABORTED, which the router takes for "no match" and counts. Matching takes no
+ * them is CL_REGEX_ABORTED, which the router takes for "no match" and reports. Matching takes no
  * heap: PCRE2's scratch memory comes from the caller's stack, so a compiled expression is read-only
  * and any number of threads may use it at once. */
 #ifndef CL_ROUTER_REGEX_H

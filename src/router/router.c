@@ -28,7 +28,7 @@ CL_INLINE bool has_method(const struct cl_route_node *n, unsigned method) {
 
 CL_INLINE enum cl_route_result found(const struct cl_router *r, const struct cl_route_node *n,
                                      unsigned method, unsigned params, struct cl_route_match *m) {
-    const struct cl_route *route = &r->routes[n->route + cl_route_rank(n->mask, method)];
+    const struct cl_route_entry *route = &r->routes[n->route + cl_route_rank(n->mask, method)];
     m->target = route->target;
     m->allow_mask = n->mask | 1u << CL_METHOD_OPTIONS;
     m->param_count = params;

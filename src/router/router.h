@@ -51,7 +51,7 @@ struct cl_route_match {
                        matched pattern; 0 for NOT_FOUND. HEAD follows GET, OPTIONS is always in */
     unsigned param_count;
     bool slash_redirect; /* NOT_FOUND only: found if the trailing '/' is added, or taken away */
-    bool regex_aborted;  /* an expression hit its limits and was taken for "no match": count it */
+    bool regex_aborted;  /* an expression hit its limits and was taken for "no match" */
     struct cl_route_param params[CL_ROUTER_MAX_PARAMS];
 };
 

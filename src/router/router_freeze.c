@@ -6,7 +6,7 @@
 struct layout {
     struct cl_route_node *nodes;
     struct cl_param_edge *edges;
-    struct cl_route *routes;
+    struct cl_route_entry *routes;
     struct cl_str *names;
 };
 
@@ -66,7 +66,7 @@ static void lay_routes(const struct cl_router *r, struct layout *l) {
     for (uint32_t i = 0; i < r->def_count; i++) {
         const struct cl_route_def *def = r->defs[i];
         const struct cl_route_node *node = &l->nodes[def->node];
-        struct cl_route route = {
+        struct cl_route_entry route = {
             .target = def->target, .names = name, .param_count = def->param_count};
         l->routes[node->route + cl_route_rank(node->mask, def->method)] = route;
         bool own_head = r->build_nodes[def->node].mask >> CL_METHOD_HEAD & 1;

@@ -73,7 +73,7 @@ struct cl_route_node {
     bool has_literals; /* children in the static map */
 };
 
-struct cl_route {
+struct cl_route_entry {
     void *target;
     uint32_t names;
     uint32_t param_count;
@@ -83,7 +83,7 @@ struct cl_router {
     struct cl_static_map map;
     struct cl_route_node *nodes; /* these four: NULL until frozen, never written afterwards */
     struct cl_param_edge *edges;
-    struct cl_route *routes;
+    struct cl_route_entry *routes;
     struct cl_str *names;
     unsigned max_depth;
     bool frozen;
