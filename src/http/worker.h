@@ -54,7 +54,6 @@ struct cl_worker {
     struct cl_loop *loop;
     struct cl_app_queue *app_queue; /* requests that wait for the application slot */
     const struct cl_service *service;
-    void *service_ctx;
     struct cl_limits limits;
     struct cl_timeouts timeouts;
     struct cl_conn conns; /* ring head */

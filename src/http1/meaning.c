@@ -14,13 +14,6 @@ static bool next_element(struct cl_str *list, struct cl_str *element) {
     return true;
 }
 
-static int apply_host(struct cl_h1_head *head, struct cl_str value) {
-    if (cl_header_set_has(&head->present, CL_HEADER_HOST) || !cl_uri_authority_valid(value))
-        return CELLO_EHOST;
-    head->host = value;
-    return CELLO_OK;
-}
-
 static int apply_content_length(struct cl_h1_head *head, struct cl_str value) {
     if (head->has_content_length || value.len == 0 || value.len > 18)
         return CELLO_ELENGTH;
@@ -74,7 +67,6 @@ static int apply_expect(struct cl_h1_head *head, struct cl_str value) {
 
 int cl_h1_apply_field(struct cl_h1_head *head, const struct cl_header *h) {
     switch (h->id) {
-    case CL_HEADER_HOST: return apply_host(head, h->value);
     case CL_HEADER_CONTENT_LENGTH: return apply_content_length(head, h->value);
     case CL_HEADER_TRANSFER_ENCODING: return apply_transfer_encoding(head, h->value);
     case CL_HEADER_CONNECTION: apply_connection(head, h->value); return CELLO_OK;

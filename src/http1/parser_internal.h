@@ -18,8 +18,9 @@ cl_h1_kernel cl_h1_parse_scalar, cl_h1_parse_sse42, cl_h1_parse_avx2, cl_h1_pars
 int cl_h1_parse_field(const char *p, const char *end, const char *base, struct cl_header *h,
                       const char **next) CL_MUST_USE;
 
-/* Take the meaning of a field with an id up to CL_HEADER_UPGRADE into the head. `present` does
- * not name this field yet. Errors: EHOST ELENGTH EFRAMING ECODING EEXPECT. */
+/* Take the meaning of a field with an id up to CL_HEADER_UPGRADE into the head; Host is the
+ * kernels' own. `present` does not name this field yet. Errors: ELENGTH EFRAMING ECODING EEXPECT.
+ */
 int cl_h1_apply_field(struct cl_h1_head *head, const struct cl_header *h) CL_MUST_USE;
 
 /* What only the whole head tells: Host is there, keep-alive, upgrade. Errors: EHOST. */
