@@ -165,7 +165,8 @@ def test_python_program(path: Path) -> None:
 
 
 def test_every_example_is_run() -> None:
-    assert len(PYTHON) >= 13
+    numbers = [int(path.name[:2]) for path in PYTHON]
+    assert numbers == list(range(1, 17))
     for path in PYTHON:
         assert ("$ curl" in docstring(path)) != ("Prints:" in docstring(path)), path
 

@@ -1,4 +1,4 @@
-"""Async handlers: asyncio, its libraries and its habits, on the engine's own loop.
+"""Async handlers: asyncio and its habits, on the engine's own loop.
 
 $ curl http://127.0.0.1:8000/wait/10
 {"waited_ms":10}
@@ -6,8 +6,6 @@ $ curl http://127.0.0.1:8000/both
 {"results":["a","b"]}
 $ curl -i http://127.0.0.1:8000/slow
 HTTP/1.1 504 Gateway Timeout
-$ curl http://127.0.0.1:8000/proxy
-{"status":200,"body":{"waited_ms":1}}
 """
 
 import asyncio
@@ -42,15 +40,6 @@ async def slow() -> object:
     except TimeoutError:
         raise HTTPError(504, "it took too long") from None
     return "never"
-
-
-@app.get("/proxy")
-async def proxy(req: Request) -> object:
-    import httpx
-
-    async with httpx.AsyncClient() as client:  # asks this very server
-        answer = await client.get(f"{req.base_url}wait/1")
-    return {"status": answer.status_code, "body": answer.json()}
 
 
 if __name__ == "__main__":
