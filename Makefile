@@ -20,7 +20,7 @@ pytest_on = $(if $(wildcard $1),$(pytest) $(wildcard $1),@echo "no tests in $1")
 sources := CMakeLists.txt pyproject.toml $(wildcard cmake/*) \
            $(shell find include src $(wildcard ext python) -name '*.[ch]' -o -name '*.py*' \
                         -not -name '*.pyc')
-c_files  = $(shell git ls-files '*.c' '*.h' ':!*_table.h')
+c_files  = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

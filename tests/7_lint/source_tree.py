@@ -8,6 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Tables that a program wrote -> the program; it prints them.
+GENERATED = {
+    "src/http/headers_table.h": "tools/gen_headers.py",
+    "src/json/pow10_table.h": "tools/gen_pow10_table.py",
+}
+
 COMMENT = r"/\*.*?\*/|//[^\n]*"
 LITERAL = r'"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'"
 DIRECTIVE = r"^[ \t]*#(?:\\\n|[^\n])*"
