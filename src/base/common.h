@@ -11,6 +11,9 @@
 #include <cello/error.h>
 #include <cello/str.h>
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "words are read as eight bytes with the first in the lowest bits");
+
 #define CL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define CL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CL_MUST_USE __attribute__((warn_unused_result))

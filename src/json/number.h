@@ -102,7 +102,6 @@ CL_INLINE uint32_t cl_value_of_8_digits(uint64_t digits) {
 CL_INLINE const char *cl_scan_digits(const char *p, const char *end, uint64_t *value) {
     static const uint32_t power[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
     uint64_t v = *value;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     while (CL_LIKELY(end - p >= 8)) {
         uint64_t digits;
         memcpy(&digits, p, 8);
@@ -119,7 +118,6 @@ CL_INLINE const char *cl_scan_digits(const char *p, const char *end, uint64_t *v
         v = v * 100000000 + cl_value_of_8_digits(digits);
         p += 8;
     }
-#endif
     for (; p < end && cl_is_digit(*p); p++)
         v = v * 10 + (uint64_t)(*p - '0');
     *value = v;
