@@ -86,6 +86,21 @@ static PyObject *append_ready(struct cl_engine_loop *l, struct cl_handle *h) {
     return (PyObject *)h;
 }
 
+/* Whether this is the step to be captured. A new task's is known by the task, later ones, which
+ * come with every handler that waits, by their type. */
+static bool is_step(struct cl_engine_loop *l, PyObject *callback) {
+    if (l->capture == CL_CAPTURE_DROP)
+        return Py_IS_TYPE(callback, l->step_type);
+    PyObject *task = PyObject_GetAttrString(callback, "__self__");
+    if (!task)
+        PyErr_Clear();
+    bool is = task && Py_IS_TYPE(task, l->state->task_type);
+    if (is)
+        Py_XSETREF(l->step_type, (PyTypeObject *)Py_NewRef(Py_TYPE(callback)));
+    Py_XDECREF(task);
+    return is;
+}
+
 PyDoc_STRVAR(call_soon_doc,
              "call_soon($self, callback, *args, context=None)\n--\n\nCall it in the next "
              "round of the loop. Returns a Handle.");
@@ -93,8 +108,8 @@ PyDoc_STRVAR(call_soon_doc,
 static PyObject *call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
     struct cl_engine_loop *l = loop_of(self);
     struct call call;
-    if (l->capture) {
-        if (l->capture == CL_CAPTURE_KEEP && n > 0)
+    if (l->capture && n > 0 && is_step(l, args[0])) {
+        if (l->capture == CL_CAPTURE_KEEP)
             Py_XSETREF(l->captured, Py_NewRef(args[0]));
         l->capture = CL_CAPTURE_OFF;
         Py_RETURN_NONE;
@@ -239,6 +254,7 @@ static int loop_traverse(PyObject *o, visitproc visit, void *arg) {
     Py_VISIT(l->scheduled);
     Py_VISIT(l->task_factory);
     Py_VISIT(l->captured);
+    Py_VISIT(l->step_type);
     return 0;
 }
 
@@ -251,6 +267,7 @@ static int loop_clear(PyObject *o) {
     Py_CLEAR(l->stopping);
     Py_CLEAR(l->task_factory);
     Py_CLEAR(l->captured);
+    Py_CLEAR(l->step_type);
     return 0;
 }
 

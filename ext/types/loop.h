@@ -12,7 +12,8 @@
 
 struct cl_guest;
 
-/* A task asks call_soon for its next step; the guest runs some steps itself. */
+/* A task asks call_soon for its next step; the guest runs some steps itself. A finalizer may call
+ * call_soon first: what it asks for is no step and goes its way. */
 enum cl_capture { CL_CAPTURE_OFF, CL_CAPTURE_KEEP, CL_CAPTURE_DROP };
 
 struct cl_engine_loop {
@@ -31,6 +32,7 @@ struct cl_engine_loop {
     bool touched;            /* something was scheduled through asyncio's own code */
     enum cl_capture capture; /* what becomes of the next call_soon(step) */
     PyObject *captured;
+    PyTypeObject *step_type; /* of captured steps; strong, NULL before the first */
 };
 
 /* asyncio's own code schedules callbacks: debug mode, or an asyncio without the attributes above.

@@ -4,14 +4,16 @@ import asyncio
 import contextvars
 import gc
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from async_server import handler, reset, serving
+from async_server import handler, reset, run_script, serving
 from cello import App, HTTPError
 
 # Handlers that return at once, that suspend, and that suspend for the first time after returning
@@ -361,6 +363,48 @@ def test_one_handler_cancels_another() -> None:
                     client.get("/none")
                 assert client.body("/cancel") == {"cancel": True}
                 assert b"cancelled: by another" in sock.recv(1000)
+
+
+def test_a_finalizer_may_schedule_while_a_task_does() -> None:
+    out = run_script(
+        """
+        import asyncio, gc
+        from async_server import serving
+        from cello import App
+
+        app = App()
+        asked, called = [], []
+
+        class Cycle:
+            def __init__(self, loop):
+                self.itself, self.loop = self, loop
+
+            def __del__(self):
+                asked.append(1)
+                self.loop.call_soon(called.append, 1)
+
+        @app.get("/")
+        async def waits():
+            cycle = Cycle(asyncio.get_running_loop())
+            await asyncio.sleep(0)
+            return b""
+
+        @app.get("/counts")
+        async def counts():
+            gc.collect()
+            await asyncio.sleep(0.01)
+            return [len(asked), len(called)]
+
+        with serving(app) as client:
+            gc.set_threshold(1)
+            for _ in range(20):
+                assert client.get("/")[0] == 200
+            gc.set_threshold(700)
+            print(client.body("/counts"))
+        """,
+        PYTHONPATH=os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert out == "[20, 20]\n"
 
 
 def test_raising_cancelled_error_is_no_end_of_the_server() -> None:
