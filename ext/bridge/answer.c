@@ -112,7 +112,8 @@ static int add_header(struct cl_request *r, PyObject *name, PyObject *value) {
     int err =
         cello_response_header(r, (struct cl_str){np, (size_t)n}, (struct cl_str){vp, (size_t)v});
     if (err == CELLO_EINVAL)
-        PyErr_Format(PyExc_ValueError, "the header %R: %R must not be sent", name, value);
+        cl_args_refuse_pair(PyExc_ValueError, "the header %R: %R must not be %s", name, value,
+                            "sent");
     else if (err)
         PyErr_NoMemory();
     return err ? -1 : 0;

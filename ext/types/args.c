@@ -133,3 +133,12 @@ int cl_args_status(PyObject *arg) {
                  arg ? arg : Py_None);
     return -1;
 }
+
+void cl_args_refuse_pair(PyObject *type, const char *format, PyObject *name, PyObject *value,
+                         const char *why) {
+    Py_INCREF(name);
+    Py_INCREF(value);
+    PyErr_Format(type, format, name, value, why);
+    Py_DECREF(value);
+    Py_DECREF(name);
+}

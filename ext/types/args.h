@@ -38,6 +38,10 @@ static inline void cl_args_none_is_absent(PyObject **arg) {
 int cl_args_str(const char *name, PyObject *arg, struct cl_str *out);
 int cl_args_bool(const char *name, PyObject *arg, bool *out);
 int cl_args_int64(const char *name, PyObject *arg, int64_t *out);
+/* Raise `type`; the format takes the name and the value as %R and %R, then `why` as %s. Both are
+ * held meanwhile: the __repr__ of one may empty what holds the other. */
+void cl_args_refuse_pair(PyObject *type, const char *format, PyObject *name, PyObject *value,
+                         const char *why);
 /* The status of an answer, 200 to 599; -1 with ValueError, also for NULL. */
 int cl_args_status(PyObject *arg);
 

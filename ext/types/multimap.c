@@ -1,5 +1,6 @@
 #include "types/multimap.h"
 
+#include "types/args.h"
 #include "types/request_internal.h"
 #include "types/text.h"
 #include "types/view.h"
@@ -257,8 +258,8 @@ static PyObject *compare(PyObject *self, PyObject *other, int op) {
 static int append_pair(PyObject *list, enum cl_map_kind kind, PyObject *name, PyObject *value,
                        const char *what) {
     if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "%s must have names and values of type str, not %R: %R", what,
-                     name, value);
+        cl_args_refuse_pair(PyExc_TypeError, "%R: %R is no name and value of type str, as %s needs",
+                            name, value, what);
         return -1;
     }
     struct cl_str key;

@@ -21,7 +21,7 @@ static int check(PyObject *name, PyObject *value, struct cl_str *name_span) {
         why = "the value has a control character, or white space at an end";
     if (!why)
         return 0;
-    PyErr_Format(PyExc_ValueError, "the header %R: %R cannot be set: %s", name, value, why);
+    cl_args_refuse_pair(PyExc_ValueError, "the header %R: %R cannot be set: %s", name, value, why);
     return -1;
 }
 

@@ -370,6 +370,34 @@ def test_context_variables_stay_with_their_request() -> None:
             assert client.get(target).data == 0
 
 
+@pytest.mark.parametrize("where", ["response", "tuple", "multimap"])
+def test_a_repr_may_empty_what_is_refused(where: str, caplog: pytest.LogCaptureFixture) -> None:
+    spare: list[str] = []
+
+    class Bad(str):
+        def __repr__(self) -> str:
+            headers.clear()
+            pair.clear()
+            # Of the size of the value, to take its memory if it was freed.
+            spare.extend(f"y{n}".ljust(40, "y") for n in range(100))
+            return "'bad'"
+
+    value = "".join(["v", "w" * 39])
+    headers: dict[Any, Any] = {Bad("bad\n"): value}
+    pair: list[Any] = [b"", value] if where == "multimap" else []
+    if where == "multimap":
+        pair[0] = type("BadBytes", (bytes,), {"__repr__": Bad.__repr__})(b"bad")
+    del value
+    if where == "tuple":
+        assert answer_of(lambda: ("", 200, headers)).status == 500
+        message = caplog.text
+    else:
+        with pytest.raises((ValueError, TypeError)) as raised:
+            MultiMap([pair]) if where == "multimap" else Response(headers=headers)
+        message = str(raised.value)
+    assert "w" * 39 in message
+
+
 def test_the_client_of_a_request_whose_client_has_gone() -> None:
     app, kept = App(), []
 
