@@ -55,9 +55,12 @@ int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name,
         .name = Py_NewRef(name),
         .flags = flags,
         .status = status,
-        .id = reg->count,
     };
     *id = reg->count;
     reg->entries[reg->count++] = e;
     return 0;
+}
+
+void cl_registry_drop_last(struct cl_registry *reg) {
+    entry_del(reg->entries[--reg->count]);
 }

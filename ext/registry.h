@@ -16,8 +16,7 @@ struct cl_entry {
     PyObject *callable; /* strong */
     PyObject *name;     /* str, "module.qualname (file:line)" for the log; strong */
     uint32_t flags;
-    int status; /* of a bare return value; 0: 200, or 204 for None */
-    uint32_t id;
+    int status;         /* of a bare return value; 0: 200, or 204 for None */
     uint32_t size_hint; /* bytes of the last JSON body: room to ask for */
     bool suspends;      /* an async handler that has suspended once: the guest's choice of task */
 };
@@ -32,5 +31,7 @@ int cl_registry_traverse(struct cl_registry *reg, visitproc visit, void *arg);
 /* 0 with *id set, or -1 with an exception set. */
 int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, uint32_t flags,
                     int status, uint32_t *id);
+/* Takes back the one that was added last: its route was refused. */
+void cl_registry_drop_last(struct cl_registry *reg);
 
 #endif

@@ -1,5 +1,7 @@
 #include "types/app.h"
 
+#include "types/args.h"
+
 enum { ERR_TEXT = 512 };
 
 static struct cl_app_object *self_of(PyObject *o) {
@@ -17,18 +19,6 @@ static PyObject *raise_registration(int err, const char *text) {
     }
     PyErr_SetString(PyExc_ValueError, text);
     return NULL;
-}
-
-static int to_str(PyObject *o, const char *what, struct cl_str *out) {
-    Py_ssize_t n;
-    const char *p = PyUnicode_Check(o) ? PyUnicode_AsUTF8AndSize(o, &n) : NULL;
-    if (!p) {
-        if (!PyErr_Occurred())
-            PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name);
-        return -1;
-    }
-    *out = (struct cl_str){p, (size_t)n};
-    return 0;
 }
 
 /* ---- steps: capsules until an application takes them over ---- */
@@ -63,7 +53,8 @@ static struct cl_step *step_take(PyObject *capsule) {
 PyObject *cl_app_request_id_step(PyObject *module, PyObject *arg) {
     (void)module;
     struct cl_str header;
-    return to_str(arg, "header", &header) < 0 ? NULL : step_capsule(cello_step_request_id(header));
+    return cl_args_str("header", arg, &header) < 0 ? NULL
+                                                   : step_capsule(cello_step_request_id(header));
 }
 
 PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, Py_ssize_t n) {
@@ -84,7 +75,7 @@ PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, 
         return NULL;
     }
     for (int i = 0; i < TEXTS; i++)
-        if (args[i] != Py_None && to_str(args[i], names[i], fields[i]) < 0)
+        if (args[i] != Py_None && cl_args_str(names[i], args[i], fields[i]) < 0)
             return NULL;
     int nosniff = PyObject_IsTrue(args[TEXTS]);
     if (nosniff < 0)
@@ -106,12 +97,30 @@ static int common_args(PyObject *const *args, struct route_args *out) {
     if (methods == -1 && PyErr_Occurred())
         return -1;
     out->methods = (unsigned)methods;
-    if (to_str(args[1], "path", &out->path) < 0)
+    if (cl_args_str("path", args[1], &out->path) < 0)
         return -1;
     struct cl_str where;
-    if (to_str(args[2], "where", &where) < 0)
+    if (cl_args_str("where", args[2], &where) < 0)
         return -1;
     out->where = where.ptr;
+    return 0;
+}
+
+enum { MAX_STEPS = 32 };
+
+static int take_steps(PyObject *capsules, struct cl_step **steps) {
+    if (PyTuple_GET_SIZE(capsules) > MAX_STEPS) {
+        PyErr_SetString(PyExc_ValueError, "too many middleware configurations on one route");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(capsules); i++) {
+        steps[i] = step_take(PyTuple_GET_ITEM(capsules, i));
+        if (!steps[i]) {
+            while (i-- > 0)
+                cello_step_del(steps[i]);
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -140,38 +149,32 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
         PyErr_SetString(PyExc_TypeError, "name must be str and steps a tuple");
         return NULL;
     }
-    enum { MAX_STEPS = 32 };
     struct cl_step *steps[MAX_STEPS];
-    Py_ssize_t step_count = PyTuple_GET_SIZE(args[9]);
-    if (step_count > MAX_STEPS) {
-        PyErr_SetString(PyExc_ValueError, "too many middleware configurations on one route");
+    if (take_steps(args[9], steps) < 0)
         return NULL;
-    }
-    uint32_t id;
-    uint32_t flags = (is_async ? CL_ENTRY_ASYNC : 0u) | (wants ? CL_ENTRY_WANTS_REQUEST : 0u);
-    if (cl_registry_add(&o->handlers, args[3], args[4], flags, (int)status, &id) < 0)
-        return NULL;
-    for (Py_ssize_t i = 0; i < step_count; i++) {
-        steps[i] = step_take(PyTuple_GET_ITEM(args[9], i));
-        if (!steps[i]) {
-            while (i-- > 0)
-                cello_step_del(steps[i]);
-            return NULL;
-        }
-    }
-    const struct cello_route route = {
+    struct cello_route route = {
         .methods = common.methods,
         .path = common.path,
         .where = common.where,
         .handler = cello_application_handler(),
-        .id = id,
         .max_body = max_body,
         .steps = steps,
-        .step_count = (size_t)step_count,
+        .step_count = (size_t)PyTuple_GET_SIZE(args[9]),
     };
+    uint32_t flags = (is_async ? CL_ENTRY_ASYNC : 0u) | (wants ? CL_ENTRY_WANTS_REQUEST : 0u);
+    if (cl_registry_add(&o->handlers, args[3], args[4], flags, (int)status, &route.id) < 0) {
+        for (size_t i = 0; i < route.step_count; i++)
+            cello_step_del(steps[i]);
+        return NULL;
+    }
     char text[ERR_TEXT] = "invalid route";
     int err = cello_app_route(o->app, &route, text, sizeof text);
-    return err ? raise_registration(err, text) : PyLong_FromUnsignedLong(id);
+    if (!err)
+        return PyLong_FromUnsignedLong(route.id);
+    /* Of several methods, those before the refused one are routed already. */
+    if (err == CELLO_ESTATE || (common.methods & (common.methods - 1)) == 0)
+        cl_registry_drop_last(&o->handlers);
+    return raise_registration(err, text);
 }
 
 static int header_pairs(PyObject *list, struct cl_str (**out)[2], size_t *count) {
@@ -188,8 +191,8 @@ static int header_pairs(PyObject *list, struct cl_str (**out)[2], size_t *count)
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *pair = PyList_GET_ITEM(list, i);
         if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 ||
-            to_str(PyTuple_GET_ITEM(pair, 0), "header name", &pairs[i][0]) < 0 ||
-            to_str(PyTuple_GET_ITEM(pair, 1), "header value", &pairs[i][1]) < 0) {
+            cl_args_str("header name", PyTuple_GET_ITEM(pair, 0), &pairs[i][0]) < 0 ||
+            cl_args_str("header value", PyTuple_GET_ITEM(pair, 1), &pairs[i][1]) < 0) {
             if (!PyErr_Occurred())
                 PyErr_SetString(PyExc_TypeError, "headers must be a list of pairs");
             PyMem_Free(pairs);
@@ -214,7 +217,7 @@ static PyObject *add_constant(PyObject *self, PyObject *const *args, Py_ssize_t 
         PyErr_SetString(PyExc_TypeError, "_add_constant takes 7 arguments, the last one bytes");
         return NULL;
     }
-    if (common_args(args, &common) < 0 || to_str(args[4], "content_type", &type) < 0)
+    if (common_args(args, &common) < 0 || cl_args_str("content_type", args[4], &type) < 0)
         return NULL;
     long status = PyLong_AsLong(args[3]);
     if (status == -1 && PyErr_Occurred())

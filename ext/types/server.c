@@ -288,7 +288,7 @@ static PyObject *get_addresses(PyObject *self, void *closure) {
         char host[128];
         uint16_t port;
         cello_server_address(o->bridge.server, i, host, &port);
-        PyObject *item = Py_BuildValue("(si)", host, (int)port);
+        PyObject *item = Py_BuildValue("(Ni)", PyUnicode_DecodeFSDefault(host), (int)port);
         if (!item)
             Py_CLEAR(list);
         else

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,21 @@ def test_a_conflict_names_both_places() -> None:
     app.get("/users/{id:int}")(lambda: "x")
     with pytest.raises(ValueError, match=r"test_app\.py:\d+[^$]*test_app\.py:\d+"):
         app.get("/users/{number:int}")(lambda: "x")
+
+
+def test_a_refused_handler_is_not_kept() -> None:
+    app = App()
+    app.get("/")(lambda: "first")
+
+    async def second() -> str:
+        return "second"
+
+    kept = weakref.ref(second)
+    with pytest.raises(ValueError):
+        app.get("/")(second)
+    del second
+    gc.collect()
+    assert kept() is None
 
 
 def test_trailing_slashes() -> None:
@@ -368,6 +384,12 @@ def test_unix_socket_and_foreign_descriptor(tmp_path: Path) -> None:
             assert server.addresses == [listener.getsockname()]
             with Client(server.addresses[0]) as client:
                 assert client.get("/").text == "127.0.0.1"
+
+
+def test_a_unix_socket_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    with App().start(uds=path) as server:
+        assert server.addresses == [(f"unix:{path}", 0)]
 
 
 def test_ipv6() -> None:
