@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TypedDict, Unpack
 
@@ -28,13 +29,14 @@ class RouteOptions(TypedDict, total=False):
     max_body: int | None
 
 
-class Verbs:
+class Verbs(ABC):
     """Decorators that declare routes. status: of a bare return value (200, or 204 for None);
     use: middleware configurations for this route; max_body: bytes (413), by default
     LimitsConfig.max_body_size. ValueError and TypeError name what is wrong with the declaration."""
 
+    @abstractmethod
     def _add(self, route: Route) -> None:
-        raise NotImplementedError  # App and Blueprint each keep routes in their own way
+        """App and Blueprint each keep routes in their own way."""
 
     def add_route(
         self,

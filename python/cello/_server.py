@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from cello import _cello, _log
 from cello._config import LimitsConfig, TimeoutConfig
@@ -14,6 +14,7 @@ from cello._config import LimitsConfig, TimeoutConfig
 if TYPE_CHECKING:
     from cello._app import App
 
+DEFAULT_PORT = 8000  # of run() and serve()
 SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
 
 
@@ -96,41 +97,54 @@ def url_of(address: tuple[str, int]) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class Options(TypedDict, total=False):
+    """What every way to serve takes; run() says what it means."""
+
+    env: str | None
+    logs: bool | None
+    uds: str | None
+    fd: int | None
+    backend: str | None
+    workers: int | None
+
+
 class Settings:
     """Where and how to serve: explicit arguments, then the command line, then the environment."""
 
     def __init__(
         self,
-        arguments: dict[str, Any],
-        argv: list[str] | None,
+        host: str | None,
+        port: int | None,
+        *,
+        argv: list[str] | None = None,
+        default_port: int = DEFAULT_PORT,
+        env: str | None = None,
+        logs: bool | None = None,
+        uds: str | None = None,
+        fd: int | None = None,
+        backend: str | None = None,
+        workers: int | None = None,
     ) -> None:
-        line = _command_line(argv) if argv else {}
-        self.host = str(self._pick("host", arguments, line, "127.0.0.1"))
-        self.port = int(self._pick("port", arguments, line, arguments["default_port"]))
-        self.env = str(self._pick("env", arguments, line, "development"))
-        self.backend = str(self._pick("backend", arguments, line, "auto"))
-        self.uds = self._pick("uds", arguments, line, None)
-        self.fd = arguments.get("fd")
+        line = _command_line(argv or [])
+
+        def pick(name: str, given: Any, default: Any) -> Any:
+            environment = os.environ.get(f"CELLO_{name.upper()}")
+            found = (value for value in (given, line.get(name), environment) if value is not None)
+            return next(found, default)
+
+        self.host = str(pick("host", host, "127.0.0.1"))
+        self.port = int(pick("port", port, default_port))
+        self.env = str(pick("env", env, "development"))
+        self.backend = str(pick("backend", backend, "auto"))
+        self.uds = pick("uds", uds, None)
+        self.fd = fd
         if self.env not in ("development", "production"):
             raise ValueError(f"env is 'development' or 'production', not {self.env!r}")
-        logs = arguments.get("logs")
         if logs is None:
-            logs = line.get("logs")
-        self.logs = bool(logs) if logs is not None else self.env == "development"
-        workers = arguments.get("workers")
+            logs = line.get("logs", self.env == "development")
+        self.logs = bool(logs)
         if workers not in (None, 1):
             raise ValueError(f"this version serves with one worker, not {workers!r}")
-
-    @staticmethod
-    def _pick(name: str, arguments: dict[str, Any], line: dict[str, Any], default: Any) -> Any:
-        for value in (
-            arguments.get(name),
-            line.get(name),
-            os.environ.get(f"CELLO_{name.upper()}"),
-        ):
-            if value is not None:
-                return value
-        return default
 
 
 def _command_line(argv: list[str]) -> dict[str, Any]:
@@ -174,40 +188,24 @@ class Serving:
         return engine
 
     def start(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        *,
-        env: str | None = None,
-        logs: bool | None = None,
-        uds: str | None = None,
-        fd: int | None = None,
-        backend: str | None = None,
-        workers: int | None = None,
+        self, host: str | None = None, port: int | None = None, **options: Unpack[Options]
     ) -> Server:
-        """Serve on a thread of its own and return at once. port 0, the default, takes any free
-        port.
+        """Serve on a thread of its own and return at once.
 
-        uds: path of a unix socket instead. fd: a listening socket instead. backend: "auto", "epoll"
-        or "io_uring". OSError: the address is busy or not allowed.
+        port: by default CELLO_PORT, else any free one. logs: off unless `env` or `logs` says so.
+        env, logs, uds, fd, backend: as for run(). OSError: the address is busy or not allowed.
         """
-        arguments = {**locals(), "default_port": 0}
-        if env is None and logs is None:
-            arguments["logs"] = False
-        return Server(self._open(Settings(arguments, None)))
+        if options.get("env") is None and options.get("logs") is None:
+            options["logs"] = False
+        return Server(self._open(Settings(host, port, default_port=0, **options)))
 
     def run(
         self,
         host: str | None = None,
         port: int | None = None,
         *,
-        env: str | None = None,
-        logs: bool | None = None,
-        uds: str | None = None,
-        fd: int | None = None,
-        backend: str | None = None,
-        workers: int | None = None,
-        argv: list[str] | bool | None = None,
+        argv: list[str] | Literal[False] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         """Serve on this thread, by default on http://127.0.0.1:8000, until SIGINT or SIGTERM.
 
@@ -216,12 +214,16 @@ class Serving:
         command line (--host --port --env --uds --backend --no-logs; only in the program's own main
         thread, argv=False turns it off), then from the environment (CELLO_HOST, CELLO_PORT, ...).
         A busy port ends the program with exit code 1.
+
+        env: "development" (with an access log) or "production" (without). logs: the access log, on
+        or off, whatever env says. uds: path of a unix socket instead of host and port. fd: a
+        listening socket instead. backend: "auto", "epoll" or "io_uring". ValueError, TypeError: an
+        option that is wrong.
         """
-        arguments = {**locals(), "default_port": 8000}
         main = threading.current_thread() is threading.main_thread()
-        if argv is None:
-            argv = sys.argv[1:] if main and _called_from_main() else []
-        settings = Settings(arguments, argv if isinstance(argv, list) else [])
+        if argv is None and main and _called_from_main():
+            argv = sys.argv[1:]
+        settings = Settings(host, port, argv=argv or None, **options)
         try:
             engine = self._open(settings)
         except OSError as error:
@@ -238,21 +240,17 @@ class Serving:
             engine.close()
 
     async def serve(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        *,
-        env: str | None = None,
-        logs: bool | None = None,
-        uds: str | None = None,
-        fd: int | None = None,
-        backend: str | None = None,
+        self, host: str | None = None, port: int | None = None, **options: Unpack[Options]
     ) -> None:
-        """Serve inside the running event loop (asyncio's or uvloop) until cancelled."""
-        arguments = {**locals(), "default_port": 8000}
+        """Serve inside the running event loop (asyncio's or uvloop) until cancelled. The arguments
+        are those of run(), without the command line."""
         from cello._loop import serve
 
-        await serve(self._open(Settings(arguments, None)))
+        engine = self._open(Settings(host, port, **options))
+        try:
+            await serve(engine)
+        finally:
+            engine.close()
 
 
 def _called_from_main() -> bool:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -415,6 +417,33 @@ def test_time_limits_under_another_loop_are_scheduled(
         open_s, turns = runner.run(time_limit_and_turns(monkeypatch, 1.0))
     assert 0.99 < open_s < 2
     assert turns < 10  # not one every so often
+
+
+def test_serve_gives_back_what_it_opened() -> None:
+    """Without the help of the garbage collector: closures may hold the server in a cycle."""
+
+    async def serve_and_cancel() -> None:
+        app = App()
+
+        @app.get("/")
+        async def hello() -> str:
+            return "hello"
+
+        task = asyncio.create_task(app.serve("127.0.0.1", 0))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(serve_and_cancel())
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        asyncio.run(serve_and_cancel())
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 
 def test_a_loop_serves_one_server() -> None:
