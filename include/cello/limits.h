@@ -15,7 +15,7 @@ struct cl_limits {
     uint64_t max_body_size;    /* bytes of content: 413 */
     size_t max_buffered_bytes; /* bytes in blocks of one worker: 503 with Retry-After */
     uint32_t max_connections;  /* open connections of one worker: the longest idle is closed, or
-                                  accepting pauses when none is idle */
+                                  accepting pauses when none is idle for CL_IDLE_GRACE_NS */
     uint32_t max_connections_per_ip;      /* 0: no limit; beyond it: closed at accept */
     uint32_t max_inflight;                /* requests being handled; 0: no limit; beyond: 503 */
     uint64_t max_requests_per_connection; /* 0: no limit; the last answer says close */
@@ -37,6 +37,11 @@ struct cl_limits {
 
 /* What the method, two spaces, the version and leading empty lines may add to the target. */
 enum { CL_REQUEST_LINE_SLACK = 64 };
+
+/* At max_connections a connection is closed for a newcomer only when it has waited this long for a
+ * request: whoever was just accepted or just answered has time to say something, so that a flood of
+ * newcomers does not push everybody out before they are served. */
+#define CL_IDLE_GRACE_NS CELLO_SECOND
 
 /* Nanoseconds; 0: off. */
 struct cl_timeouts {

@@ -49,6 +49,7 @@ static void leave_idle(struct cl_conn *c) {
 
 static void join_idle(struct cl_conn *c) {
     struct cl_conn *head = &c->worker->idle;
+    c->idle_since_ns = cl_loop_now_ns(c->worker->loop);
     c->idle_next = head;
     c->idle_prev = head->idle_prev;
     c->idle_prev->idle_next = head->idle_prev = c;

@@ -32,6 +32,7 @@ struct cl_conn {
     struct cl_stream *stream;
     struct cl_conn *next, *prev;           /* all connections */
     struct cl_conn *idle_next, *idle_prev; /* waiting for a request; idle_next NULL: not idle */
+    uint64_t idle_since_ns;                /* valid while idle */
 };
 
 /* What requests and responses need from the protocol below. */

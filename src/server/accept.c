@@ -21,19 +21,22 @@ static void set_accepting(struct cl_server *s, bool on) {
     }
 }
 
-static bool any_idle(const struct cl_worker *w) {
-    return w->idle.idle_next != &w->idle;
+/* From when on there is room for a newcomer: at the limit, when the longest idle connection may be
+ * closed; UINT64_MAX while none is idle. */
+static uint64_t room_at(const struct cl_worker *w) {
+    if (!cl_worker_is_full(w))
+        return 0;
+    const struct cl_conn *oldest = w->idle.idle_next;
+    return oldest == &w->idle ? UINT64_MAX : oldest->idle_since_ns + CL_IDLE_GRACE_NS;
 }
 
-/* At the limit new clients go before idle ones. When none is idle they wait in the kernel; the few
- * that it had handed over before accepting was paused find no room. */
+/* At the limit new clients go before idle ones. When none is idle for long they wait in the kernel;
+ * the few that it had handed over before accepting was paused find no room. */
 static bool make_room(struct cl_worker *w) {
-    if (!cl_worker_is_full(w))
-        return true;
-    if (!any_idle(w))
+    if (room_at(w) > cl_loop_now_ns(w->loop))
         return false;
-    struct cl_conn *oldest = w->idle.idle_next;
-    oldest->ops->close(oldest);
+    if (cl_worker_is_full(w))
+        w->idle.idle_next->ops->close(w->idle.idle_next);
     return true;
 }
 
@@ -64,6 +67,15 @@ void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c) {
 
 void cl_server_review_accepting(struct cl_worker *w) {
     struct cl_server *s = CL_CONTAINER_OF(w, struct cl_server, worker);
-    if (!s->draining)
-        set_accepting(s, !cl_worker_is_full(w) || any_idle(w));
+    if (s->draining)
+        return;
+    uint64_t at = room_at(w);
+    bool room = at <= cl_loop_now_ns(w->loop);
+    if (!room)
+        cl_timer_set(cl_loop_timers(w->loop), &s->accept_timer, at);
+    set_accepting(s, room);
+}
+
+void cl_server_on_accept_timer(struct cl_timer *t) {
+    cl_server_review_accepting(&CL_CONTAINER_OF(t, struct cl_server, accept_timer)->worker);
 }

@@ -102,6 +102,7 @@ void cl_server_log_request(struct cl_server *s, const struct cl_request *r) {
 static void start_timers(struct cl_server *s) {
     cl_timer_init(&s->drain_timer, on_drain_timer);
     cl_timer_init(&s->log_timer, on_log_timer);
+    cl_timer_init(&s->accept_timer, cl_server_on_accept_timer);
 }
 
 int cello_server_new(struct cl_server **out, struct cl_app *app,
@@ -178,6 +179,7 @@ void cello_server_del(struct cl_server *s) {
         cl_request_unref(r);
     cl_timer_stop(cl_loop_timers(loop), &s->drain_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
+    cl_timer_stop(cl_loop_timers(loop), &s->accept_timer);
     take_back(s);
     cl_access_log_del(s->log);
     s->log = NULL;

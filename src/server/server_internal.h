@@ -34,7 +34,8 @@ struct cl_server {
     size_t listener_count;
     size_t open_listeners; /* the kernel still accepts for them: io_uring closes by a completion */
     struct cl_server_listener listeners[CL_MAX_LISTENERS];
-    bool accepting_paused; /* at max_connections, nothing idle to close */
+    bool accepting_paused;        /* at max_connections, nothing idle to close */
+    struct cl_timer accept_timer; /* when there may be */
     bool draining;
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
@@ -58,7 +59,9 @@ void cl_server_unref(struct cl_request *r);
 void cl_server_on_accept(struct cl_listener *l, int fd);
 /* A connection went: room for others. */
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
-/* Accept while there is room, or an idle connection to close for a new one. */
+/* Accept while there is room, or a connection to close for a new one: one that has been idle for
+ * CL_IDLE_GRACE_NS. */
 void cl_server_review_accepting(struct cl_worker *w);
+void cl_server_on_accept_timer(struct cl_timer *t);
 
 #endif

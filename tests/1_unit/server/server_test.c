@@ -287,6 +287,7 @@ static void test_oldest_idle_makes_room(void **state) {
     }
     say(&p[0], GET("/")); /* not the oldest any more */
     expect(&l, &p[0], 200);
+    fixture_pass(&l.f, CL_IDLE_GRACE_NS);
     dial(&l, &p[3]);
     say(&p[3], GET("/"));
     expect(&l, &p[3], 200);
@@ -295,6 +296,32 @@ static void test_oldest_idle_makes_room(void **state) {
     expect_alive(&l, &p[2]);
     assert_int_equal(l.f.server->worker.conn_count, 3);
     for (int i = 0; i < 4; i++)
+        hang_up(&p[i]);
+    stop(&l);
+}
+
+/* Who was just accepted or just answered is not closed for a newcomer, who waits for a moment. */
+static void test_newcomers_wait_for_the_fresh(void **state) {
+    (void)state;
+    struct live l;
+    struct peer p[3];
+    struct cello_server_config cfg = config();
+    cfg.limits.max_connections = 2;
+    start(&l, &cfg);
+    dial(&l, &p[0]);
+    dial(&l, &p[1]);
+    until(&l, l.f.server->worker.conn_count == 2);
+    dial(&l, &p[2]);
+    say(&p[2], GET("/"));
+    expect_alive(&l, &p[0]);
+    say(&p[0], GET("/"));
+    expect(&l, &p[0], 200);
+    assert_int_equal((hear(&p[2]), p[2].got), 0);
+    fixture_pass(&l.f, CL_IDLE_GRACE_NS); /* nothing else happens: a timer lets the third in */
+    expect(&l, &p[2], 200);
+    expect_end(&l, &p[1]);
+    expect_alive(&l, &p[0]);
+    for (int i = 0; i < 3; i++)
         hang_up(&p[i]);
     stop(&l);
 }
@@ -319,6 +346,7 @@ static void test_accepting_pauses_when_all_are_busy(void **state) {
     assert_int_equal(l.f.server->worker.conn_count, 2);
     answer(held(&l), "done"); /* the first one becomes idle, and is closed for the third */
     expect(&l, &p[0], 200);
+    fixture_pass(&l.f, CL_IDLE_GRACE_NS);
     expect(&l, &p[2], 200);
     expect_end(&l, &p[0]);
     answer(held(&l), "done");
@@ -632,6 +660,7 @@ static const struct CMUnitTest tests[] = {
     T(reset_inside_a_stream),
     T(reset_inside_a_flush),
     T(oldest_idle_makes_room),
+    T(newcomers_wait_for_the_fresh),
     T(accepting_pauses_when_all_are_busy),
     T(connections_per_ip),
     T(out_of_descriptors),
