@@ -1,4 +1,5 @@
-"""Every Python block of the README and of docs/ runs; links and named tests lead somewhere.
+"""Every Python block of the README and of docs/ runs; links and named tests lead somewhere; the
+API reference has every public name.
 
     ```python             runs by itself, as a script
     ```python continues   runs after the blocks before it on the page, back to the last plain one
@@ -12,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cello
 import pytest
 from source_tree import ROOT, relative, tracked_files
 
@@ -99,6 +101,28 @@ def test_links_and_named_tests_lead_somewhere() -> None:
     tests = all_tests()
     found = {relative(p): dangling(p, p.read_text(), tests) for p in tracked_files("*.md")}
     assert {page: names for page, names in found.items() if names} == {}
+
+
+def unnamed(words: set[str], public: dict[str, object]) -> list[str]:
+    """Public names, and those of the classes among them, that a page does not have."""
+    found = [name for name in public if name not in words]
+    for name, value in public.items():
+        if isinstance(value, type):
+            inherited = dir(Exception) if issubclass(value, Exception) else []
+            own = (n for n in dir(value) if not n.startswith("_") and n not in inherited)
+            found += [f"{name}.{n}" for n in own if n not in words]
+    return found
+
+
+def test_the_api_page_has_every_public_name() -> None:
+    words = set(re.findall(r"\w+", (ROOT / "docs/api.md").read_text()))
+    assert unnamed(words, {name: getattr(cello, name) for name in cello.__all__}) == []
+
+
+def test_finds_a_public_name_without_a_word() -> None:
+    public: dict[str, object] = {"App": cello.App, "gone": 1}
+    words = {name for name in dir(cello.App) if name != "serve"} | {"App"}
+    assert unnamed(words, public) == ["gone", "App.serve"]
 
 
 def test_finds_what_leads_nowhere() -> None:
