@@ -100,6 +100,7 @@ typedef void (*peer_fn)(struct peer *p, int result);
 
 struct peer {
     struct cl_io io;
+    int far; /* the other end, which blocks for at most some seconds; -1: none, or closed */
     struct cl_block *in;
     size_t in_max;
     char *got; /* everything received */
@@ -166,18 +167,49 @@ CL_UNUSED static void peer_on_closed(struct cl_io *io) {
 
 static const struct cl_io_ops peer_ops = {peer_on_recv, peer_on_sent, peer_on_closed};
 
-CL_UNUSED static struct peer *peer_open(struct cl_loop *l, int fd) {
+CL_UNUSED static struct peer *peer_new(void) {
     struct peer *p = calloc(1, sizeof *p);
     assert_non_null(p);
+    p->far = -1;
     p->in_max = 1 << 20;
     p->io.ops = &peer_ops;
     p->io.in = &p->in;
     p->io.in_max = &p->in_max;
+    return p;
+}
+
+CL_UNUSED static struct peer *peer_open(struct cl_loop *l, int fd) {
+    struct peer *p = peer_new();
     assert_int_equal(cl_io_open(l, &p->io, fd), CELLO_OK);
     return p;
 }
 
+/* A connected pair; [0] is meant for the loop, [1] blocks for at most some seconds. */
+CL_UNUSED static void make_pair(int fds[2]) {
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    struct timeval limit = {.tv_sec = 10};
+    assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
+}
+
+/* One end of a new pair is in the loop, the other one is p->far. */
+CL_UNUSED static struct peer *peer_connect(struct cl_loop *l) {
+    int fd[2];
+    make_pair(fd);
+    struct peer *p = peer_open(l, fd[0]);
+    p->far = fd[1];
+    return p;
+}
+
+/* The other end goes, if it is there. */
+CL_UNUSED static void peer_hang_up(struct peer *p) {
+    if (p->far >= 0)
+        close(p->far);
+    p->far = -1;
+}
+
 CL_UNUSED static void peer_del(struct peer *p) {
+    peer_hang_up(p);
     if (p->in)
         cl_block_unref(p->in);
     free(p->got);
@@ -189,14 +221,6 @@ CL_UNUSED static void peer_close(struct cl_loop *l, struct peer *p) {
     cl_io_close(&p->io);
     turn_until(l, p->closed);
     peer_del(p);
-}
-
-/* A connected pair; [0] is meant for the loop, [1] blocks for at most some seconds. */
-CL_UNUSED static void make_pair(int fds[2]) {
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    struct timeval limit = {.tv_sec = 10};
-    assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
-    assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
 }
 
 CL_UNUSED static void send_str(int fd, const char *s) {

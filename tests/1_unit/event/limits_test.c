@@ -19,14 +19,10 @@ static void an_empty_pool_pauses_and_recovers(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { N = 6 };
     struct peer *p[N];
-    int fds[N];
     for (int i = 0; i < N; i++) {
-        int fd[2];
-        make_pair(fd);
-        p[i] = peer_open(l, fd[0]);
+        p[i] = peer_connect(l);
         p[i]->recv_hook = keep;
-        fds[i] = fd[1];
-        send_str(fds[i], "bytes");
+        send_str(p[i]->far, "bytes");
     }
     int full = 0, starved = 0;
     turn_until(l, ({
@@ -59,10 +55,8 @@ static void an_empty_pool_pauses_and_recovers(void **state) {
         turn_until(l, p[i]->got_len == 5);
         assert_got(p[i], "bytes");
     }
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < N; i++)
         peer_close(l, p[i]);
-        close(fds[i]);
-    }
 }
 
 static void blocks_outside_the_loop_count_too(void **state) {
@@ -73,10 +67,8 @@ static void blocks_outside_the_loop_count_too(void **state) {
         got++;
     assert_true(got >= 3);
     assert_null(cl_block_new(cl_loop_pool(l), 1));
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
-    send_str(fd[1], "hi");
+    struct peer *p = peer_connect(l);
+    send_str(p->far, "hi");
     turn_until(l, p->recvs);
     if (got == 4)
         assert_int_equal(p->last_recv, CELLO_ENOMEM);
@@ -85,7 +77,6 @@ static void blocks_outside_the_loop_count_too(void **state) {
     cl_io_recv_resume(&p->io);
     turn_until(l, p->got_len == 2);
     peer_close(l, p);
-    close(fd[1]);
 }
 
 /* A sender that floods a connection with a small limit may cost one burst of buffers, once; from
@@ -94,9 +85,7 @@ static void a_flood_holds_few_blocks(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { SIZE = 150000, IN_MAX = 1000 };
     char *bytes = calloc(1, SIZE);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->in_max = IN_MAX;
     settle(l);
     size_t idle_bytes = cl_loop_pool(l)->used;
@@ -104,7 +93,7 @@ static void a_flood_holds_few_blocks(void **state) {
         p->recv_hook = keep;
         p->last_recv = 0;
         size_t before = p->got_len;
-        assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
+        assert_int_equal(send(p->far, bytes, SIZE, 0), SIZE);
         turn_until(l, p->last_recv == CELLO_ELIMIT);
         settle(l);
         if (round)
@@ -117,10 +106,9 @@ static void a_flood_holds_few_blocks(void **state) {
     /* With room for a burst it gets bursts again. */
     p->in_max = 1 << 20;
     size_t before = p->got_len;
-    assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
+    assert_int_equal(send(p->far, bytes, SIZE, 0), SIZE);
     turn_until(l, p->got_len == before + SIZE);
     peer_close(l, p);
-    close(fd[1]);
     free(bytes);
 }
 
@@ -137,16 +125,13 @@ static bool use_a_loop(enum cl_backend backend) {
     bool done = false;
     int fd[2];
     make_pair(fd);
-    struct peer *p = calloc(1, sizeof *p);
-    p->in_max = 1 << 20;
-    p->io.ops = &peer_ops;
-    p->io.in = &p->in;
-    p->io.in_max = &p->in_max;
+    struct peer *p = peer_new();
+    p->far = fd[1];
     if (cl_io_open(l, &p->io, fd[0])) {
         close(fd[0]);
         goto closed;
     }
-    send_str(fd[1], "something");
+    send_str(p->far, "something");
     turn_until(l, p->recvs);
     if (p->last_recv == CELLO_ENOMEM) {
         cl_io_recv_resume(&p->io); /* and once more */
@@ -154,8 +139,8 @@ static bool use_a_loop(enum cl_backend backend) {
     } else {
         done = p->last_recv == 9;
     }
-    struct cl_poll poll = {.fd = fd[1]};
-    if (cl_poll_open(l, &poll, fd[1]) == CELLO_OK)
+    struct cl_poll poll = {.fd = p->far};
+    if (cl_poll_open(l, &poll, p->far) == CELLO_OK)
         cl_poll_close(&poll);
     else
         done = false;
@@ -163,7 +148,6 @@ static bool use_a_loop(enum cl_backend backend) {
     turn_until(l, p->closed);
 closed:
     peer_del(p);
-    close(fd[1]);
     cl_loop_del(l);
     return done;
 }

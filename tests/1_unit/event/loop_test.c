@@ -6,19 +6,16 @@
 
 static void receives_what_arrives(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
-    send_str(fd[1], "hello");
+    struct peer *p = peer_connect(l);
+    send_str(p->far, "hello");
     turn_until(l, p->got_len == 5);
     assert_got(p, "hello");
     assert_null(p->in); /* an idle connection holds no block */
-    send_str(fd[1], " world");
+    send_str(p->far, " world");
     turn_until(l, p->got_len == 11);
     assert_got(p, "hello world");
     assert_int_equal(p->recvs, 2);
     peer_close(l, p);
-    close(fd[1]);
 }
 
 static void receives_what_was_there_before(void **state) {
@@ -41,19 +38,17 @@ static void keeps_unread_bytes(struct peer *p, int result) {
 
 static void appends_to_unread_bytes(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->recv_hook = keeps_unread_bytes;
-    send_str(fd[1], "one ");
+    send_str(p->far, "one ");
     turn_until(l, p->recvs == 1);
-    send_str(fd[1], "two ");
+    send_str(p->far, "two ");
     turn_until(l, p->recvs == 2);
     /* Somebody looks at what is there: it must not move. */
     const char *at = cl_block_rd(p->in);
     struct cl_block *held = p->in;
     cl_block_ref(held);
-    send_str(fd[1], "three");
+    send_str(p->far, "three");
     turn_until(l, p->recvs == 3);
     assert_ptr_equal(p->in, held);
     assert_ptr_equal(cl_block_rd(p->in), at);
@@ -62,7 +57,6 @@ static void appends_to_unread_bytes(void **state) {
     peer_take(p);
     assert_got(p, "one two three");
     peer_close(l, p);
-    close(fd[1]);
 }
 
 static struct cl_block *taken[8];
@@ -76,13 +70,11 @@ static void take_block_over(struct peer *p, int result) {
 
 static void blocks_can_be_taken_over(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->recv_hook = take_block_over;
     taken_count = 0;
     for (int i = 0; i < 8; i++) {
-        send_str(fd[1], "abcdefgh");
+        send_str(p->far, "abcdefgh");
         turn_until(l, taken_count == i + 1);
     }
     for (int i = 0; i < 8; i++) {
@@ -91,7 +83,6 @@ static void blocks_can_be_taken_over(void **state) {
         cl_block_unref(taken[i]);
     }
     peer_close(l, p);
-    close(fd[1]);
 }
 
 static void fill(char *bytes, size_t n, uint32_t seed) {
@@ -106,20 +97,17 @@ static void receives_megabytes(void **state) {
     enum { SIZE = 3 << 20 };
     char *bytes = malloc(SIZE);
     fill(bytes, SIZE, 1);
-    int fd[2];
-    make_pair(fd);
-    fcntl(fd[1], F_SETFL, O_NONBLOCK);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
+    fcntl(p->far, F_SETFL, O_NONBLOCK);
     size_t sent = 0;
     turn_until(l, ({
-                   ssize_t n = sent < SIZE ? send(fd[1], bytes + sent, SIZE - sent, 0) : 0;
+                   ssize_t n = sent < SIZE ? send(p->far, bytes + sent, SIZE - sent, 0) : 0;
                    if (n > 0)
                        sent += (size_t)n;
                    p->got_len == SIZE;
                }));
     assert_memory_equal(p->got, bytes, SIZE);
     peer_close(l, p);
-    close(fd[1]);
     free(bytes);
 }
 
@@ -127,9 +115,7 @@ static void receives_megabytes(void **state) {
 
 static void sends_small_answers(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->iov[0] = (struct iovec){(void *)"ab", 2};
     p->iov[1] = (struct iovec){(void *)"", 0};
     p->iov[2] = (struct iovec){(void *)"cde", 3};
@@ -140,12 +126,11 @@ static void sends_small_answers(void **state) {
         assert_int_equal(err, CELLO_OK);
     assert_int_equal(p->last_sent, CELLO_OK);
     char buf[8];
-    assert_int_equal(recv(fd[1], buf, 8, 0), 5);
+    assert_int_equal(recv(p->far, buf, 8, 0), 5);
     assert_memory_equal(buf, "abcde", 5);
     p->iov[0] = (struct iovec){NULL, 0};
     assert_int_equal(cl_io_send(&p->io, p->iov, 1), CELLO_OK);
     peer_close(l, p);
-    close(fd[1]);
 }
 
 static void sends_megabytes_to_a_slow_reader(void **state) {
@@ -153,9 +138,7 @@ static void sends_megabytes_to_a_slow_reader(void **state) {
     enum { SIZE = 2 << 20 };
     char *bytes = malloc(SIZE), *got = malloc(SIZE + 1);
     fill(bytes, SIZE, 2);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->iov[0] = (struct iovec){bytes, SIZE / 3};
     p->iov[1] = (struct iovec){bytes + SIZE / 3, SIZE - SIZE / 3};
     assert_int_equal(cl_io_send(&p->io, p->iov, 2), CELLO_EAGAIN);
@@ -165,7 +148,7 @@ static void sends_megabytes_to_a_slow_reader(void **state) {
     cl_io_shutdown(&p->io);
     size_t len = 0;
     for (;;) {
-        ssize_t n = recv(fd[1], got + len, CL_MIN((size_t)30000, SIZE - len + 1), MSG_DONTWAIT);
+        ssize_t n = recv(p->far, got + len, CL_MIN((size_t)30000, SIZE - len + 1), MSG_DONTWAIT);
         if (n == 0)
             break;
         if (n > 0)
@@ -177,7 +160,6 @@ static void sends_megabytes_to_a_slow_reader(void **state) {
     assert_int_equal(p->sents, 1);
     assert_int_equal(p->last_sent, CELLO_OK);
     peer_close(l, p);
-    close(fd[1]);
     free(bytes);
     free(got);
 }
@@ -190,16 +172,13 @@ static void sends_more_parts_than_the_kernel_takes(void **state) {
     fill(bytes, PARTS, 3);
     for (int i = 0; i < PARTS; i++)
         iov[i] = (struct iovec){bytes + i, 1};
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     if (cl_io_send(&p->io, iov, PARTS) == CELLO_EAGAIN)
         turn_until(l, p->sents == 1);
     assert_int_equal(p->last_sent, CELLO_OK);
-    assert_int_equal(recv(fd[1], got, PARTS, MSG_WAITALL), PARTS);
+    assert_int_equal(recv(p->far, got, PARTS, MSG_WAITALL), PARTS);
     assert_memory_equal(got, bytes, PARTS);
     peer_close(l, p);
-    close(fd[1]);
     free(iov);
     free(bytes);
     free(got);
@@ -207,10 +186,8 @@ static void sends_more_parts_than_the_kernel_takes(void **state) {
 
 static void a_send_to_a_dead_peer_fails(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
-    close(fd[1]);
+    struct peer *p = peer_connect(l);
+    peer_hang_up(p);
     turn_until(l, p->ends == 1);
     p->iov[0] = (struct iovec){(void *)"late", 4};
     int err = cl_io_send(&p->io, p->iov, 1);
@@ -227,13 +204,11 @@ static void a_peer_that_dies_ends_the_send(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { SIZE = 4 << 20 };
     char *bytes = calloc(1, SIZE);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->iov[0] = (struct iovec){bytes, SIZE};
     assert_int_equal(cl_io_send(&p->io, p->iov, 1), CELLO_EAGAIN);
     settle(l);
-    close(fd[1]);
+    peer_hang_up(p);
     turn_until(l, p->sents == 1);
     assert_int_equal(p->last_sent, CELLO_ESYS);
     peer_close(l, p);
@@ -244,13 +219,11 @@ static void a_peer_that_dies_ends_the_send(void **state) {
 
 static void pauses_and_resumes(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     settle(l);
     cl_io_recv_pause(&p->io);
     cl_io_recv_pause(&p->io);
-    send_str(fd[1], "while paused");
+    send_str(p->far, "while paused");
     settle(l);
     assert_int_equal(p->recvs, 0);
     cl_io_recv_resume(&p->io);
@@ -260,10 +233,10 @@ static void pauses_and_resumes(void **state) {
     cl_io_recv_pause(&p->io);
     cl_io_recv_resume(&p->io);
     cl_io_recv_resume(&p->io);
-    send_str(fd[1], "!");
+    send_str(p->far, "!");
     turn_until(l, p->got_len == 13);
     cl_io_recv_pause(&p->io);
-    close(fd[1]);
+    peer_hang_up(p);
     settle(l);
     assert_int_equal(p->ends, 0);
     cl_io_recv_resume(&p->io);
@@ -283,10 +256,8 @@ static void a_callback_may_pause(void **state) {
     enum { SIZE = 100000 };
     char *bytes = malloc(SIZE);
     fill(bytes, SIZE, 4);
-    int fd[2];
-    make_pair(fd);
-    assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
+    assert_int_equal(send(p->far, bytes, SIZE, 0), SIZE);
     p->recv_hook = pause_now;
     int recvs = 0;
     while (p->got_len < SIZE) {
@@ -298,7 +269,6 @@ static void a_callback_may_pause(void **state) {
     }
     assert_memory_equal(p->got, bytes, SIZE);
     peer_close(l, p);
-    close(fd[1]);
     free(bytes);
 }
 
@@ -309,12 +279,10 @@ static void a_full_buffer_is_reported(void **state) {
     char *bytes = malloc(SIZE);
     fill(bytes, SIZE, 5);
     for (size_t i = 0; i < CL_ARRAY_LEN(limits); i++) {
-        int fd[2];
-        make_pair(fd);
-        struct peer *p = peer_open(l, fd[0]);
+        struct peer *p = peer_connect(l);
         p->in_max = limits[i];
         p->recv_hook = keeps_unread_bytes;
-        assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
+        assert_int_equal(send(p->far, bytes, SIZE, 0), SIZE);
         while (p->got_len < SIZE) {
             bool all = SIZE - p->got_len <= limits[i];
             turn_until(l, p->last_recv == CELLO_ELIMIT ||
@@ -331,19 +299,16 @@ static void a_full_buffer_is_reported(void **state) {
         }
         assert_memory_equal(p->got, bytes, SIZE);
         peer_close(l, p);
-        close(fd[1]);
     }
     free(bytes);
 }
 
 static void the_limit_may_grow(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->in_max = 4;
     p->recv_hook = keeps_unread_bytes;
-    send_str(fd[1], "0123456789");
+    send_str(p->far, "0123456789");
     turn_until(l, p->last_recv == CELLO_ELIMIT);
     p->in_max = 100;
     cl_io_recv_resume(&p->io);
@@ -351,7 +316,6 @@ static void the_limit_may_grow(void **state) {
     peer_take(p);
     assert_got(p, "0123456789");
     peer_close(l, p);
-    close(fd[1]);
 }
 
 /* ---- ends ----------------------------------------------------------------------------------- */
@@ -380,11 +344,9 @@ static void a_reset_is_an_error(void **state) {
 
 static void a_half_closed_peer_still_reads(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
-    send_str(fd[1], "question");
-    shutdown(fd[1], SHUT_WR);
+    struct peer *p = peer_connect(l);
+    send_str(p->far, "question");
+    shutdown(p->far, SHUT_WR);
     turn_until(l, p->ends == 1);
     assert_got(p, "question");
     assert_int_equal(p->last_recv, CELLO_EOF);
@@ -393,11 +355,10 @@ static void a_half_closed_peer_still_reads(void **state) {
         turn_until(l, p->sents == 1);
     cl_io_shutdown(&p->io);
     char buf[16];
-    assert_int_equal(recv(fd[1], buf, 16, MSG_WAITALL), 6);
+    assert_int_equal(recv(p->far, buf, 16, MSG_WAITALL), 6);
     settle(l);
     assert_int_equal(p->ends, 1);
     peer_close(l, p);
-    close(fd[1]);
 }
 
 /* ---- close in every callback ---------------------------------------------------------------- */
@@ -411,26 +372,21 @@ static void close_now(struct peer *p, int result) {
 
 static void close_in_on_recv(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->recv_hook = close_now;
-    send_str(fd[1], "x");
+    send_str(p->far, "x");
     turn_until(l, p->closed);
     assert_int_equal(p->recvs, 1);
     char c;
-    assert_true(recv(fd[1], &c, 1, 0) <= 0);
+    assert_true(recv(p->far, &c, 1, 0) <= 0);
     peer_del(p);
-    close(fd[1]);
 }
 
 static void close_in_on_recv_of_the_end(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->recv_hook = close_now;
-    close(fd[1]);
+    peer_hang_up(p);
     turn_until(l, p->closed);
     assert_int_equal(p->last_recv, CELLO_EOF);
     peer_del(p);
@@ -440,18 +396,15 @@ static void close_in_on_sent(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { SIZE = 2 << 20 };
     char *bytes = calloc(1, SIZE), *got = malloc(SIZE);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->sent_hook = close_now;
     p->iov[0] = (struct iovec){bytes, SIZE};
     assert_int_equal(cl_io_send(&p->io, p->iov, 1), CELLO_EAGAIN);
     turn_until(l, ({
-                   recv(fd[1], got, SIZE, MSG_DONTWAIT);
+                   recv(p->far, got, SIZE, MSG_DONTWAIT);
                    p->closed;
                }));
     peer_del(p);
-    close(fd[1]);
     free(bytes);
     free(got);
 }
@@ -460,9 +413,7 @@ static void close_in_the_middle_of_a_send(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { SIZE = 4 << 20 };
     char *bytes = calloc(1, SIZE);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     p->iov[0] = (struct iovec){bytes, SIZE};
     assert_int_equal(cl_io_send(&p->io, p->iov, 1), CELLO_EAGAIN);
     settle(l);
@@ -471,38 +422,31 @@ static void close_in_the_middle_of_a_send(void **state) {
     assert_int_equal(p->sents, 0);
     free(bytes);
     peer_del(p);
-    close(fd[1]);
 }
 
 static void close_before_the_first_turn(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    send_str(fd[1], "unread");
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
+    send_str(p->far, "unread");
     assert_int_equal(cl_loop_open_count(l), 1);
     cl_io_close(&p->io);
     turn_until(l, p->closed);
     assert_int_equal(p->recvs, 0);
     assert_int_equal(cl_loop_open_count(l), 0);
     peer_del(p);
-    close(fd[1]);
 }
 
 static void close_while_paused_with_bytes_waiting(void **state) {
     struct cl_loop *l = test_loop(state);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     settle(l);
-    send_str(fd[1], "waiting");
+    send_str(p->far, "waiting");
     cl_io_recv_pause(&p->io);
     settle(l);
     cl_io_close(&p->io);
     turn_until(l, p->closed);
     assert_int_equal(p->recvs, 0);
     peer_del(p);
-    close(fd[1]);
 }
 
 static struct peer *victim;
@@ -517,21 +461,16 @@ static void close_the_other(struct peer *p, int result) {
 static void a_callback_may_close_another_connection(void **state) {
     struct cl_loop *l = test_loop(state);
     for (int i = 0; i < 2; i++) {
-        int a[2], b[2];
-        make_pair(a);
-        make_pair(b);
-        struct peer *p[2] = {peer_open(l, a[0]), peer_open(l, b[0])};
+        struct peer *p[2] = {peer_connect(l), peer_connect(l)};
         settle(l);
         victim = p[i];
         p[!i]->recv_hook = close_the_other;
-        send_str(a[1], "to a");
-        send_str(b[1], "to b");
+        send_str(p[0]->far, "to a");
+        send_str(p[1]->far, "to b");
         turn_until(l, victim->closed);
         assert_true(victim->recvs <= 1);
         peer_del(victim);
         peer_close(l, p[!i]);
-        close(a[1]);
-        close(b[1]);
     }
 }
 
@@ -539,20 +478,15 @@ static void a_callback_may_close_another_connection(void **state) {
 static void reused_descriptors_are_not_confused(void **state) {
     struct cl_loop *l = test_loop(state);
     for (int i = 0; i < 200; i++) {
-        int a[2], b[2];
-        make_pair(a);
-        struct peer *p = peer_open(l, a[0]);
-        send_str(a[1], "old");
+        struct peer *p = peer_connect(l);
+        send_str(p->far, "old");
         cl_io_close(&p->io);
-        make_pair(b);
-        struct peer *q = peer_open(l, b[0]);
-        send_str(b[1], "new");
+        struct peer *q = peer_connect(l);
+        send_str(q->far, "new");
         turn_until(l, q->got_len >= 3 && p->closed);
         assert_got(q, "new");
         peer_del(p);
         peer_close(l, q);
-        close(a[1]);
-        close(b[1]);
     }
 }
 
@@ -561,15 +495,12 @@ static void reused_descriptors_are_not_confused(void **state) {
 static void a_flood_does_not_starve_others(void **state) {
     struct cl_loop *l = test_loop(state);
     char *bytes = calloc(1, 1 << 20);
-    int a[2], b[2];
-    make_pair(a);
-    make_pair(b);
-    fcntl(a[1], F_SETFL, O_NONBLOCK);
-    struct peer *flood = peer_open(l, a[0]), *quiet = peer_open(l, b[0]);
+    struct peer *flood = peer_connect(l), *quiet = peer_connect(l);
+    fcntl(flood->far, F_SETFL, O_NONBLOCK);
     for (int i = 0; i < 100; i++) {
-        while (send(a[1], bytes, 1 << 20, 0) > 0)
+        while (send(flood->far, bytes, 1 << 20, 0) > 0)
             ;
-        send_str(b[1], "x");
+        send_str(quiet->far, "x");
         int turns = 0;
         while (quiet->got_len < (size_t)i + 1) {
             turn(l, 0);
@@ -579,8 +510,6 @@ static void a_flood_does_not_starve_others(void **state) {
     assert_true(flood->got_len > 0);
     peer_close(l, flood);
     peer_close(l, quiet);
-    close(a[1]);
-    close(b[1]);
     free(bytes);
 }
 
@@ -588,22 +517,17 @@ static void many_connections_at_once(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { N = 400 };
     static struct peer *p[N];
-    static int fds[N];
-    for (int i = 0; i < N; i++) {
-        int fd[2];
-        make_pair(fd);
-        p[i] = peer_open(l, fd[0]);
-        fds[i] = fd[1];
-    }
+    for (int i = 0; i < N; i++)
+        p[i] = peer_connect(l);
     settle(l);
     for (int round = 1; round <= 3; round++) {
         for (int i = 0; i < N; i++)
-            send_str(fds[i], "0123456789");
+            send_str(p[i]->far, "0123456789");
         for (int i = 0; i < N; i++)
             turn_until(l, p[i]->got_len == (size_t)round * 10);
     }
     for (int i = 0; i < N; i++) {
-        close(fds[i]);
+        peer_hang_up(p[i]);
         peer_close(l, p[i]);
     }
 }

@@ -72,9 +72,7 @@ static void a_turn_has_its_order(void **state) {
     struct cl_loop_hooks hooks = {NULL, hook_before, hook_after, hook_batch};
     struct cl_timer t;
     struct cl_post post = {.run = note_post};
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     settle(l);
     p->recv_hook = note_recv;
     cl_timer_init(&t, note_timer);
@@ -85,7 +83,7 @@ static void a_turn_has_its_order(void **state) {
     struct timespec tick = {.tv_nsec = 2 * CL_TIMER_TICK_MS * (long)CL_NS_PER_MS};
     nanosleep(&tick, NULL);
     cl_loop_post(l, &post);
-    send_str(fd[1], "x");
+    send_str(p->far, "x");
     assert_int_equal(cl_loop_turn(l, 0), CELLO_OK); /* a turn that does not wait calls no hook */
     assert_string_equal(order, "rptbf");
     assert_int_equal(cl_loop_turn(l, UINT64_MAX), CELLO_OK); /* the batch had work left */
@@ -96,7 +94,6 @@ static void a_turn_has_its_order(void **state) {
     assert_string_equal(order, "rptbfbb<>b");
     batches_left = 0;
     peer_close(l, p);
-    close(fd[1]);
 }
 
 static void ask_for_batch(struct cl_flush *f) {
@@ -304,9 +301,7 @@ static void a_signal_is_told(void **state) {
         _exit(0);
     }
     /* With something to submit at the same time. */
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     if (cl_loop_backend(l) == CL_BACKEND_EPOLL)
         turn(l, 0); /* an edge of a new socket: it is writable */
     handler_ran = 0;
@@ -318,19 +313,15 @@ static void a_signal_is_told(void **state) {
     waitpid(child, NULL, 0);
     sigaction(SIGUSR2, &old, NULL);
     peer_close(l, p);
-    close(fd[1]);
 }
 
 /* Made here, run there: io_uring's rings belong to one thread. */
 static void *run_elsewhere(void *arg) {
     struct cl_loop *l = arg;
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
-    send_str(fd[1], "there");
+    struct peer *p = peer_connect(l);
+    send_str(p->far, "there");
     turn_until(l, p->got_len == 5);
     peer_close(l, p);
-    close(fd[1]);
     return NULL;
 }
 
@@ -354,10 +345,8 @@ static void on_listener_closed(struct cl_listener *ls) {
 
 static void *leave_open(void *arg) {
     struct cl_loop *l = arg;
-    int fd[2], ls = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    make_pair(fd);
-    left_open = peer_open(l, fd[0]);
-    left_open->user = (void *)(intptr_t)fd[1];
+    int ls = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    left_open = peer_connect(l);
     left_open->iov[0] = (struct iovec){left_bytes, sizeof left_bytes};
     assert_int_equal(cl_io_send(&left_open->io, left_open->iov, 1), CELLO_EAGAIN);
     left_listening = (struct cl_listener){.on_closed = on_listener_closed};
@@ -393,7 +382,6 @@ static void a_loop_may_be_deleted_on_another_thread(void **state) {
     assert_int_equal(left_open->closed, 1);
     assert_int_equal(listener_closed, 1);
     assert_int_equal(left_open->sents, 0);
-    close((int)(intptr_t)left_open->user);
     left_open->in = NULL;
     peer_del(left_open);
 }
@@ -508,14 +496,12 @@ static void the_poll_fd_tells_a_foreign_loop(void **state) {
     int outer = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event e = {.events = EPOLLIN};
     assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, cl_loop_poll_fd(l), &e), 0);
-    int fd[2];
-    make_pair(fd);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
     for (int i = 0; i < 5; i++)
         turn(l, 0);
     assert_false(readable(outer, 0)); /* quiet */
 
-    send_str(fd[1], "x");
+    send_str(p->far, "x");
     assert_true(readable(outer, 5000));
     while (readable(outer, 20))
         turn(l, 0);
@@ -527,7 +513,7 @@ static void the_poll_fd_tells_a_foreign_loop(void **state) {
         while (!p->sents && readable(outer, 5000))
             turn(l, 0);
     char c;
-    assert_int_equal(recv(fd[1], &c, 1, 0), 1);
+    assert_int_equal(recv(p->far, &c, 1, 0), 1);
     while (readable(outer, 20))
         turn(l, 0);
 
@@ -551,7 +537,6 @@ static void the_poll_fd_tells_a_foreign_loop(void **state) {
         turn(l, 0);
     }
     peer_del(p);
-    close(fd[1]);
     close(outer);
 }
 
@@ -563,10 +548,8 @@ static void a_foreign_loop_sees_work_left(void **state) {
     int outer = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event e = {.events = EPOLLIN};
     assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, cl_loop_poll_fd(l), &e), 0);
-    int fd[2];
-    make_pair(fd);
-    assert_int_equal(send(fd[1], bytes, SIZE, 0), SIZE);
-    struct peer *p = peer_open(l, fd[0]);
+    struct peer *p = peer_connect(l);
+    assert_int_equal(send(p->far, bytes, SIZE, 0), SIZE);
     while (p->got_len < SIZE / 2) {
         assert_true(readable(outer, 5000));
         turn(l, 0);
@@ -581,7 +564,6 @@ static void a_foreign_loop_sees_work_left(void **state) {
         turn(l, 0);
     }
     peer_close(l, p);
-    close(fd[1]);
     close(outer);
     free(bytes);
 }
