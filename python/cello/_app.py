@@ -97,7 +97,7 @@ class App(Serving, Verbs, _cello.App):
             status,
             content_type,
             list((headers or {}).items()),
-            body.encode() if isinstance(body, str) else bytes(body),
+            body.encode() if isinstance(body, str) else bytes(memoryview(body)),  # not of an int
         )
 
     def register_blueprint(self, blueprint: Blueprint, prefix: str = "") -> None:

@@ -152,6 +152,7 @@ BAD_ROUTES: list[tuple[Any, type[Exception], str | None]] = [
     (lambda app: app.get("/", nonsense=1)(lambda: 1), TypeError, "nonsense"),
     (lambda app: app.use(lambda req: None), TypeError, "use"),
     (lambda app: app.static_response("/", "x", status=42), ValueError, None),
+    (lambda app: app.static_response("/", 5), TypeError, "int"),
     (lambda app: app.static_response("/", "x", headers={"a b": "c"}), ValueError, None),
     (lambda app: app.static_response("/", "x", headers={"a": "\r\n"}), ValueError, None),
     (lambda app: app.static_response("/", "x", content_type="a\nb"), ValueError, None),
@@ -186,7 +187,7 @@ def test_a_refused_handler_is_not_kept() -> None:
         return "second"
 
     kept = weakref.ref(second)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="test_app"):
         app.get("/")(second)
     del second
     gc.collect()
