@@ -17,23 +17,25 @@
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define MS 1000000ull
 
-enum { PATIENCE_MS = 10000, LIMIT_S = 60, INBOX = 1 << 21 };
+enum { PATIENCE_MS = 10000, LIMIT_S = 60, INBOX = 1 << 21, PEERS_MAX = 4 };
 
 /* Set up by each back end's group. */
 static enum cello_backend backend;
 
-/* A server that listens on a free port of 127.0.0.1. */
-struct live {
-    struct fixture f;
-    uint16_t port;
-};
-
 /* A client's socket and what came from it. */
 struct peer {
-    int fd;
+    int fd; /* -1: hung up */
     char *in;
     size_t got, at;
     bool eof, reset;
+};
+
+/* A server that listens on a free port of 127.0.0.1, and those who called it. */
+struct live {
+    struct fixture f;
+    uint16_t port;
+    unsigned peer_count;
+    struct peer peers[PEERS_MAX];
 };
 
 static struct cello_server_config config(void) {
@@ -42,10 +44,13 @@ static struct cello_server_config config(void) {
     return cfg;
 }
 
+/* `cfg` NULL: the default one. */
 static void start(struct live *l, const struct cello_server_config *cfg) {
     char host[128];
+    struct cello_server_config usual = config();
     alarm(LIMIT_S);
-    fixture_init(&l->f, cfg);
+    *l = (struct live){0};
+    fixture_init(&l->f, cfg ? cfg : &usual);
     assert_int_equal(cello_server_listen(l->f.server, "127.0.0.1", 0), CELLO_OK);
     cello_server_address(l->f.server, 0, host, &l->port);
     assert_string_equal(host, "127.0.0.1");
@@ -66,25 +71,51 @@ static void turn(struct live *l) {
         }                                                                                          \
     } while (0)
 
-static void stop(struct live *l) {
-    until(l, l->f.server->worker.conn_count == 0 &&
-                 cl_worker_live_requests(&l->f.server->worker) == l->f.held_count);
-    fixture_free(&l->f);
-    alarm(0);
+/* A place for one more, those of hung-up ones first. */
+static struct peer *new_peer(struct live *l, int family) {
+    unsigned i = 0;
+    while (i < l->peer_count && l->peers[i].fd >= 0)
+        i++;
+    assert_true(i < PEERS_MAX);
+    l->peer_count = CL_MAX(l->peer_count, i + 1);
+    struct peer *p = &l->peers[i];
+    *p = (struct peer){.fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), .in = malloc(INBOX)};
+    assert_true(p->fd >= 0 && p->in);
+    return p;
 }
 
-static void dial(struct live *l, struct peer *p) {
-    *p = (struct peer){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .in = malloc(INBOX)};
-    assert_true(p->fd >= 0 && p->in);
+static void call(struct peer *p, const void *addr, size_t len) {
+    assert_int_equal(connect(p->fd, addr, (socklen_t)len), 0);
+    assert_int_equal(fcntl(p->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+/* It hangs up by itself in stop(). */
+static struct peer *dial(struct live *l) {
+    struct peer *p = new_peer(l, AF_INET);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(l->port)};
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(p->fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(fcntl(p->fd, F_SETFL, O_NONBLOCK), 0);
+    call(p, &a, sizeof a);
+    return p;
 }
 
 static void hang_up(struct peer *p) {
     close(p->fd);
     free(p->in);
+    p->fd = -1;
+}
+
+static void hang_up_all(struct live *l) {
+    for (unsigned i = 0; i < l->peer_count; i++)
+        if (l->peers[i].fd >= 0)
+            hang_up(&l->peers[i]);
+}
+
+static void stop(struct live *l) {
+    hang_up_all(l);
+    until(l, l->f.server->worker.conn_count == 0 &&
+                 cl_worker_live_requests(&l->f.server->worker) == l->f.held_count);
+    fixture_free(&l->f);
+    alarm(0);
 }
 
 /* Close so that the server sees a reset. */
@@ -146,23 +177,21 @@ static void answer(struct cl_request *r, const char *body) {
 static void test_requests(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
+    start(&l, NULL);
+    struct peer *p = dial(&l);
     for (int i = 0; i < 3; i++) {
-        say(&p,
+        say(p,
             GET("/") GET("/bytes/300000") GET("/stream/3") GET("/sink/20000") GET("/pinned/70000"));
-        expect(&l, &p, 200);
-        assert_int_equal(expect(&l, &p, 200).body_len, 300000);
-        expect(&l, &p, 200);
-        assert_int_equal(expect(&l, &p, 200).body_len, 20000);
-        assert_int_equal(expect(&l, &p, 200).body_len, 70000);
+        expect(&l, p, 200);
+        assert_int_equal(expect(&l, p, 200).body_len, 300000);
+        expect(&l, p, 200);
+        assert_int_equal(expect(&l, p, 200).body_len, 20000);
+        assert_int_equal(expect(&l, p, 200).body_len, 70000);
     }
-    shutdown(p.fd, SHUT_WR);
-    expect_end(&l, &p);
-    assert_false(p.reset);
-    hang_up(&p);
+    shutdown(p->fd, SHUT_WR);
+    expect_end(&l, p);
+    assert_false(p->reset);
+    hang_up(p);
     struct cello_stats stats;
     cello_server_stats(l.f.server, &stats);
     assert_int_equal(stats.requests, 15);
@@ -173,55 +202,47 @@ static void test_requests(void **state) {
 static void test_early_answer_is_readable(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
-    say(&p, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    say(p, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     static char junk[10000];
     for (size_t sent = 0; sent < 1000000;) {
-        ssize_t n = send(p.fd, junk, sizeof junk, MSG_NOSIGNAL);
+        ssize_t n = send(p->fd, junk, sizeof junk, MSG_NOSIGNAL);
         assert_true(n > 0 || errno == EAGAIN);
         if (n > 0)
             sent += (size_t)n;
         turn(&l);
     }
-    expect(&l, &p, 413);
-    expect_end(&l, &p);
-    assert_false(p.reset);
-    hang_up(&p);
+    expect(&l, p, 413);
+    expect_end(&l, p);
+    assert_false(p->reset);
     stop(&l);
 }
 
 static void test_half_close(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
-    say(&p, GET("/item/1") GET("/hold"));
-    shutdown(p.fd, SHUT_WR);
-    expect(&l, &p, 200);
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    say(p, GET("/item/1") GET("/hold"));
+    shutdown(p->fd, SHUT_WR);
+    expect(&l, p, 200);
     answer(held(&l), "late");
-    expect(&l, &p, 200);
-    expect_end(&l, &p);
-    hang_up(&p);
+    expect(&l, p, 200);
+    expect_end(&l, p);
     stop(&l);
 }
 
 /* A reset while a generator goes on: its connection is gone before the flush that it asked for. */
 static void test_reset_inside_a_stream(void **state) {
     (void)state;
-    struct cello_server_config cfg = config();
     for (int i = 0; i < 20; i++) {
         struct live l;
-        struct peer p;
-        start(&l, &cfg);
-        dial(&l, &p);
-        say(&p, i % 2 ? GET("/stream/1000000") : GET("/stream/1?wait=1"));
-        until(&l, (hear(&p), p.got > 0));
-        slam(&p);
+        start(&l, NULL);
+        struct peer *p = dial(&l);
+        say(p, i % 2 ? GET("/stream/1000000") : GET("/stream/1?wait=1"));
+        until(&l, (hear(p), p->got > 0));
+        slam(p);
         if (i % 2 == 0) {
             struct cl_request *r = held(&l);
             cello_response_chunk(r, CL_STR("x"), false);
@@ -258,12 +279,10 @@ static void test_reset_inside_a_flush(void **state) {
     (void)state;
     static struct cl_generator g = {slam_and_go_on, stop_nothing};
     struct live l;
-    struct peer p;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
-    victim = &p;
-    say(&p, GET("/hold"));
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    victim = p;
+    say(p, GET("/hold"));
     struct cl_request *r = held(&l);
     cello_respond_stream(r, &g, false, 0);
     cello_request_unref(r);
@@ -276,27 +295,25 @@ static void test_reset_inside_a_flush(void **state) {
 static void test_oldest_idle_makes_room(void **state) {
     (void)state;
     struct live l;
-    struct peer p[4];
+    struct peer *p[4];
     struct cello_server_config cfg = config();
     cfg.limits.max_connections = 3;
     start(&l, &cfg);
     for (int i = 0; i < 3; i++) {
-        dial(&l, &p[i]);
-        say(&p[i], GET("/"));
-        expect(&l, &p[i], 200);
+        p[i] = dial(&l);
+        say(p[i], GET("/"));
+        expect(&l, p[i], 200);
     }
-    say(&p[0], GET("/")); /* not the oldest any more */
-    expect(&l, &p[0], 200);
+    say(p[0], GET("/")); /* not the oldest any more */
+    expect(&l, p[0], 200);
     fixture_pass(&l.f, CL_IDLE_GRACE_NS);
-    dial(&l, &p[3]);
-    say(&p[3], GET("/"));
-    expect(&l, &p[3], 200);
-    expect_end(&l, &p[1]);
-    expect_alive(&l, &p[0]);
-    expect_alive(&l, &p[2]);
+    p[3] = dial(&l);
+    say(p[3], GET("/"));
+    expect(&l, p[3], 200);
+    expect_end(&l, p[1]);
+    expect_alive(&l, p[0]);
+    expect_alive(&l, p[2]);
     assert_int_equal(l.f.server->worker.conn_count, 3);
-    for (int i = 0; i < 4; i++)
-        hang_up(&p[i]);
     stop(&l);
 }
 
@@ -304,75 +321,70 @@ static void test_oldest_idle_makes_room(void **state) {
 static void test_newcomers_wait_for_the_fresh(void **state) {
     (void)state;
     struct live l;
-    struct peer p[3];
+    struct peer *p[3];
     struct cello_server_config cfg = config();
     cfg.limits.max_connections = 2;
     start(&l, &cfg);
-    dial(&l, &p[0]);
-    dial(&l, &p[1]);
+    p[0] = dial(&l);
+    p[1] = dial(&l);
     until(&l, l.f.server->worker.conn_count == 2);
-    dial(&l, &p[2]);
-    say(&p[2], GET("/"));
-    expect_alive(&l, &p[0]);
-    say(&p[0], GET("/"));
-    expect(&l, &p[0], 200);
-    assert_int_equal((hear(&p[2]), p[2].got), 0);
+    p[2] = dial(&l);
+    say(p[2], GET("/"));
+    expect_alive(&l, p[0]);
+    say(p[0], GET("/"));
+    expect(&l, p[0], 200);
+    assert_int_equal((hear(p[2]), p[2]->got), 0);
     fixture_pass(&l.f, CL_IDLE_GRACE_NS); /* nothing else happens: a timer lets the third in */
-    expect(&l, &p[2], 200);
-    expect_end(&l, &p[1]);
-    expect_alive(&l, &p[0]);
-    for (int i = 0; i < 3; i++)
-        hang_up(&p[i]);
+    expect(&l, p[2], 200);
+    expect_end(&l, p[1]);
+    expect_alive(&l, p[0]);
     stop(&l);
 }
 
 static void test_accepting_pauses_when_all_are_busy(void **state) {
     (void)state;
     struct live l;
-    struct peer p[3];
+    struct peer *p[3];
     struct cello_server_config cfg = config();
     cfg.limits.max_connections = 2;
     start(&l, &cfg);
     for (int i = 0; i < 2; i++) {
-        dial(&l, &p[i]);
-        say(&p[i], GET("/hold"));
+        p[i] = dial(&l);
+        say(p[i], GET("/hold"));
         until(&l, l.f.held_count == (unsigned)i + 1);
     }
     turn(&l);
-    dial(&l, &p[2]); /* waits in the kernel */
-    say(&p[2], GET("/"));
-    expect_alive(&l, &p[2]);
-    assert_int_equal(p[2].got, 0);
+    p[2] = dial(&l); /* waits in the kernel */
+    say(p[2], GET("/"));
+    expect_alive(&l, p[2]);
+    assert_int_equal(p[2]->got, 0);
     assert_int_equal(l.f.server->worker.conn_count, 2);
     answer(held(&l), "done"); /* the first one becomes idle, and is closed for the third */
-    expect(&l, &p[0], 200);
+    expect(&l, p[0], 200);
     fixture_pass(&l.f, CL_IDLE_GRACE_NS);
-    expect(&l, &p[2], 200);
-    expect_end(&l, &p[0]);
+    expect(&l, p[2], 200);
+    expect_end(&l, p[0]);
     answer(held(&l), "done");
-    expect(&l, &p[1], 200);
-    for (int i = 0; i < 3; i++)
-        hang_up(&p[i]);
+    expect(&l, p[1], 200);
     stop(&l);
 }
 
 static void test_connections_per_ip(void **state) {
     (void)state;
     struct live l;
-    struct peer p[3];
+    struct peer *p[3];
     struct cello_server_config cfg = config();
     cfg.limits.max_connections_per_ip = 2;
     start(&l, &cfg);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 2; i++) {
-            dial(&l, &p[i]);
-            say(&p[i], GET("/"));
-            expect(&l, &p[i], 200);
+            p[i] = dial(&l);
+            say(p[i], GET("/"));
+            expect(&l, p[i], 200);
         }
-        dial(&l, &p[2]);
-        expect_end(&l, &p[2]);
-        for (int i = 0; i < 3; i++)
-            hang_up(&p[i]);
+        p[2] = dial(&l);
+        expect_end(&l, p[2]);
+        hang_up_all(&l);
         until(&l, l.f.server->worker.conn_count == 0);
     }
     stop(&l);
@@ -381,28 +393,24 @@ static void test_connections_per_ip(void **state) {
 static void test_out_of_descriptors(void **state) {
     (void)state;
     struct live l;
-    struct peer p, q;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
-    say(&p, GET("/"));
-    expect(&l, &p, 200);
-    dial(&l, &q); /* connected; the server has not accepted it yet */
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    say(p, GET("/"));
+    expect(&l, p, 200);
+    struct peer *q = dial(&l); /* connected; the server has not accepted it yet */
     struct rlimit old, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     int lowest = dup(0);
     close(lowest);
     none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = old.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    say(&q, GET("/"));
+    say(q, GET("/"));
     for (int i = 0; i < 20; i++) {
-        say(&p, GET("/")); /* who is in is served */
-        expect(&l, &p, 200);
+        say(p, GET("/")); /* who is in is served */
+        expect(&l, p, 200);
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    expect(&l, &q, 200);
-    hang_up(&p);
-    hang_up(&q);
+    expect(&l, q, 200);
     stop(&l);
 }
 
@@ -420,16 +428,14 @@ static const char BIG[] = GET("/static/1000000") GET("/static/1000000") GET("/st
 static void test_reader_that_stopped_is_dropped(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
     struct cello_server_config cfg = config();
     cfg.timeouts.write_ns = 100 * MS;
     start(&l, &cfg);
-    dial(&l, &p);
-    shrink(&p);
-    say(&p, BIG);
+    struct peer *p = dial(&l);
+    shrink(p);
+    say(p, BIG);
     until(&l, l.f.server->worker.conn_count == 1);
     until(&l, l.f.server->worker.conn_count == 0);
-    hang_up(&p);
     stop(&l);
 }
 
@@ -437,19 +443,17 @@ static void test_reader_that_stopped_is_dropped(void **state) {
 static void test_slow_reader_is_kept(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
     struct cello_server_config cfg = config();
     cfg.timeouts.write_ns = 200 * MS;
     start(&l, &cfg);
-    dial(&l, &p);
-    shrink(&p);
-    say(&p, BIG);
+    struct peer *p = dial(&l);
+    shrink(p);
+    say(p, BIG);
     for (uint64_t end = cl_now_ns() + 1200 * MS; cl_now_ns() < end; turn(&l)) {
-        ssize_t n = recv(p.fd, p.in, 16384, 0);
+        ssize_t n = recv(p->fd, p->in, 16384, 0);
         assert_true(n > 0 || (n < 0 && errno == EAGAIN));
         usleep(5000);
     }
-    hang_up(&p);
     stop(&l);
 }
 
@@ -458,38 +462,33 @@ static void test_slow_reader_is_kept(void **state) {
 static void test_drain(void **state) {
     (void)state;
     struct live l;
-    struct peer idle, busy, body, stream;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &idle);
-    say(&idle, GET("/"));
-    expect(&l, &idle, 200);
-    dial(&l, &busy);
-    say(&busy, GET("/hold") GET("/"));
+    start(&l, NULL);
+    struct peer *idle = dial(&l);
+    say(idle, GET("/"));
+    expect(&l, idle, 200);
+    struct peer *busy = dial(&l);
+    say(busy, GET("/hold") GET("/"));
     until(&l, l.f.held_count == 1);
-    dial(&l, &body);
-    say(&body, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
-    dial(&l, &stream);
-    say(&stream, GET("/stream/1?wait=1"));
+    struct peer *body = dial(&l);
+    say(body, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+    struct peer *stream = dial(&l);
+    say(stream, GET("/stream/1?wait=1"));
     until(&l, l.f.held_count == 2);
     cello_server_stop(l.f.server, 60000 * MS);
-    expect_end(&l, &idle);
+    expect_end(&l, idle);
     assert_false(cello_server_done(l.f.server));
     answer(held(&l), "done");
-    assert_true(expect(&l, &busy, 200).close);
-    expect_end(&l, &busy); /* what was pipelined behind is not served */
-    say(&body, "bc");
-    assert_true(expect(&l, &body, 200).close);
-    expect_end(&l, &body);
+    assert_true(expect(&l, busy, 200).close);
+    expect_end(&l, busy); /* what was pipelined behind is not served */
+    say(body, "bc");
+    assert_true(expect(&l, body, 200).close);
+    expect_end(&l, body);
     struct cl_request *r = held(&l);
     cello_response_chunk(r, CL_STR("x"), true);
     cello_request_unref(r);
-    expect(&l, &stream, 200);
-    expect_end(&l, &stream);
-    hang_up(&idle);
-    hang_up(&busy);
-    hang_up(&body);
-    hang_up(&stream);
+    expect(&l, stream, 200);
+    expect_end(&l, stream);
+    hang_up_all(&l);
     until(&l, cello_server_done(l.f.server));
     stop(&l);
 }
@@ -497,11 +496,9 @@ static void test_drain(void **state) {
 static void test_drain_deadline(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
-    say(&p, GET("/hold"));
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    say(p, GET("/hold"));
     until(&l, l.f.held_count == 1);
     usleep(60000); /* time that the loop has not seen does not count */
     cello_server_stop(l.f.server, 100 * MS);
@@ -510,8 +507,7 @@ static void test_drain_deadline(void **state) {
     assert_in_range(cl_now_ns() - begin, 90 * MS, 5000 * MS);
     assert_true(cello_server_done(l.f.server));
     assert_true(cello_request_is_disconnected(l.f.held[0]));
-    expect_end(&l, &p);
-    hang_up(&p);
+    expect_end(&l, p);
     stop(&l);
 }
 
@@ -524,9 +520,8 @@ static void *stop_soon(void *server) {
 static void test_stop_from_another_thread(void **state) {
     (void)state;
     struct live l;
-    struct cello_server_config cfg = config();
     pthread_t thread;
-    start(&l, &cfg);
+    start(&l, NULL);
     assert_int_equal(pthread_create(&thread, NULL, stop_soon, l.f.server), 0);
     assert_int_equal(cello_server_run(l.f.server), CELLO_OK);
     pthread_join(thread, NULL);
@@ -536,9 +531,8 @@ static void test_stop_from_another_thread(void **state) {
 static void test_nobody_accepts_when_done(void **state) {
     (void)state;
     struct live l;
-    struct cello_server_config cfg = config();
     pthread_t thread;
-    start(&l, &cfg);
+    start(&l, NULL);
     assert_int_equal(pthread_create(&thread, NULL, stop_soon, l.f.server), 0);
     assert_int_equal(cello_server_run(l.f.server), CELLO_OK);
     pthread_join(thread, NULL);
@@ -561,20 +555,18 @@ static void *drop(void *r) {
 static void test_drop_from_another_thread(void **state) {
     (void)state;
     struct live l;
-    struct peer p;
-    struct cello_server_config cfg = config();
-    start(&l, &cfg);
-    dial(&l, &p);
+    start(&l, NULL);
+    struct peer *p = dial(&l);
     for (int i = 0; i < 50; i++) {
-        say(&p, GET("/hold"));
+        say(p, GET("/hold"));
         struct cl_request *r = held(&l);
         cello_respond_empty(r);
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, drop, r), 0);
-        expect(&l, &p, 200);
+        expect(&l, p, 200);
         pthread_join(thread, NULL);
     }
-    hang_up(&p);
+    hang_up(p);
     until(&l, cl_worker_live_requests(&l.f.server->worker) == 0);
     stop(&l);
 }
@@ -584,14 +576,13 @@ static void test_requests_outlive_the_server(void **state) {
     (void)state;
     for (int how = 0; how < 4; how++) {
         struct live l;
-        struct peer p[3];
+        struct peer *p[3];
         pthread_t threads[3];
         struct cl_request *r[3];
-        struct cello_server_config cfg = config();
-        start(&l, &cfg);
+        start(&l, NULL);
         for (int i = 0; i < 3; i++) {
-            dial(&l, &p[i]);
-            say(&p[i], "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+            p[i] = dial(&l);
+            say(p[i], "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
             r[i] = held(&l);
         }
         if (how == 3) { /* posted to a loop that needs no turn any more */
@@ -614,8 +605,7 @@ static void test_requests_outlive_the_server(void **state) {
         }
         for (int i = how == 3; i < 3 && how >= 2; i++)
             pthread_join(threads[i], NULL);
-        for (int i = 0; i < 3; i++)
-            hang_up(&p[i]);
+        hang_up_all(&l);
         alarm(0);
     }
 }
@@ -629,8 +619,7 @@ static void test_unix_socket(void **state) {
     struct stat st;
     for (int own = 0; own < 2; own++) {
         struct live l;
-        struct cello_server_config cfg = config();
-        start(&l, &cfg);
+        start(&l, NULL);
         if (own) {
             assert_int_equal(cello_server_listen_unix(l.f.server, path), CELLO_OK);
         } else {
@@ -640,12 +629,10 @@ static void test_unix_socket(void **state) {
         }
         struct sockaddr_un a = {.sun_family = AF_UNIX};
         memcpy(a.sun_path, path, strlen(path));
-        struct peer p = {.fd = socket(AF_UNIX, SOCK_STREAM, 0), .in = malloc(INBOX)};
-        assert_int_equal(connect(p.fd, (struct sockaddr *)&a, sizeof a), 0);
-        assert_int_equal(fcntl(p.fd, F_SETFL, O_NONBLOCK), 0);
-        say(&p, GET("/"));
-        expect(&l, &p, 200);
-        hang_up(&p);
+        struct peer *p = new_peer(&l, AF_UNIX);
+        call(p, &a, sizeof a);
+        say(p, GET("/"));
+        expect(&l, p, 200);
         stop(&l);
         assert_int_equal(stat(path, &st) != 0, own); /* a file of somebody else's stays */
     }
