@@ -23,25 +23,32 @@ struct parsed {
     int err;
 };
 
-static void parse_limited(struct parsed *r, const char *text, size_t len,
-                          const struct cl_h1_limits *l) {
+static void parsed_free(struct parsed *r) {
+    free(r->copy);
+}
+
+/* Begins as {0}, may be parsed into again and again, and frees itself. */
+#define PARSED __attribute__((cleanup(parsed_free))) struct parsed
+
+static void parse(struct parsed *r, const char *text, size_t len) {
     size_t scanned = 0;
+    parsed_free(r);
     memset(r, 0, sizeof(*r));
     r->copy = malloc(len ? len : 1);
     assert_non_null(r->copy);
     memcpy(r->copy, text, len);
     r->head.headers = r->headers;
-    r->err = cl_h1_parse_head(r->copy, len, &scanned, l, &r->head, &r->consumed);
+    r->err = cl_h1_parse_head(r->copy, len, &scanned, &limits, &r->head, &r->consumed);
 }
 
-static void parse(struct parsed *r, const char *text, size_t len) {
-    parse_limited(r, text, len, &limits);
+static void parse_good(struct parsed *r, const char *text) {
+    parse(r, text, strlen(text));
+    assert_int_equal(r->err, CELLO_OK);
 }
 
 static int parse_error(const char *text, size_t len) {
-    struct parsed r;
+    PARSED r = {0};
     parse(&r, text, len);
-    free(r.copy);
     return r.err;
 }
 
@@ -231,13 +238,12 @@ static void answers_every_case(void **state) {
  */
 static void check_prefixes(void) {
     for (size_t i = 0; i < CL_ARRAY_LEN(cases); i++) {
-        struct parsed whole, part;
+        PARSED whole = {0}, part = {0};
         parse(&whole, cases[i].text, cases[i].len);
         size_t scanned = 0, end = whole.err ? cases[i].len : whole.consumed;
         int fed = CELLO_EAGAIN;
         for (size_t n = 0; n <= end; n++) {
             parse(&part, cases[i].text, n);
-            free(part.copy);
             if (part.err != CELLO_EAGAIN && (part.err != whole.err || (!part.err && n < end)))
                 fail_msg("case %zu cut at %zu: %d, not %d", i, n, part.err, whole.err);
             if (fed == CELLO_EAGAIN) {
@@ -251,7 +257,6 @@ static void check_prefixes(void) {
             fail_msg("case %zu fed: %d, not %d", i, fed, whole.err);
         if (!whole.err)
             assert_int_equal(fed, CELLO_OK);
-        free(whole.copy);
     }
 }
 
@@ -273,7 +278,7 @@ static void levels_agree_on_every_byte(void **state) {
             memcpy(text, valid, sizeof(valid));
             text[at] = (char)byte;
             assert_int_equal(cl_cpu_set_level(CL_CPU_SCALAR), CELLO_OK);
-            struct parsed expected, r;
+            PARSED expected = {0}, r = {0};
             parse(&expected, text, sizeof(valid) - 1);
             for (int level = CL_CPU_SSE42; level <= CL_CPU_NEON; level++) {
                 if (cl_cpu_set_level((enum cl_cpu_level)level) != CELLO_OK)
@@ -285,9 +290,7 @@ static void levels_agree_on_every_byte(void **state) {
                     assert_memory_equal(&r.head.present, &expected.head.present,
                                         sizeof(r.head.present));
                 }
-                free(r.copy);
             }
-            free(expected.copy);
         }
     }
 }
@@ -298,9 +301,8 @@ static void gives_spans(void **state) {
                                "Host: example.org:8080\r\n"
                                "x-one:  two words \t\r\n"
                                "Accept: a\r\nACCEPT: b\r\n\r\nBODY";
-    struct parsed r;
-    parse(&r, text, sizeof(text) - 1);
-    assert_int_equal(r.err, CELLO_OK);
+    PARSED r = {0};
+    parse_good(&r, text);
     assert_int_equal(r.consumed, sizeof(text) - 1 - 4);
     assert_int_equal(r.head.method_id, CL_METHOD_PUT);
     assert_span(r.head.method, "PUT");
@@ -318,7 +320,6 @@ static void gives_spans(void **state) {
     assert_true(cl_header_set_has(&r.head.present, CL_HEADER_ACCEPT));
     assert_true(cl_header_set_has(&r.head.present, CL_HEADER_HOST));
     assert_false(cl_header_set_has(&r.head.present, CL_HEADER_COOKIE));
-    free(r.copy);
 }
 
 /* The scan of a target and cl_uri_parse() agree wherever a mark meets the edge of a block. */
@@ -331,16 +332,14 @@ static void check_marks(void) {
                 text, sizeof(text), "GET /%.*s%s HTTP/1.1\r\n" H "\r\n", (int)n,
                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                 marks[i]);
-            struct parsed r;
+            PARSED r = {0};
             struct cl_uri expected;
-            parse(&r, text, strlen(text));
-            assert_int_equal(r.err, CELLO_OK);
+            parse_good(&r, text);
             assert_int_equal(cl_uri_parse(r.head.target, CL_METHOD_GET, &expected), CELLO_OK);
             assert_int_equal(r.head.uri.plain, expected.plain);
             assert_int_equal(r.head.uri.has_query, expected.has_query);
             assert_true(cl_str_eq(r.head.uri.path, expected.path));
             assert_true(cl_str_eq(r.head.uri.query, expected.query));
-            free(r.copy);
         }
     }
 }
@@ -352,13 +351,11 @@ static void splits_targets_at_block_edges(void **state) {
 
 static void target_wins_over_host(void **state) {
     (void)state;
-    struct parsed r;
+    PARSED r = {0};
     static const char text[] = "GET http://b:81/x HTTP/1.1\r\n" H "\r\n";
-    parse(&r, text, sizeof(text) - 1);
-    assert_int_equal(r.err, CELLO_OK);
+    parse_good(&r, text);
     assert_span(r.head.host, "b:81");
     assert_span(r.head.uri.path, "/x");
-    free(r.copy);
 }
 
 static void persistence_follows_the_rfc(void **state) {
@@ -378,40 +375,32 @@ static void persistence_follows_the_rfc(void **state) {
         {"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", false},
     };
     for (size_t i = 0; i < CL_ARRAY_LEN(table); i++) {
-        struct parsed r;
-        parse(&r, table[i].text, strlen(table[i].text));
-        assert_int_equal(r.err, CELLO_OK);
+        PARSED r = {0};
+        parse_good(&r, table[i].text);
         if (r.head.keep_alive != table[i].keep_alive)
             fail_msg("keep_alive of %s", table[i].text);
-        free(r.copy);
     }
 }
 
 static void takes_framing_and_options(void **state) {
     (void)state;
-    struct parsed r;
+    PARSED r = {0};
     static const char length[] = "POST / HTTP/1.1\r\n" H "Content-Length: 1234567890123\r\n"
                                  "Expect: 100-continue\r\n\r\n";
-    parse(&r, length, sizeof(length) - 1);
-    assert_int_equal(r.err, CELLO_OK);
+    parse_good(&r, length);
     assert_true(r.head.has_content_length && r.head.expect_continue && !r.head.chunked);
     assert_int_equal(r.head.content_length, 1234567890123);
-    free(r.copy);
 
     static const char upgrade[] = "GET / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n"
                                   "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\r\n";
-    parse(&r, upgrade, sizeof(upgrade) - 1);
-    assert_int_equal(r.err, CELLO_OK);
+    parse_good(&r, upgrade);
     assert_true(r.head.chunked && r.head.upgrade && !r.head.has_content_length);
     assert_int_equal(r.head.connection, CL_H1_OPTION_KEEP_ALIVE | CL_H1_OPTION_UPGRADE);
-    free(r.copy);
 
     static const char old[] = "GET / HTTP/1.0\r\nExpect: 100-continue\r\n"
                               "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n";
-    parse(&r, old, sizeof(old) - 1);
-    assert_int_equal(r.err, CELLO_OK);
+    parse_good(&r, old);
     assert_false(r.head.upgrade || r.head.expect_continue);
-    free(r.copy);
 }
 
 /* ---- limits: the last size that passes, the first that does not, and lines that never end ---- */
