@@ -169,9 +169,10 @@ class Serving:
     _timeouts: TimeoutConfig | None
     _log_format: str
 
-    def _open(self, settings: Settings) -> _cello.Server:
+    def _engine(self, settings: Settings) -> _cello.Server:
+        """A server that does not listen."""
         app: App = self  # type: ignore[assignment]
-        engine = _cello.Server(
+        return _cello.Server(
             app,
             self._limits or LimitsConfig(),
             self._timeouts or TimeoutConfig(),
@@ -179,6 +180,9 @@ class Serving:
             1 if settings.logs else -1,
             self._log_format,
         )
+
+    def _open(self, settings: Settings) -> _cello.Server:
+        engine = self._engine(settings)
         if settings.fd is not None:
             engine.listen_fd(settings.fd)
         elif settings.uds is not None:
