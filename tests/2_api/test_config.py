@@ -1,5 +1,7 @@
 """LimitsConfig, TimeoutConfig, RequestIdConfig, SecurityHeadersConfig."""
 
+import select
+import socket
 import time
 from typing import Any
 
@@ -107,6 +109,37 @@ def test_limits_reach_the_engine() -> None:
         for request, status in answers.items():
             assert client.raw(request).startswith(b"HTTP/1.1 %d " % status)
         assert client.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 60).count(b"HTTP/1.1 200") == 50
+
+
+@pytest.mark.parametrize(
+    ("limits", "batches"),
+    [({}, range(1, 10)), ({"max_pipelined": 1}, [60]), ({"max_send_buffer": 1000}, [60])],
+    ids=["defaults", "max_pipelined", "max_send_buffer"],
+)
+def test_limits_on_what_is_unsent_reach_the_engine(limits: Any, batches: Any) -> None:
+    app = App()
+    app.set_limits(LimitsConfig(**limits))
+    app.get("/")(lambda: "x" * 2000)
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving(app) as client:
+        answers = client.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 59 + last)
+        assert answers.count(b"HTTP/1.1 200") == 60
+        assert client.server.stats()["batches"] in batches
+
+
+def test_the_rate_of_bodies_reaches_the_engine() -> None:
+    app = App()
+    app.set_timeouts(TimeoutConfig(min_body_rate=1))
+    app.post("/")(lambda: "x")
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 60\r\n\r\n"
+    with serving(app) as client, socket.create_connection(client.address, timeout=10) as s:
+        s.sendall(head)
+        # Ten bytes a second for six seconds: by default that ends after five.
+        for _ in range(60):
+            if select.select([s], [], [], 0.1)[0]:
+                break
+            s.sendall(b"x")
+        assert s.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_timeouts_reach_the_engine() -> None:
