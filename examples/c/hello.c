@@ -86,6 +86,11 @@ static struct cl_app *make_app(char *err, size_t err_len) {
 }
 
 int main(int argc, char **argv) {
+    unsigned long wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 8000;
+    if (wanted > UINT16_MAX) {
+        fprintf(stderr, "hello: no such port: %s\n", argv[1]);
+        return 1;
+    }
     char err[256] = "out of memory";
     struct cello_server_config cfg = CELLO_SERVER_CONFIG_DEFAULT;
     struct cl_app *app = make_app(err, sizeof err);
@@ -96,7 +101,7 @@ int main(int argc, char **argv) {
     int e = cello_server_new(&server, app, &cfg);
     cello_app_del(app);
     if (!e)
-        e = cello_server_listen(server, "127.0.0.1", argc > 1 ? (uint16_t)atol(argv[1]) : 8000);
+        e = cello_server_listen(server, "127.0.0.1", (uint16_t)wanted);
     if (e) {
         fprintf(stderr, "hello: %s\n", cello_strerror(e));
         cello_server_del(server);
