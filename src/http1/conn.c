@@ -27,9 +27,11 @@ static void read_timeout(struct cl_h1 *c) {
 
 void cl_h1_watch_write(struct cl_h1 *c) {
     uint64_t write_ns = c->super.worker->timeouts.write_ns;
-    c->write_start_ns = cl_h1_now(c);
+    uint64_t sample_ns = CL_MIN(write_ns / 2, WRITE_SAMPLE_NS);
+    /* Whether the peer reads before the sample is never known: time counts from there. */
+    c->write_start_ns = cl_h1_now(c) + sample_ns;
     c->write_sampled = false;
-    cl_h1_write_by(c, cl_h1_after(c, write_ns ? CL_MIN(write_ns / 2, WRITE_SAMPLE_NS) : 0));
+    cl_h1_write_by(c, write_ns ? c->write_start_ns : UINT64_MAX);
 }
 
 /* False: the peer has read nothing for the whole of the write timeout. */

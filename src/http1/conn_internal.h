@@ -64,7 +64,7 @@ struct cl_h1 {
     uint64_t body_start_ns;
     uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
     uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
-    uint64_t write_start_ns; /* of the send in progress, or the last time its peer had read */
+    uint64_t write_start_ns; /* of watching the send in progress, or when its peer last had read */
     uint64_t write_progress; /* of the stream, once write_sampled */
     uint64_t requests;
     size_t lingered; /* bytes */

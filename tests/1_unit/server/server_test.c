@@ -444,7 +444,7 @@ static void test_slow_reader_is_kept(void **state) {
     (void)state;
     struct live l;
     struct cello_server_config cfg = config();
-    cfg.timeouts.write_ns = 200 * MS;
+    cfg.timeouts.write_ns = 400 * MS; /* twice what the kernel may wait between two probes */
     start(&l, &cfg);
     struct peer *p = dial(&l);
     shrink(p);
