@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import TypedDict, Unpack
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypedDict, Unpack
 
 from cello._config import Middleware
 from cello._routes import (
@@ -16,6 +16,7 @@ from cello._routes import (
     check_prefix,
     check_status,
     check_use,
+    local_names,
     method_bits,
 )
 
@@ -46,7 +47,7 @@ class Verbs(ABC):
         **options: Unpack[RouteOptions],
     ) -> None:
         """Declare a route without a decorator."""
-        self._declare(path, handler, methods, caller(1), **options)
+        self._declare(path, handler, methods, caller(1), local_names(handler, 1), **options)
 
     def _declare(
         self,
@@ -54,6 +55,7 @@ class Verbs(ABC):
         handler: Handler,
         methods: Iterable[str],
         where: str,
+        scope: Mapping[str, Any] | None,
         *,
         status: int | None = None,
         status_code: int | None = None,
@@ -69,6 +71,7 @@ class Verbs(ABC):
                 check_status(status, status_code),
                 check_max_body(max_body),
                 check_use(use),
+                scope,
             )
         )
 
@@ -82,7 +85,7 @@ class Verbs(ABC):
         self, path: str, methods: Iterable[str], options: RouteOptions
     ) -> Callable[[HandlerT], HandlerT]:
         def declare(handler: HandlerT) -> HandlerT:
-            self._declare(path, handler, methods, caller(1), **options)
+            self._declare(path, handler, methods, caller(1), local_names(handler, 1), **options)
             return handler
 
         return declare
@@ -144,7 +147,7 @@ class Blueprint(Verbs):
     def routes(self, prefix: str = "") -> list[Route]:
         """Its routes as they are below `prefix`."""
         below = check_prefix(prefix) + self.prefix
-        return [route.at(below, self._use) for route in self._routes]
+        return [route.below(below, use=self._use) for route in self._routes]
 
     def __repr__(self) -> str:
         return f"Blueprint({self.prefix!r}, name={self.name!r}, {len(self._routes)} routes)"

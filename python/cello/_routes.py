@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 from cello._config import Middleware
+from cello._params import DependsMarker
 
 Handler = Callable[..., Any]
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -27,19 +28,46 @@ _CO_VARARGS, _CO_COROUTINE = 0x04, 0x80
 
 # NamedTuple, not dataclass: that one imports inspect, which costs a program 15 ms at its start.
 class Route(NamedTuple):
-    """One handler under one path. `where` is "file:line" of its declaration."""
+    """One handler under one path, as it was declared. `where` is "file:line" of that place."""
 
     methods: int
     path: str
     where: str
     handler: Handler
-    status: int
-    max_body: int
-    use: tuple[Middleware, ...]
+    status: int = 0  # 0: by the returned value
+    max_body: int = 0  # bytes; 0: the limit of the server
+    use: tuple[Middleware, ...] = ()
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    summary: str | None = None
+    description: str | None = None
+    guards: tuple[Callable[..., Any], ...] = ()
+    dependencies: tuple[Any, ...] = ()  # of Depends
+    response_model: Any = None
+    body: Any = None  # a model of the JSON body
+    responses: Mapping[int | str, Any] | None = None
+    deprecated: bool = False
+    include_in_schema: bool = True
+    operation_id: str | None = None
+    versions: tuple[str, ...] = ()  # (): all
 
-    def at(self, prefix: str, use: tuple[Middleware, ...]) -> Route:
-        """The same route under a prefix, behind more middleware."""
-        return self._replace(path=join(prefix, self.path), use=use + self.use)
+    def below(
+        self,
+        prefix: str,
+        *,
+        use: tuple[Middleware, ...] = (),
+        tags: tuple[str, ...] = (),
+        guards: tuple[Callable[..., Any], ...] = (),
+        dependencies: tuple[Any, ...] = (),
+    ) -> Route:
+        """The same route under a prefix, behind what its blueprint has."""
+        return self._replace(
+            path=join(prefix, self.path),
+            use=use + self.use,
+            tags=tuple(dict.fromkeys(tags + self.tags)),
+            guards=guards + self.guards,
+            dependencies=dependencies + self.dependencies,
+        )
 
 
 def join(prefix: str, path: str) -> str:
@@ -71,6 +99,16 @@ def caller(depth: int) -> str:
     """ "file:line" of the code `depth` calls above this one's caller."""
     frame = sys._getframe(depth + 1)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def local_names(handler: Any, depth: int) -> Mapping[str, Any] | None:
+    """What names mean in the function `depth` calls above this one's caller, when the handler has
+    annotations that are text; None where those names are global."""
+    hints = getattr(handler, "__annotations__", None)
+    frame = sys._getframe(depth + 1)
+    if not hints or frame.f_locals is frame.f_globals:
+        return None
+    return frame.f_locals if any(isinstance(hint, str) for hint in hints.values()) else None
 
 
 def check_status(status: int | None, status_code: int | None) -> int:
