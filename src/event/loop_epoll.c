@@ -200,6 +200,13 @@ static void serve(struct cl_io *io) {
         receive(io);
 }
 
+static void serve_again(struct cl_io *io) {
+    if (io->state & CL_IO_CLOSED)
+        cl_loop_retire(io);
+    else
+        serve(io);
+}
+
 static void io_event(struct cl_io *io, uint32_t events) {
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         io->state |= CL_IO_HUP | CL_IO_READABLE | CL_IO_WRITABLE;
@@ -301,22 +308,9 @@ static int epoll_wait_events(struct cl_loop *l, uint64_t timeout_ns) {
     return CELLO_OK;
 }
 
-static void serve_ready(struct cl_loop *l) {
-    struct cl_io *last = l->ready ? CL_CONTAINER_OF(l->ready_end, struct cl_io, next) : NULL;
-    for (int i = 0; last && i < CL_LOOP_EVENTS_MAX; i++) {
-        struct cl_io *io = cl_loop_ready_take(l);
-        if (io == last)
-            last = NULL; /* what comes behind it was queued in this turn */
-        if (io->state & CL_IO_CLOSED)
-            cl_loop_retire(io);
-        else
-            serve(io);
-    }
-}
-
 static void epoll_dispatch(struct cl_loop *l) {
     struct epoll_loop *el = epoll_loop(l);
-    serve_ready(l);
+    cl_loop_serve_ready(l, serve_again);
     while (el->at < el->count) {
         struct epoll_event e = el->events[el->at++];
         void *source = (void *)(uintptr_t)(e.data.u64 & ~(uint64_t)SOURCE_MASK);
@@ -340,6 +334,7 @@ static int epoll_poll_fd(struct cl_loop *l) {
 
 static void epoll_stop(struct cl_loop *l) {
     close(epoll_loop(l)->fd);
+    epoll_loop(l)->fd = -1; /* the number may be somebody else's before the loop is deleted */
 }
 
 static const struct cl_loop_ops epoll_ops = {

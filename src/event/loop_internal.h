@@ -102,8 +102,8 @@ int cl_loop_uring_new(struct cl_loop **out, int wake_fd, bool any_kernel) CL_MUS
 
 /* Serve io again in the next turn. */
 void cl_loop_ready(struct cl_io *io);
-/* The next io to serve; NULL: none. It is off the list. */
-struct cl_io *cl_loop_ready_take(struct cl_loop *l);
+/* Serve what is on the list now, at most CL_LOOP_EVENTS_MAX; each is off it before. */
+void cl_loop_serve_ready(struct cl_loop *l, void (*serve)(struct cl_io *io));
 /* The kernel holds nothing of it any more: on_closed at the end of the turn. */
 void cl_loop_retire(struct cl_io *io);
 void cl_loop_retire_listener(struct cl_listener *ls);

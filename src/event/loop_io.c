@@ -112,14 +112,22 @@ void cl_loop_ready(struct cl_io *io) {
     cl_loop_need_turn(l);
 }
 
-struct cl_io *cl_loop_ready_take(struct cl_loop *l) {
+static struct cl_io *take_ready(struct cl_loop *l) {
     struct cl_io *io = l->ready;
-    if (!io)
-        return NULL;
     if (!(l->ready = io->next))
         l->ready_end = &l->ready;
     io->state &= ~CL_IO_QUEUED;
     return io;
+}
+
+void cl_loop_serve_ready(struct cl_loop *l, void (*serve)(struct cl_io *io)) {
+    struct cl_io *last = l->ready ? CL_CONTAINER_OF(l->ready_end, struct cl_io, next) : NULL;
+    for (int i = 0; last && i < CL_LOOP_EVENTS_MAX; i++) {
+        struct cl_io *io = take_ready(l);
+        if (io == last)
+            last = NULL; /* what comes behind it was queued in this turn */
+        serve(io);
+    }
 }
 
 void cl_loop_retire(struct cl_io *io) {

@@ -257,19 +257,9 @@ static void complete(struct cl_uring *u, const struct io_uring_cqe *cqe) {
     }
 }
 
-static void serve_ready(struct cl_loop *l) {
-    struct cl_io *last = l->ready ? CL_CONTAINER_OF(l->ready_end, struct cl_io, next) : NULL;
-    for (int i = 0; last && i < CL_LOOP_EVENTS_MAX; i++) {
-        struct cl_io *io = cl_loop_ready_take(l);
-        if (io == last)
-            last = NULL; /* what comes behind it was queued in this turn */
-        cl_uring_io_serve(io);
-    }
-}
-
 static void uring_dispatch(struct cl_loop *l) {
     struct cl_uring *u = cl_uring(l);
-    serve_ready(l);
+    cl_loop_serve_ready(l, cl_uring_io_serve);
     /* Only what is there now; each entry is given back before its callback, which may submit. */
     for (unsigned left = io_uring_cq_ready(&u->ring); left; left--) {
         struct io_uring_cqe *at;
