@@ -58,16 +58,19 @@ CELLO_API void cello_app_del(struct cl_app *app);
 CELLO_API int cello_app_route(struct cl_app *app, const struct cello_route *route, char *err,
                               size_t err_len);
 /* A constant answered without any code of the application. Everything is copied. `headers` holds
- * pairs name, value. */
+ * pairs name, value. Errors: as cello_app_route; CELLO_EINVAL also for the status (200 to 599) and
+ * the headers. */
 CELLO_API int cello_app_constant(struct cl_app *app, unsigned methods, struct cl_str path,
                                  const char *where, int status, struct cl_str content_type,
                                  const struct cl_str (*headers)[2], size_t header_count,
                                  struct cl_str body, char *err, size_t err_len);
-/* A step for every request, also those that no route answers. The application owns the step. */
+/* A step for every request, also those that no route answers. The application owns the step when
+ * this succeeds. Errors: CELLO_ESTATE (frozen), CELLO_ENOMEM. */
 CELLO_API int cello_app_use(struct cl_app *app, struct cl_step *step);
 /* "strict" (a path with the other trailing slash is not found) or redirect it with 307. */
 CELLO_API void cello_app_redirect_slashes(struct cl_app *app, bool redirect);
-/* No more routes and steps; builds the table and the chains. Idempotent. */
+/* No more routes and steps; builds the table and the chains. Idempotent. Errors: CELLO_ENOMEM; it
+ * may be tried again. */
 CELLO_API int cello_app_freeze(struct cl_app *app);
 
 /* Native steps. NULL: out of memory or an invalid argument. */

@@ -47,10 +47,14 @@ struct cello_server_config {
 CELLO_API int cello_server_new(struct cl_server **out, struct cl_app *app,
                                const struct cello_server_config *cfg);
 /* Listen; before the first turn. Port 0: any free one. Errors: CELLO_ESYS (errno: a busy port is
- * EADDRINUSE), CELLO_EINVAL and CELLO_ENOENT (host). */
+ * EADDRINUSE), CELLO_EINVAL and CELLO_ENOENT (host), CELLO_ELIMIT (more than 16 addresses),
+ * CELLO_ENOMEM. */
 CELLO_API int cello_server_listen(struct cl_server *s, const char *host, uint16_t port);
+/* A unix socket; a file left behind by a server that is gone is replaced. Errors: CELLO_EINVAL
+ * (empty or too long), CELLO_ESYS, CELLO_ELIMIT, CELLO_ENOMEM. */
 CELLO_API int cello_server_listen_unix(struct cl_server *s, const char *path);
-/* A listening socket made by somebody else; the server owns it on success. */
+/* A listening socket made by somebody else; the server owns it on success. Errors: CELLO_ESYS,
+ * CELLO_ELIMIT, CELLO_ENOMEM. */
 CELLO_API int cello_server_listen_fd(struct cl_server *s, int fd);
 CELLO_API size_t cello_server_address_count(const struct cl_server *s);
 /* "127.0.0.1" and the port; "unix:PATH" and 0. NUL-terminated into `host`. */
@@ -83,7 +87,8 @@ CELLO_API struct cl_request *cello_server_next(struct cl_server *s);
 struct cello_handler;
 CELLO_API struct cello_handler *cello_application_handler(void);
 
-/* A foreign descriptor in the server's loop (asyncio's); on_ready while it is readable. */
+/* A foreign descriptor in the server's loop (asyncio's); on_ready while it is readable. The caller
+ * keeps the descriptor. Errors: CELLO_ENOMEM, CELLO_ESYS. */
 struct cl_watch;
 CELLO_API int cello_server_watch(struct cl_server *s, struct cl_watch **out, int fd,
                                  void (*on_ready)(void *ctx), void *ctx);
