@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/cpu.h"
+#include "base/utf8.h"
 #include "json/escape.h"
 #include "json/scan.h"
 #include "json/transcode.h"
@@ -123,6 +124,36 @@ static void transcoding(void **state) {
     }
 }
 
+/* How far `text` is UTF-8 of characters that 16 bits hold, and how many they are. */
+static size_t good_prefix(const char *text, size_t n, size_t *count) {
+    size_t good = cl_utf8_valid_prefix(text, n), i = 0;
+    for (*count = 0; i < good && (unsigned char)text[i] < 0xf0; (*count)++)
+        for (i++; i < good && (text[i] & 0xc0) == 0x80;)
+            i++;
+    return i;
+}
+
+/* Well-formed text with some bytes replaced: it is read exactly as far as it is good. */
+static void malformed_text_stops_the_reader(void **state) {
+    (void)state;
+    for (int round = 0; round < 50000; round++) {
+        uint32_t points[LONGEST];
+        size_t n = random_points(points, 1 + next_random() % (LONGEST - 1), 0xffff), count;
+        char raw[LONGEST * 3 + 16], *end = raw;
+        for (size_t i = 0; i < n; i++)
+            end = cl_put_utf8(end, points[i]);
+        for (uint64_t i = next_random() % 3; i > 0; i--)
+            raw[next_random() % (size_t)(end - raw)] = (char)next_random();
+        memset(end, '"', 16);
+        size_t good = good_prefix(raw, (size_t)(end - raw), &count);
+        uint16_t out[LONGEST * 3 + CL_TRANSCODE_SLACK];
+        const char *at = raw;
+        bool wide = false;
+        assert_int_equal(cl_utf8_to_ucs2(&at, end, end, out, &wide) - out, count);
+        assert_int_equal(at - raw, good);
+    }
+}
+
 static void surrogates_stop_the_writer(void **state) {
     (void)state;
     for (size_t at = 0; at < 40; at++) {
@@ -145,6 +176,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escaping_and_scanning),
         cmocka_unit_test(transcoding),
+        cmocka_unit_test(malformed_text_stops_the_reader),
         cmocka_unit_test(surrogates_stop_the_writer),
     };
     if (!cl_cpu_has(LEVEL))
