@@ -18,10 +18,11 @@ static bool is_framing(enum cl_header_id id) {
 static struct cl_header *add_header(struct cl_request *r) {
     struct cl_response *s = &r->response;
     if (s->header_count == s->header_cap) {
-        if (s->header_cap >= r->worker->limits.max_headers)
+        size_t max = CL_MIN(r->worker->limits.max_headers, (uint32_t)UINT16_MAX);
+        size_t cap = CL_MIN(s->header_cap ? (size_t)s->header_cap * 2 : 8, max);
+        if (cap == s->header_cap)
             return NULL;
-        size_t cap = s->header_cap ? (size_t)s->header_cap * 2 : 8;
-        struct cl_header *h = cap <= UINT16_MAX ? cl_arena_alloc(&r->arena, cap * sizeof *h) : NULL;
+        struct cl_header *h = cl_arena_alloc(&r->arena, cap * sizeof *h);
         if (!h)
             return NULL;
         if (s->header_count)

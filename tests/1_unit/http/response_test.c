@@ -73,7 +73,7 @@ static void test_many_headers(void **state) {
         added += cello_response_header(h.r, cl_str(name, (size_t)n), cl_str(value, sizeof value)) ==
                  CELLO_OK;
     }
-    assert_in_range(added, 100, 128);
+    assert_int_equal(added, 100);
     struct cl_sink *s = cello_response_sink(h.r, 10); /* the head is longer than the usual room */
     assert_non_null(s);
     assert_int_equal(cl_sink_write(s, "body", 4), CELLO_OK);
