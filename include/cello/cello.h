@@ -3,6 +3,7 @@
 #define CELLO_CELLO_H
 
 #include <cello/app.h>
+#include <cello/connection.h>
 #include <cello/error.h>
 #include <cello/limits.h>
 #include <cello/request.h>

@@ -14,8 +14,15 @@ struct mem_stream {
     struct cl_heap_sink input; /* pushed, not reported yet: from `reported` on */
     size_t reported;
     struct cl_heap_sink output;
+    size_t taken;      /* of the output, by the peer */
     struct iovec *iov; /* the send in progress */
     int iov_count;
+    struct cl_mem_peer *peer; /* NULL: nobody but the functions that act at once */
+    size_t capacity;          /* with a peer: bytes that wait each way */
+    bool write_ended;         /* the peer's direction */
+    bool refused;             /* the peer had more to write than there was room */
+    bool hung_up;             /* the peer let go before the stream closed */
+    bool gone;                /* on_closed was reported: only the peer holds the memory */
     size_t chunk;
     uint64_t progress;
     int end; /* CELLO_EOF or CELLO_ESYS behind the input */
@@ -26,6 +33,21 @@ struct mem_stream {
 
 static struct mem_stream *of_stream(const struct cl_stream *s) {
     return CL_CONTAINER_OF(s, struct mem_stream, super);
+}
+
+static void tell_peer(struct mem_stream *m) {
+    if (m->peer)
+        m->peer->on_ready(m->peer);
+}
+
+/* Drop what is done with from the front of a buffer. */
+static void compact(struct cl_heap_sink *buffer, size_t *done) {
+    struct cl_sink *sink = &buffer->sink;
+    size_t left = cl_sink_len(sink) - *done;
+    if (*done && left)
+        memmove(sink->base, sink->base + *done, left);
+    sink->p = sink->base + left;
+    *done = 0;
 }
 
 /* ---- input ---------------------------------------------------------------------------------- */
@@ -67,6 +89,7 @@ static void deliver(struct mem_stream *m) {
     if (m->delivering)
         return; /* the loop below goes on when the protocol returns */
     m->delivering = true;
+    size_t waiting = cl_sink_len(&m->input.sink) - m->reported;
     while (!m->paused && !m->closed && cl_sink_len(&m->input.sink) > m->reported) {
         int result = fill_in(m);
         if (result < 0)
@@ -81,6 +104,10 @@ static void deliver(struct mem_stream *m) {
         report(m, end);
     }
     m->delivering = false;
+    if (m->refused && cl_sink_len(&m->input.sink) - m->reported < waiting) {
+        m->refused = false;
+        tell_peer(m);
+    }
 }
 
 int cl_mem_push(struct cl_stream *s, const void *bytes, size_t n) {
@@ -123,6 +150,33 @@ static int take(struct mem_stream *m, const struct iovec *iov, int count) {
     return CELLO_OK;
 }
 
+/* The send in progress, as far as the peer has room. CELLO_EAGAIN: not all of it. */
+static int go_on_sending(struct mem_stream *m) {
+    int err = m->hung_up ? CELLO_ESYS : CELLO_OK;
+    errno = EPIPE;
+    compact(&m->output, &m->taken);
+    size_t before = cl_sink_len(&m->output.sink), room = m->capacity - before;
+    while (!err && m->iov_count && room) {
+        struct iovec *v = m->iov;
+        size_t n = CL_MIN(v->iov_len, room);
+        struct iovec part = {.iov_base = v->iov_base, .iov_len = n};
+        err = take(m, &part, 1);
+        v->iov_base = (char *)v->iov_base + n;
+        v->iov_len -= n;
+        room -= n;
+        if (v->iov_len)
+            break;
+        m->iov++;
+        m->iov_count--;
+    }
+    if (cl_sink_len(&m->output.sink) != before)
+        tell_peer(m);
+    if (!err && m->iov_count)
+        return CELLO_EAGAIN;
+    m->iov = NULL;
+    return err;
+}
+
 static int mem_send(struct cl_stream *s, struct iovec *iov, int count) {
     struct mem_stream *m = of_stream(s);
     assert(!m->iov);
@@ -130,11 +184,11 @@ static int mem_send(struct cl_stream *s, struct iovec *iov, int count) {
         errno = EPIPE;
         return CELLO_ESYS;
     }
-    if (!m->hold_sends)
+    if (!m->hold_sends && !m->capacity)
         return take(m, iov, count);
     m->iov = iov;
     m->iov_count = count;
-    return CELLO_EAGAIN;
+    return m->capacity ? go_on_sending(m) : CELLO_EAGAIN;
 }
 
 void cl_mem_hold_sends(struct cl_stream *s, bool hold) {
@@ -181,6 +235,7 @@ static void mem_resume(struct cl_stream *s) {
 
 static void mem_shutdown(struct cl_stream *s) {
     of_stream(s)->was_shutdown = true;
+    tell_peer(of_stream(s));
 }
 
 static uint64_t mem_progress(const struct cl_stream *s) {
@@ -205,6 +260,7 @@ static void mem_close(struct cl_stream *s) {
         return;
     m->closed = true;
     m->iov = NULL;
+    tell_peer(m);
     cl_loop_flush_later(s->loop, &m->later);
 }
 
@@ -218,18 +274,33 @@ static const struct cl_stream_ops stream_ops = {
     .close = mem_close,
 };
 
-static void run_later(struct cl_flush *f) {
-    struct mem_stream *m = CL_CONTAINER_OF(f, struct mem_stream, later);
-    if (!m->closed) {
-        deliver(m);
-        return;
-    }
-    m->super.handler->on_closed(&m->super);
-    if (m->super.in)
-        cl_block_unref(m->super.in);
+static void del(struct mem_stream *m) {
     cl_heap_sink_free(&m->input);
     cl_heap_sink_free(&m->output);
     cl_free(m);
+}
+
+static void report_closed(struct mem_stream *m) {
+    m->super.handler->on_closed(&m->super);
+    if (m->super.in)
+        cl_block_unref(m->super.in);
+    m->super.in = NULL;
+    m->gone = true;
+    if (!m->peer)
+        del(m);
+}
+
+static void run_later(struct cl_flush *f) {
+    struct mem_stream *m = CL_CONTAINER_OF(f, struct mem_stream, later);
+    if (m->closed) {
+        report_closed(m);
+        return;
+    }
+    int err = m->iov && m->capacity ? go_on_sending(m) : CELLO_EAGAIN;
+    if (err != CELLO_EAGAIN)
+        m->super.handler->on_sent(&m->super, err);
+    if (!m->closed)
+        deliver(m);
 }
 
 int cl_mem_stream_new(struct cl_loop *l, const struct cl_stream_handler *handler, void *protocol,
@@ -249,4 +320,81 @@ int cl_mem_stream_new(struct cl_loop *l, const struct cl_stream_handler *handler
     cl_heap_sink_init(&m->output, OUTPUT_MAX);
     *out = &m->super;
     return CELLO_OK;
+}
+
+/* ---- a client at the other end -------------------------------------------------------------- */
+
+void cl_mem_attach(struct cl_stream *s, struct cl_mem_peer *peer, size_t capacity) {
+    struct mem_stream *m = of_stream(s);
+    m->peer = peer;
+    m->capacity = capacity;
+}
+
+int cl_mem_write(struct cl_stream *s, const void *bytes, size_t n, size_t *written) {
+    struct mem_stream *m = of_stream(s);
+    *written = 0;
+    if (m->closed || m->write_ended) {
+        errno = EPIPE;
+        return CELLO_ESYS;
+    }
+    compact(&m->input, &m->reported);
+    size_t room = m->capacity - cl_sink_len(&m->input.sink);
+    m->refused = n > room;
+    n = CL_MIN(n, room);
+    int err = cl_sink_write(&m->input.sink, bytes, n);
+    if (err)
+        return CELLO_ENOMEM;
+    *written = n;
+    if (n)
+        cl_loop_flush_later(s->loop, &m->later);
+    return CELLO_OK;
+}
+
+void cl_mem_write_end(struct cl_stream *s) {
+    struct mem_stream *m = of_stream(s);
+    if (m->closed || m->write_ended)
+        return;
+    m->write_ended = true;
+    m->end = CELLO_EOF;
+    cl_loop_flush_later(s->loop, &m->later);
+}
+
+int cl_mem_read(struct cl_stream *s, void *to, size_t n, size_t *got) {
+    struct mem_stream *m = of_stream(s);
+    const struct cl_sink *out = &m->output.sink;
+    *got = CL_MIN(n, cl_sink_len(out) - m->taken);
+    if (*got) {
+        memcpy(to, out->base + m->taken, *got);
+        m->taken += *got;
+        m->progress++;
+        if (m->iov)
+            cl_loop_flush_later(s->loop, &m->later);
+        return CELLO_OK;
+    }
+    if (n == 0)
+        return CELLO_OK;
+    if (m->was_reset && m->closed) {
+        errno = ECONNRESET;
+        return CELLO_ESYS;
+    }
+    return m->closed || m->was_shutdown ? CELLO_EOF : CELLO_EAGAIN;
+}
+
+bool cl_mem_is_readable(const struct cl_stream *s) {
+    const struct mem_stream *m = of_stream(s);
+    return m->closed || m->was_shutdown || cl_sink_len(&m->output.sink) > m->taken;
+}
+
+void cl_mem_release(struct cl_stream *s) {
+    struct mem_stream *m = of_stream(s);
+    m->peer = NULL;
+    if (m->gone) {
+        del(m);
+        return;
+    }
+    m->hung_up = true;
+    if (m->closed)
+        return; /* run_later is due, and frees it */
+    m->end = cl_sink_len(&m->output.sink) > m->taken ? CELLO_ESYS : CELLO_EOF;
+    cl_loop_flush_later(s->loop, &m->later);
 }

@@ -44,4 +44,32 @@ bool cl_mem_was_shutdown(const struct cl_stream *s);
 /* The protocol asked that its close look like a failure. */
 bool cl_mem_was_reset(const struct cl_stream *s);
 
+/* ---- a client at the other end ----
+ *
+ * The functions above act at once, as tests want it. A client in this process acts as one behind a
+ * socket does: what it writes is reported in the next turn, both directions have a limit, and its
+ * end lives until it lets go, however long ago the stream was closed. */
+
+struct cl_mem_peer {
+    /* More can be read or written than before, or the stream ended. Called in a turn, in the middle
+     * of the protocol's work: it takes note, and acts later. */
+    void (*on_ready)(struct cl_mem_peer *p);
+};
+
+/* `peer` is at the other end until cl_mem_release; at most `capacity` bytes wait each way. */
+void cl_mem_attach(struct cl_stream *s, struct cl_mem_peer *peer, size_t capacity);
+/* *written: how many bytes there was room for. Errors: CELLO_ENOMEM; CELLO_ESYS with errno EPIPE:
+ * the stream is closed, or this direction was ended. */
+int cl_mem_write(struct cl_stream *s, const void *bytes, size_t n, size_t *written) CL_MUST_USE;
+/* The end of this direction, behind what was written. */
+void cl_mem_write_end(struct cl_stream *s);
+/* *got: at most n bytes. Errors: CELLO_EAGAIN: none have come; CELLO_EOF: none will; CELLO_ESYS
+ * with errno ECONNRESET: the stream failed. */
+int cl_mem_read(struct cl_stream *s, void *to, size_t n, size_t *got) CL_MUST_USE;
+/* Whether cl_mem_read would say something else than CELLO_EAGAIN. */
+bool cl_mem_is_readable(const struct cl_stream *s);
+/* Hangs up. The protocol finds that in the next turn: an orderly end, or a reset when not all was
+ * read that it sent. */
+void cl_mem_release(struct cl_stream *s);
+
 #endif

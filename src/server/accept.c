@@ -32,7 +32,8 @@ static uint64_t room_at(const struct cl_worker *w) {
 
 /* At the limit new clients go before idle ones. When none is idle for long they wait in the kernel;
  * the few that it had handed over before accepting was paused find no room. */
-static bool make_room(struct cl_worker *w) {
+bool cl_server_make_room(struct cl_server *s) {
+    struct cl_worker *w = &s->worker;
     if (room_at(w) > cl_loop_now_ns(w->loop))
         return false;
     if (cl_worker_is_full(w))
@@ -40,22 +41,27 @@ static bool make_room(struct cl_worker *w) {
     return true;
 }
 
+int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) {
+    uint32_t per_ip = s->worker.limits.max_connections_per_ip;
+    int err = per_ip ? cl_ip_table_add(&s->per_ip, &stream->peer, per_ip) : CELLO_OK;
+    if (err)
+        return err;
+    err = cl_h1_open(&s->worker, stream);
+    if (err && per_ip)
+        cl_ip_table_remove(&s->per_ip, &stream->peer);
+    return err;
+}
+
 void cl_server_on_accept(struct cl_listener *l, int fd) {
     struct cl_server *s = CL_CONTAINER_OF(l, struct cl_server_listener, super)->server;
-    struct cl_worker *w = &s->worker;
     struct cl_stream *stream;
-    if (s->draining || !make_room(w) ||
-        cl_tcp_open(w->loop, fd, &cl_h1_stream_handler, NULL, &stream) != CELLO_OK) {
+    if (s->draining || !cl_server_make_room(s) ||
+        cl_tcp_open(s->worker.loop, fd, &cl_h1_stream_handler, NULL, &stream) != CELLO_OK) {
         close(fd);
         return;
     }
-    uint32_t per_ip = w->limits.max_connections_per_ip;
-    bool refused = per_ip && cl_ip_table_add(&s->per_ip, &stream->peer, per_ip) != CELLO_OK;
-    if (refused || cl_h1_open(w, stream) != CELLO_OK) {
-        if (per_ip && !refused)
-            cl_ip_table_remove(&s->per_ip, &stream->peer);
+    if (cl_server_take_in(s, stream) != CELLO_OK)
         cl_stream_close(stream);
-    }
 }
 
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c) {

@@ -57,6 +57,11 @@ void cl_server_unref(struct cl_request *r);
 
 /* accept.c */
 void cl_server_on_accept(struct cl_listener *l, int fd);
+/* Whether one more may come; at the limit, by closing the one that has been idle for longest. */
+bool cl_server_make_room(struct cl_server *s);
+/* A stream that was just opened with cl_h1_stream_handler becomes a connection. Errors:
+ * CELLO_ELIMIT (too many of this address), CELLO_ENOMEM; the stream is then still the caller's. */
+int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
 /* A connection went: room for others. */
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
 /* Accept while there is room, or a connection to close for a new one: one that has been idle for
