@@ -127,7 +127,8 @@ static int exec(PyObject *module) {
         return -1;
     if (cl_multimap_setup_types(module, ext) < 0 || cl_request_setup_types(module, ext) < 0 ||
         cl_response_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
-        cl_server_setup_types(module, ext) < 0 || cl_guest_setup_types(module, ext) < 0)
+        cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
+        cl_guest_setup_types(module, ext) < 0)
         return -1;
     return cl_capi_add(module) < 0 ? -1
                                    : PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
@@ -136,6 +137,7 @@ static int exec(PyObject *module) {
 static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct cl_ext *ext = cl_ext_of_module(module);
     Py_VISIT(ext->app_type);
+    Py_VISIT(ext->connection_type);
     Py_VISIT(ext->multimap_type);
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
@@ -158,6 +160,7 @@ static int clear(PyObject *module) {
     struct cl_ext *ext = cl_ext_of_module(module);
     Py_CLEAR(ext->spare_request);
     Py_CLEAR(ext->app_type);
+    Py_CLEAR(ext->connection_type);
     Py_CLEAR(ext->multimap_type);
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);

@@ -26,6 +26,7 @@ struct cl_ext {
     struct cl_convert_state convert;
     struct cl_ext_names names;
     PyTypeObject *app_type;
+    PyTypeObject *connection_type;
     PyTypeObject *multimap_type;
     PyTypeObject *request_type;
     PyTypeObject *response_type;
@@ -73,6 +74,7 @@ static inline PyObject *cl_ext_fetch_exception(void) {
 
 /* Each adds its types to the module; 0, or -1 with an exception set. One per file in types/. */
 int cl_app_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_connection_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);

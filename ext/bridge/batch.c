@@ -5,6 +5,7 @@
 #include "bridge/bridge.h"
 #include "bridge/guest.h"
 #include "types/app.h"
+#include "types/connection.h"
 #include "types/request.h"
 
 /* The GIL is given back after this long, so that other threads get their turn, even if requests are
@@ -157,6 +158,7 @@ int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns) {
     PyEval_RestoreThread(b->thread);
     b->turning = false;
     cl_bridge_drop_pinned(b);
+    cl_connection_after_turn(b);
     errno = saved;
     return err;
 }

@@ -17,6 +17,9 @@ struct cl_guest;
 /* Objects whose bytes the engine was sending; their references are dropped in the next batch. */
 struct cl_pinned;
 
+/* Clients in this process: types/connection.c. */
+struct cl_link;
+
 struct cl_bridge {
     struct cl_ext *ext;
     PyObject *app;                /* the _cello.App; strong */
@@ -25,6 +28,8 @@ struct cl_bridge {
     PyThreadState *thread;     /* saved while the engine turns */
     struct cl_guest *guest;    /* NULL: no async handlers, or none used yet */
     struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
+    struct cl_link *links;     /* of the server's Connections */
+    bool news;                 /* one of them has some; written in turns, without the GIL */
     bool turning;              /* inside cl_bridge_turn: not to be entered again, or closed */
     bool signalled;            /* a signal came: its Python handler is to run */
     PyObject *fatal; /* raised in a handler, meant for the program: run() and turn() raise it */

@@ -7,6 +7,7 @@
 
 #include "bridge/guest.h"
 #include "types/app.h"
+#include "types/connection.h"
 #include "types/loop.h"
 
 struct server {
@@ -26,6 +27,11 @@ struct cl_bridge *cl_server_bridge(struct cl_ext *ext, PyObject *server) {
         return NULL;
     }
     return &self_of(server)->bridge;
+}
+
+bool cl_server_turns_elsewhere(PyObject *server) {
+    const struct server *o = self_of(server);
+    return (o->running || o->bridge.turning) && PyThreadState_Get() != o->bridge.thread;
 }
 
 static PyObject *raise_engine(int err) {
@@ -219,6 +225,7 @@ static void server_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     server_clear(self);
+    cl_connection_after_turn(&self_of(self)->bridge); /* those that were dropped on other threads */
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -295,6 +302,36 @@ static PyObject *get_addresses(PyObject *self, void *closure) {
             PyList_SET_ITEM(list, (Py_ssize_t)i, item);
     }
     return list;
+}
+
+PyDoc_STRVAR(
+    connect_doc,
+    "connect($self, host='127.0.0.1', port=50000, /)\n--\n\nA Connection without a port, for the "
+    "thread that turns the server; requests show `host` and `port` as their client. "
+    "ConnectionRefusedError: too many, or the server is stopping. ValueError: host, port.");
+
+static PyObject *connect_method(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct server *o = self_of(self);
+    struct cl_ext *ext = o->bridge.ext;
+    Py_ssize_t length = 0;
+    const char *host = "127.0.0.1";
+    if (n > 0)
+        host = PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8AndSize(args[0], &length) : NULL;
+    if (host && n > 0 && strlen(host) != (size_t)length)
+        host = NULL;
+    long port = host && n > 1 ? PyLong_AsLong(args[1]) : 50000;
+    if (!host || n > 2 || port < 0 || port > 65535) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "connect takes a host and a port from 0 to 65535");
+        return NULL;
+    }
+    if (!is_open(o))
+        return NULL;
+    if (cl_server_turns_elsewhere(self)) {
+        PyErr_SetString(PyExc_RuntimeError, "the server runs on another thread");
+        return NULL;
+    }
+    return cl_connection_new(ext, self, host, (uint16_t)port);
 }
 
 /* ---- running ---- */
@@ -496,6 +533,11 @@ static PyObject *get_done(PyObject *self, void *closure) {
     return PyBool_FromLong(!o->bridge.server || cello_server_done(o->bridge.server));
 }
 
+static PyObject *get_needs_loop(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(has_async(self_of(self)->bridge.handlers));
+}
+
 static PyObject *get_poll_fd(PyObject *self, void *closure) {
     (void)closure;
     struct server *o = self_of(self);
@@ -525,6 +567,7 @@ static PyMethodDef server_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))listen_tcp, METH_FASTCALL, listen_doc},
     {"listen_unix", listen_unix, METH_O, listen_unix_doc},
     {"listen_fd", listen_fd, METH_O, listen_fd_doc},
+    {"connect", (PyCFunction)(void (*)(void))connect_method, METH_FASTCALL, connect_doc},
     {"run", run, METH_NOARGS, run_doc},
     {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},
     {"stop", (PyCFunction)(void (*)(void))stop, METH_FASTCALL, stop_doc},
@@ -538,6 +581,8 @@ static PyGetSetDef server_getset[] = {
     {"addresses", get_addresses, NULL, "list[tuple[str, int]]: (host, port); (\"unix:PATH\", 0)",
      NULL},
     {"backend", get_backend, NULL, "str: 'epoll' or 'io_uring'", NULL},
+    {"needs_loop", get_needs_loop, NULL,
+     "bool: a handler is async, so that an asyncio loop is to be attached", NULL},
     {"done", get_done, NULL, "bool: stopped and drained", NULL},
     {"next_turn_in", get_next_turn_in, NULL,
      "float | None: seconds until a turn is due although poll_fd is not readable; None: none is",

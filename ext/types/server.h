@@ -7,4 +7,7 @@
 /* The bridge of a _cello.Server; NULL with TypeError set for anything else. Lives as long as it. */
 struct cl_bridge *cl_server_bridge(struct cl_ext *ext, PyObject *server);
 
+/* Whether a turn of the server may be going on, without the GIL, on another thread than this. */
+bool cl_server_turns_elsewhere(PyObject *server);
+
 #endif
