@@ -59,12 +59,12 @@ class LimitsConfig(_Numbers):
 
     max_header_size: header section (431). max_headers: header fields (431). max_uri: request target
     (414). max_body_size: content (413). max_buffered_bytes: memory for bytes in transit, all
-    connections together (503). max_connections: open connections; at the limit the longest idle one
-    is closed, or new ones wait. max_connections_per_ip: per client address or IPv6 /64; 0: no limit
-    (closed). max_inflight: requests in handlers; 0: no limit (503). max_requests_per_connection: 0:
-    no limit (closed after the last). max_json_depth: nesting (400 in, 500 out). max_query_params,
-    max_cookies: (400). max_pipelined, max_send_buffer: answers and bytes that wait for a slow
-    reader before reading from it stops.
+    connections together (503). max_connections: open connections; at the limit one that has been
+    idle for a second or longer is closed, or new ones wait. max_connections_per_ip: per client
+    address or IPv6 /64; 0: no limit (closed). max_inflight: requests in handlers; 0: no limit
+    (503). max_requests_per_connection: 0: no limit (closed after the last). max_json_depth: nesting
+    (400 in, 500 out). max_query_params, max_cookies: (400). max_pipelined, max_send_buffer: answers
+    and bytes that wait for a slow reader before reading from it stops.
     """
 
     _env = "LIMITS"
