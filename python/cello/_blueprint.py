@@ -71,7 +71,7 @@ class Verbs(ABC):
                 check_status(status, status_code),
                 check_max_body(max_body),
                 check_use(use),
-                scope,
+                scope=scope,
             )
         )
 

@@ -50,6 +50,7 @@ class Route(NamedTuple):
     include_in_schema: bool = True
     operation_id: str | None = None
     versions: tuple[str, ...] = ()  # (): all
+    scope: Mapping[str, Any] | None = None  # local_names() of the handler
 
     def below(
         self,
