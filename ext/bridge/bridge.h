@@ -30,6 +30,7 @@ struct cl_bridge {
     struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
     struct cl_link *links;     /* of the server's Connections */
     bool news;                 /* one of them has some; written in turns, without the GIL */
+    PyObject *on_error;        /* called with what nothing handled, answered with 500; or NULL */
     bool turning;              /* inside cl_bridge_turn: not to be entered again, or closed */
     bool signalled;            /* a signal came: its Python handler is to run */
     PyObject *fatal; /* raised in a handler, meant for the program: run() and turn() raise it */

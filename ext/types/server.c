@@ -209,6 +209,7 @@ static int server_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(o->bridge.app);
     Py_VISIT(o->bridge.fatal);
+    Py_VISIT(o->bridge.on_error);
     return o->bridge.guest ? cl_guest_traverse(o->bridge.guest, visit, arg) : 0;
 }
 
@@ -218,6 +219,7 @@ static int server_clear(PyObject *self) {
         close_server(o);
     Py_CLEAR(o->bridge.app);
     Py_CLEAR(o->bridge.fatal);
+    Py_CLEAR(o->bridge.on_error);
     return 0;
 }
 
@@ -538,6 +540,22 @@ static PyObject *get_needs_loop(PyObject *self, void *closure) {
     return PyBool_FromLong(has_async(self_of(self)->bridge.handlers));
 }
 
+static PyObject *get_on_error(PyObject *self, void *closure) {
+    (void)closure;
+    PyObject *on_error = self_of(self)->bridge.on_error;
+    return Py_NewRef(on_error ? on_error : Py_None);
+}
+
+static int set_on_error(PyObject *self, PyObject *value, void *closure) {
+    (void)closure;
+    if (value && value != Py_None && !PyCallable_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "on_error must be callable or None");
+        return -1;
+    }
+    Py_XSETREF(self_of(self)->bridge.on_error, value && value != Py_None ? Py_NewRef(value) : NULL);
+    return 0;
+}
+
 static PyObject *get_poll_fd(PyObject *self, void *closure) {
     (void)closure;
     struct server *o = self_of(self);
@@ -583,6 +601,8 @@ static PyGetSetDef server_getset[] = {
     {"backend", get_backend, NULL, "str: 'epoll' or 'io_uring'", NULL},
     {"needs_loop", get_needs_loop, NULL,
      "bool: a handler is async, so that an asyncio loop is to be attached", NULL},
+    {"on_error", get_on_error, set_on_error,
+     "callable | None: called with every exception that nothing handled, answered with 500", NULL},
     {"done", get_done, NULL, "bool: stopped and drained", NULL},
     {"next_turn_in", get_next_turn_in, NULL,
      "float | None: seconds until a turn is due although poll_fd is not readable; None: none is",
