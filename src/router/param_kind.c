@@ -1,5 +1,7 @@
 #include "router/param_kind.h"
 
+#include <cello/scalar.h>
+
 enum { DIGIT = 1, LETTER = 2, HEX = 4, DASH = 8 };
 
 static unsigned char_class(char c) {
@@ -51,28 +53,10 @@ static bool is_uuid(struct cl_str s) {
     return true;
 }
 
-static unsigned number(const char *digits, size_t count) {
-    unsigned value = 0;
-    for (size_t i = 0; i < count; i++)
-        value = value * 10 + (unsigned)(digits[i] - '0');
-    return value;
-}
-
-static unsigned days_in_month(unsigned year, unsigned month) {
-    static const unsigned char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
 static bool is_date(struct cl_str s) {
-    if (s.len != 10 || s.ptr[4] != '-' || s.ptr[7] != '-')
-        return false;
-    if (span(s, 0, DIGIT) != 4 || span(s, 5, DIGIT) != 2 || span(s, 8, DIGIT) != 2)
-        return false;
-    unsigned year = number(s.ptr, 4);
-    unsigned month = number(s.ptr + 5, 2);
-    unsigned day = number(s.ptr + 8, 2);
-    return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month);
+    struct cello_date date;
+    const char *why;
+    return cello_date_parse(s, &date, &why) == CELLO_OK;
 }
 
 enum cl_param_kind cl_param_kind_from(struct cl_str word) {
