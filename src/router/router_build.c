@@ -138,7 +138,8 @@ static int new_edge(struct cl_router *r, const struct cl_pattern *pattern,
     int err = copy_edge_text(e, s);
     if (!err && s->kind == CL_PARAM_REGEX) {
         size_t offset;
-        err = cl_regex_new(s->regex, &e->regex, error->text, sizeof(error->text), &offset);
+        err = cl_regex_new(s->regex, CL_REGEX_WHOLE, &e->regex, error->text, sizeof(error->text),
+                           &offset);
         error->offset = (size_t)(s->regex.ptr - pattern->text.ptr) + offset;
     }
     if (!err)
