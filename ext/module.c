@@ -59,18 +59,22 @@ static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t 
     return cl_json_encode_bytes(args[0], &opt);
 }
 
-PyDoc_STRVAR(connect_doc,
-             "connect(http_error, log_error, /)\n--\n\nTell the engine the package's HTTPError and "
-             "where its error lines go. Called once, by the package.");
+PyDoc_STRVAR(
+    connect_doc,
+    "connect(problem, http_error, log_error, /)\n--\n\nTell the engine the base of exceptions "
+    "that are answers, the package's HTTPError, and where error lines go. Called once, by "
+    "the package.");
 
 static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct cl_ext *ext = cl_ext_of_module(module);
-    if (n != 2 || !PyExceptionClass_Check(args[0]) || !PyCallable_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "connect takes an exception class and a callable");
+    if (n != 3 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
+        !PyCallable_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "connect takes two exception classes and a callable");
         return NULL;
     }
-    Py_XSETREF(ext->http_error, Py_NewRef(args[0]));
-    Py_XSETREF(ext->log_error, Py_NewRef(args[1]));
+    Py_XSETREF(ext->problem, Py_NewRef(args[0]));
+    Py_XSETREF(ext->http_error, Py_NewRef(args[1]));
+    Py_XSETREF(ext->log_error, Py_NewRef(args[2]));
     Py_RETURN_NONE;
 }
 
@@ -142,6 +146,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
     Py_VISIT(ext->server_type);
+    Py_VISIT(ext->problem);
     Py_VISIT(ext->http_error);
     Py_VISIT(ext->json_error);
     Py_VISIT(ext->empty_context);
@@ -165,6 +170,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);
     Py_CLEAR(ext->server_type);
+    Py_CLEAR(ext->problem);
     Py_CLEAR(ext->http_error);
     Py_CLEAR(ext->json_error);
     Py_CLEAR(ext->empty_context);

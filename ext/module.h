@@ -31,11 +31,12 @@ struct cl_ext {
     PyTypeObject *request_type;
     PyTypeObject *response_type;
     PyTypeObject *server_type;
-    PyObject *http_error;    /* cello.HTTPError */
+    PyObject *problem;       /* cello._errors.Problem: exceptions that are answers */
+    PyObject *http_error;    /* cello.HTTPError, one of them */
     PyObject *json_error;    /* cello.JSONDecodeError, a ValueError; answered with 400 */
     PyObject *empty_context; /* a contextvars.Context without variables, ready to be entered */
     PyObject *spare_request; /* a Request nobody else holds, reset */
-    PyObject *log_error;     /* cello._log.error(message, exception or None) */
+    PyObject *log_error;     /* cello._log.error(message, exception or None, request id or None) */
     PyObject *guest_types;   /* what the asyncio guest keeps; NULL until an async route exists */
 };
 

@@ -206,6 +206,11 @@ static int send_tuple(struct cl_bridge *b, struct cl_entry *e, struct cl_request
     return send_body(b, e, r, PyTuple_GET_ITEM(tuple, 0), cello_response_get_type(r), false);
 }
 
+/* An error that was returned is answered as if it had been raised. */
+static bool is_problem(struct cl_bridge *b, PyObject *value) {
+    return b->ext->problem && PyObject_TypeCheck(value, (PyTypeObject *)b->ext->problem);
+}
+
 static int send_value(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
                       PyObject *value) {
     PyTypeObject *type = Py_TYPE(value);
@@ -213,6 +218,11 @@ static int send_value(struct cl_bridge *b, struct cl_entry *e, struct cl_request
         return send_response(b, e, r, value);
     if (type == &PyTuple_Type)
         return send_tuple(b, e, r, value);
+    if (PyType_FastSubclass(type, Py_TPFLAGS_BASE_EXC_SUBCLASS) && is_problem(b, value)) {
+        PyErr_SetObject((PyObject *)type, value);
+        cl_bridge_answer_exception(b, e, r);
+        return 0;
+    }
     cello_response_status(r, e->status ? e->status : value == Py_None ? 204 : 200);
     return send_body(b, e, r, value, (struct cl_str){NULL, 0}, false);
 }

@@ -1,5 +1,5 @@
-/* Exceptions to responses: HTTPError to its problem document, malformed JSON to 400, everything
- * else to 500 and a line in the server log. */
+/* Exceptions to responses: a Problem (HTTPError for one) to its document, malformed JSON to 400,
+ * everything else to 500 and a line in the server log. */
 #include "bridge/bridge.h"
 #include "types/args.h"
 #include "types/text.h"
@@ -27,14 +27,27 @@ static PyObject *log_message(const struct cl_entry *e, struct cl_request *r, con
 static void log_error(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
                       const char *what, PyObject *exception) {
     PyObject *message = log_message(e, r, what);
+    struct cl_str id = cello_request_id(r);
+    PyObject *request_id = id.len ? cl_text_from_field(id) : Py_NewRef(Py_None);
     PyObject *done = NULL;
-    if (message && b->ext->log_error)
+    if (message && request_id && b->ext->log_error)
         done = PyObject_CallFunctionObjArgs(b->ext->log_error, message,
-                                            exception ? exception : Py_None, NULL);
+                                            exception ? exception : Py_None, request_id, NULL);
     if (!done)
         PyErr_WriteUnraisable(e->callable);
     Py_XDECREF(done);
+    Py_XDECREF(request_id);
     Py_XDECREF(message);
+}
+
+/* Whoever made the server wants to see it: a test client raises it where the request was made. */
+static void tell_owner(struct cl_bridge *b, PyObject *exception) {
+    PyObject *on_error = Py_NewRef(b->on_error);
+    PyObject *done = PyObject_CallOneArg(on_error, exception);
+    if (!done)
+        PyErr_WriteUnraisable(on_error);
+    Py_XDECREF(done);
+    Py_DECREF(on_error);
 }
 
 /* Logs `exception` (stolen, may be NULL). SystemExit and the like are meant for the program, not
@@ -42,6 +55,8 @@ static void log_error(struct cl_bridge *b, const struct cl_entry *e, struct cl_r
 static void report(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
                    const char *what, PyObject *exception) {
     log_error(b, e, r, what, exception);
+    if (exception && b->on_error)
+        tell_owner(b, exception);
     if (exception && !b->fatal && !PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception)) {
         b->fatal = Py_NewRef(exception);
         cello_server_stop(b->server, 0);
@@ -54,7 +69,7 @@ static void answer_500(struct cl_request *r) {
     cello_respond_problem(r, 500, (struct cl_str){NULL, 0});
 }
 
-/* ---- HTTPError ---- */
+/* ---- problems ---- */
 
 static int set_item(PyObject *dict, const char *key, PyObject *value) {
     return value && value != Py_None ? PyDict_SetItemString(dict, key, value) : 0;
@@ -112,7 +127,7 @@ static PyObject *problem_of(struct cl_ext *ext, PyObject *exception, struct cl_r
     return document;
 }
 
-static int answer_http_error(struct cl_bridge *b, struct cl_request *r, PyObject *exception) {
+static int answer_problem(struct cl_bridge *b, struct cl_request *r, PyObject *exception) {
     int status = 500, err = -1;
     PyObject *document = problem_of(b->ext, exception, r, &status);
     PyObject *headers = document ? PyObject_GetAttr(exception, b->ext->names.headers) : NULL;
@@ -145,8 +160,8 @@ void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct 
         answer_500(r);
         return;
     }
-    if (ext->http_error && PyObject_TypeCheck(exception, (PyTypeObject *)ext->http_error)) {
-        if (answer_http_error(b, r, exception) < 0) {
+    if (ext->problem && PyObject_TypeCheck(exception, (PyTypeObject *)ext->problem)) {
+        if (answer_problem(b, r, exception) < 0) {
             report(b, e, r, "HTTPError that cannot be sent", cl_ext_fetch_exception());
             answer_500(r);
         }

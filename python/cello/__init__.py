@@ -16,7 +16,7 @@ from cello._blueprint import APIRouter, Blueprint, Router
 from cello._cello import VERSION as __version__
 from cello._cello import JSONDecodeError, MultiMap, Request, Response
 from cello._config import LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
-from cello._errors import HTTPError, HTTPException
+from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
 from cello._server import Server
 
 __all__ = [
@@ -28,8 +28,10 @@ __all__ = [
     "JSONDecodeError",
     "LimitsConfig",
     "MultiMap",
+    "ProblemDetails",
     "Request",
     "RequestIdConfig",
+    "RequestValidationError",
     "Response",
     "Router",
     "SecurityHeadersConfig",

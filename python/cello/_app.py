@@ -15,11 +15,11 @@ from cello._config import (
     SecurityHeadersConfig,
     TimeoutConfig,
 )
-from cello._errors import HTTPError
+from cello._errors import HTTPError, Problem
 from cello._routes import Route, caller, check_prefix, check_use, method_bits, plan
 from cello._server import Serving
 
-_cello.connect(HTTPError, _log.error)
+_cello.connect(Problem, HTTPError, _log.error)
 Mapping.register(_cello.MultiMap)
 
 T = TypeVar("T")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 
-def error(message: str, exception: BaseException | None) -> None:
+def error(
+    message: str, exception: BaseException | None = None, request_id: str | None = None
+) -> None:
     """One line for one problem, with the traceback when there is an exception."""
     import logging  # costs 10 ms, and a program without problems never needs it
 
