@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from cello import _cello, _log
-from cello._blueprint import Blueprint, Verbs
+from cello._blueprint import Blueprint, GroupOptions, Verbs, shared
 from cello._config import (
     LimitsConfig,
     Middleware,
@@ -16,7 +16,15 @@ from cello._config import (
     TimeoutConfig,
 )
 from cello._errors import HTTPError, Problem
-from cello._routes import Route, caller, check_prefix, check_use, method_bits, plan
+from cello._routes import (
+    Route,
+    caller,
+    check_dependencies,
+    check_guards,
+    check_use,
+    method_bits,
+    plan,
+)
 from cello._server import Serving
 
 _cello.connect(Problem, HTTPError, _log.error)
@@ -28,9 +36,10 @@ T = TypeVar("T")
 class App(Serving, Verbs, _cello.App):
     """Routes, middleware and how they are served.
 
-    use: middleware configurations for every request. trailing_slash: "strict" (a path with the
-    other trailing slash is 404) or "redirect" (307, or 308 for methods other than GET and HEAD).
-    state: a free namespace for the program's own values.
+    dependencies, guards: of every route, before its own. use: middleware configurations for every
+    request. trailing_slash: "strict" (a path with the other trailing slash is 404) or "redirect"
+    (307, or 308 for methods other than GET and HEAD). state: a free namespace for the program's own
+    values.
     """
 
     def __init__(
@@ -38,6 +47,8 @@ class App(Serving, Verbs, _cello.App):
         title: str = "Cello API",
         version: str = "0.1.0",
         *,
+        dependencies: Iterable[Any] | None = None,
+        guards: Iterable[Callable[..., Any]] | None = None,
         use: Iterable[Middleware] | None = None,
         trailing_slash: str = "strict",
     ) -> None:
@@ -46,6 +57,8 @@ class App(Serving, Verbs, _cello.App):
         self.title = title
         self.version = version
         self.state = SimpleNamespace()
+        self._dependencies = check_dependencies(dependencies)
+        self._guards = list(check_guards(guards))
         self._limits: LimitsConfig | None = None
         self._timeouts: TimeoutConfig | None = None
         self._log_format = "combined"
@@ -100,9 +113,12 @@ class App(Serving, Verbs, _cello.App):
             body.encode() if isinstance(body, str) else bytes(memoryview(body)),  # not of an int
         )
 
-    def register_blueprint(self, blueprint: Blueprint, prefix: str = "") -> None:
-        """Add the routes that a blueprint has now."""
-        for route in blueprint.routes(check_prefix(prefix)):
+    def register_blueprint(
+        self, blueprint: Blueprint, prefix: str = "", **options: Unpack[GroupOptions]
+    ) -> None:
+        """Add the routes that a blueprint has now, below a prefix and with what else is given
+        here."""
+        for route in blueprint._below(shared(prefix, **options)):
             self._add(route)
 
     include = include_router = register_blueprint

@@ -11,10 +11,15 @@ from cello._routes import (
     Handler,
     HandlerT,
     Route,
+    Shared,
     caller,
+    check_dependencies,
+    check_guards,
     check_max_body,
     check_prefix,
+    check_responses,
     check_status,
+    check_texts,
     check_use,
     local_names,
     method_bits,
@@ -28,12 +33,75 @@ class RouteOptions(TypedDict, total=False):
     status_code: int | None
     use: Iterable[Middleware] | None
     max_body: int | None
+    name: str | None
+    tags: Iterable[str] | None
+    summary: str | None
+    description: str | None
+    guards: Iterable[Callable[..., Any]] | None
+    dependencies: Iterable[Any] | None
+    response_model: Any
+    body: Any
+    responses: Mapping[int | str, Any] | None
+    deprecated: bool
+    include_in_schema: bool
+    operation_id: str | None
+    versions: Iterable[str] | None
+
+
+class GroupOptions(TypedDict, total=False):
+    """What a group gives its routes, besides prefix, name and middleware; Blueprint says what it
+    means."""
+
+    tags: Iterable[str] | None
+    guards: Iterable[Callable[..., Any]] | None
+    dependencies: Iterable[Any] | None
+    responses: Mapping[int | str, Any] | None
+    deprecated: bool
+    include_in_schema: bool
+    versions: Iterable[str] | None
+
+
+def shared(
+    prefix: str,
+    name: str = "",
+    use: Iterable[Middleware] | None = None,
+    *,
+    tags: Iterable[str] | None = None,
+    guards: Iterable[Callable[..., Any]] | None = None,
+    dependencies: Iterable[Any] | None = None,
+    responses: Mapping[int | str, Any] | None = None,
+    deprecated: bool = False,
+    include_in_schema: bool = True,
+    versions: Iterable[str] | None = None,
+) -> Shared:
+    """Checked. ValueError, TypeError: what is wrong with a group's arguments."""
+    return Shared(
+        check_prefix(prefix),
+        name,
+        check_use(use),
+        check_texts("tags", tags),
+        check_guards(guards),
+        check_dependencies(dependencies),
+        check_responses(responses),
+        bool(deprecated),
+        bool(include_in_schema),
+        check_texts("versions", versions),
+    )
 
 
 class Verbs(ABC):
-    """Decorators that declare routes. status: of a bare return value (200, or 204 for None);
-    use: middleware configurations for this route; max_body: bytes (413), by default
-    LimitsConfig.max_body_size. ValueError and TypeError name what is wrong with the declaration."""
+    """Decorators that declare routes.
+
+    status (or status_code): of a bare return value (200, or 204 for None). use: middleware
+    configurations for this route. max_body: bytes (413), by default LimitsConfig.max_body_size.
+    name: for url_for(), by default the function's. guards: callables that get the request; a false
+    result is 403. dependencies: Depends(...) whose values nobody needs. response_model: the type
+    that answers are filtered by, by default the declared return type. body: the type of the JSON
+    body. versions: of the API that have this route, by default all. tags, summary, description,
+    responses, deprecated, include_in_schema, operation_id: for its documentation.
+
+    ValueError and TypeError name what is wrong with the declaration.
+    """
 
     @abstractmethod
     def _add(self, route: Route) -> None:
@@ -61,6 +129,19 @@ class Verbs(ABC):
         status_code: int | None = None,
         use: Iterable[Middleware] | None = None,
         max_body: int | None = None,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        summary: str | None = None,
+        description: str | None = None,
+        guards: Iterable[Callable[..., Any]] | None = None,
+        dependencies: Iterable[Any] | None = None,
+        response_model: Any = None,
+        body: Any = None,
+        responses: Mapping[int | str, Any] | None = None,
+        deprecated: bool = False,
+        include_in_schema: bool = True,
+        operation_id: str | None = None,
+        versions: Iterable[str] | None = None,
     ) -> None:
         self._add(
             Route(
@@ -71,7 +152,20 @@ class Verbs(ABC):
                 check_status(status, status_code),
                 check_max_body(max_body),
                 check_use(use),
-                scope=scope,
+                name,
+                check_texts("tags", tags),
+                summary,
+                description,
+                check_guards(guards),
+                check_dependencies(dependencies),
+                response_model,
+                body,
+                check_responses(responses),
+                bool(deprecated),
+                bool(include_in_schema),
+                operation_id,
+                check_texts("versions", versions),
+                scope,
             )
         )
 
@@ -120,34 +214,46 @@ class Verbs(ABC):
 
 
 class Blueprint(Verbs):
-    """A group of routes under a prefix, with middleware of its own; blueprints nest.
+    """A group of routes; blueprints nest, and what the outer one has comes first.
 
-    prefix: "" or "/like/this". use: middleware configurations for all its routes.
+    prefix: "" or "/like/this". name: goes before the names of its routes ("name.function"), by
+    default the fixed parts of the prefix. use: middleware configurations for all its routes. tags,
+    guards, dependencies, responses: added to those of its routes. deprecated, include_in_schema:
+    of all its routes. versions: of routes that do not say their own.
     """
 
     def __init__(
-        self, prefix: str = "", name: str | None = None, *, use: Iterable[Middleware] | None = None
+        self,
+        prefix: str = "",
+        name: str | None = None,
+        *,
+        use: Iterable[Middleware] | None = None,
+        **options: Unpack[GroupOptions],
     ) -> None:
-        self.prefix = check_prefix(prefix)
-        self.name = name or prefix.strip("/").replace("/", ".") or "root"
-        self._use = check_use(use)
+        if name is None:
+            name = ".".join(part for part in prefix.split("/") if part and "{" not in part)
+        self.prefix = prefix
+        self.name = name
+        self._shared = shared(prefix, name, use, **options)
         self._routes: list[Route] = []
 
     def _add(self, route: Route) -> None:
         self._routes.append(route)
 
-    def register_blueprint(self, blueprint: Blueprint, prefix: str = "") -> None:
-        """Take in the routes that another blueprint has now."""
+    def register_blueprint(
+        self, blueprint: Blueprint, prefix: str = "", **options: Unpack[GroupOptions]
+    ) -> None:
+        """Take in the routes that another blueprint has now, below a prefix and with what else is
+        given here."""
         if blueprint is self:
             raise ValueError("a blueprint cannot contain itself")
-        self._routes.extend(blueprint.routes(prefix))
+        self._routes.extend(blueprint._below(shared(prefix, **options)))
 
     include = include_router = register_blueprint
 
-    def routes(self, prefix: str = "") -> list[Route]:
-        """Its routes as they are below `prefix`."""
-        below = check_prefix(prefix) + self.prefix
-        return [route.below(below, use=self._use) for route in self._routes]
+    def _below(self, outer: Shared) -> list[Route]:
+        """Its routes as they are in another group."""
+        return [route.below(self._shared).below(outer) for route in self._routes]
 
     def __repr__(self) -> str:
         return f"Blueprint({self.prefix!r}, name={self.name!r}, {len(self._routes)} routes)"

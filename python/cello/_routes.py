@@ -42,7 +42,7 @@ class Route(NamedTuple):
     summary: str | None = None
     description: str | None = None
     guards: tuple[Callable[..., Any], ...] = ()
-    dependencies: tuple[Any, ...] = ()  # of Depends
+    dependencies: tuple[DependsMarker, ...] = ()
     response_model: Any = None
     body: Any = None  # a model of the JSON body
     responses: Mapping[int | str, Any] | None = None
@@ -51,24 +51,50 @@ class Route(NamedTuple):
     operation_id: str | None = None
     versions: tuple[str, ...] = ()  # (): all
     scope: Mapping[str, Any] | None = None  # local_names() of the handler
+    group: str = ""  # the names of its blueprints, with dots
 
-    def below(
-        self,
-        prefix: str,
-        *,
-        use: tuple[Middleware, ...] = (),
-        tags: tuple[str, ...] = (),
-        guards: tuple[Callable[..., Any], ...] = (),
-        dependencies: tuple[Any, ...] = (),
-    ) -> Route:
-        """The same route under a prefix, behind what its blueprint has."""
+    @property
+    def full_name(self) -> str:
+        """What url_for() calls it: "blueprint.function"."""
+        name = self.name or handler_name(self.handler)
+        return f"{self.group}.{name}" if self.group else name
+
+    def below(self, shared: Shared) -> Route:
+        """The same route in a group."""
         return self._replace(
-            path=join(prefix, self.path),
-            use=use + self.use,
-            tags=tuple(dict.fromkeys(tags + self.tags)),
-            guards=guards + self.guards,
-            dependencies=dependencies + self.dependencies,
+            path=join(shared.prefix, self.path),
+            use=shared.use + self.use,
+            tags=tuple(dict.fromkeys(shared.tags + self.tags)),
+            guards=shared.guards + self.guards,
+            dependencies=shared.dependencies + self.dependencies,
+            responses={**(shared.responses or {}), **(self.responses or {})} or None,
+            deprecated=self.deprecated or shared.deprecated,
+            include_in_schema=self.include_in_schema and shared.include_in_schema,
+            versions=self.versions or shared.versions,
+            group=".".join(name for name in (shared.name, self.group) if name),
         )
+
+
+class Shared(NamedTuple):
+    """What a group gives its routes; a route's own comes after it, and wins."""
+
+    prefix: str = ""
+    name: str = ""
+    use: tuple[Middleware, ...] = ()
+    tags: tuple[str, ...] = ()
+    guards: tuple[Callable[..., Any], ...] = ()
+    dependencies: tuple[DependsMarker, ...] = ()
+    responses: Mapping[int | str, Any] | None = None
+    deprecated: bool = False
+    include_in_schema: bool = True
+    versions: tuple[str, ...] = ()
+
+
+def handler_name(handler: Any) -> str:
+    """Without the places it was defined in; a partial is called as its function is."""
+    while hasattr(handler, "func"):
+        handler = handler.func
+    return str(getattr(handler, "__name__", None) or type(handler).__name__)
 
 
 def join(prefix: str, path: str) -> str:
@@ -105,11 +131,12 @@ def caller(depth: int) -> str:
 def local_names(handler: Any, depth: int) -> Mapping[str, Any] | None:
     """What names mean in the function `depth` calls above this one's caller, when the handler has
     annotations that are text; None where those names are global."""
-    hints = getattr(handler, "__annotations__", None)
-    frame = sys._getframe(depth + 1)
-    if not hints or frame.f_locals is frame.f_globals:
+    hints = getattr(handler, "__annotations__", None) or {}
+    # Looked at last: f_locals keeps alive what the function holds by then.
+    if not any(isinstance(hint, str) for hint in hints.values()):
         return None
-    return frame.f_locals if any(isinstance(hint, str) for hint in hints.values()) else None
+    frame = sys._getframe(depth + 1)
+    return None if frame.f_locals is frame.f_globals else frame.f_locals
 
 
 def check_status(status: int | None, status_code: int | None) -> int:
@@ -138,6 +165,50 @@ def check_use(use: Iterable[Middleware] | None) -> tuple[Middleware, ...]:
         if not isinstance(step, Middleware):
             raise TypeError(f"use takes configurations such as RequestIdConfig(), not {step!r}")
     return steps
+
+
+def check_texts(what: str, values: Iterable[str] | None) -> tuple[str, ...]:
+    """TypeError: not a list of str."""
+    texts = () if values is None else values if isinstance(values, str) else tuple(values)
+    if isinstance(texts, str) or not all(isinstance(text, str) and text for text in texts):
+        raise TypeError(f"{what} is a list of str, not {values!r}")
+    return texts
+
+
+def check_guards(guards: Iterable[Callable[..., Any]] | None) -> tuple[Callable[..., Any], ...]:
+    """TypeError: something that cannot be called."""
+    if callable(guards):
+        raise TypeError(f"guards is a list, not {guards!r}")
+    checked = tuple(guards or ())
+    for guard in checked:
+        if not callable(guard):
+            raise TypeError(f"guards are callables that get the request, not {guard!r}")
+    return checked
+
+
+def check_dependencies(dependencies: Iterable[Any] | None) -> tuple[DependsMarker, ...]:
+    """TypeError: something else than Depends(...)."""
+    checked = tuple(dependencies or ())
+    for dependency in checked:
+        if not isinstance(dependency, DependsMarker) or dependency.call is None:
+            raise TypeError(f"dependencies is a list of Depends(function), not of {dependency!r}")
+    return checked
+
+
+def check_responses(
+    responses: Mapping[int | str, Any] | None,
+) -> Mapping[int | str, Any] | None:
+    """ValueError: keys that are not a status, "4XX" or "default"."""
+    for key in responses or ():
+        if not _is_status(str(key)):
+            raise ValueError(f"responses: {key!r} is no status, no '4XX' and not 'default'")
+    return dict(responses) if responses else None
+
+
+def _is_status(key: str) -> bool:
+    return key == "default" or (
+        len(key) == 3 and key[0] in "12345" and (key[1:].isdigit() or key[1:] == "XX")
+    )
 
 
 class Plan(NamedTuple):

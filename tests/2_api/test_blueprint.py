@@ -1,17 +1,19 @@
-"""Blueprints: prefixes, nesting, middleware."""
+"""Blueprints: prefixes, nesting, middleware, and what else they give their routes."""
 
 from typing import Any
 
 import pytest
 from api_client import serving
 from cello import APIRouter, App, Blueprint, Router, SecurityHeadersConfig
+from cello._params import Depends
+from cello._routes import Route
 
 VERBS = ["get", "post", "put", "delete", "patch", "options", "head"]
 
 
 def test_names() -> None:
     assert Router is APIRouter is Blueprint
-    assert Blueprint("/a/b").name == "a.b" and Blueprint().name == "root"
+    assert Blueprint("/a/{id:int}/b").name == "a.b" and Blueprint().name == ""
     assert Blueprint("/a", "mine").name == "mine" and Blueprint("/a").prefix == "/a"
     assert repr(Blueprint("/a")) == "Blueprint('/a', name='a', 0 routes)"
 
@@ -71,6 +73,112 @@ def test_middleware_from_the_outside_in() -> None:
         assert headers["Cross-Origin-Resource-Policy"] == "outer"
         assert headers["Cross-Origin-Embedder-Policy"] == "app"
         assert client.get("/").headers["Content-Security-Policy"] == "app"
+
+
+class Recorder(App):
+    """Keeps the routes as they arrive at the application."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Route] = []
+
+    def _add(self, route: Route) -> None:
+        self.seen.append(route)
+
+
+def handler() -> str:
+    return "x"
+
+
+def test_what_groups_give_their_routes() -> None:
+    def guard(req: Any) -> bool:
+        return True
+
+    outer_guard, inner_guard, route_guard = (lambda req: guard(req) for _ in range(3))
+    first, second, third, fourth = (Depends(lambda: None) for _ in range(4))
+    inner = Blueprint(
+        "/i",
+        tags=["b", "c"],
+        guards=[inner_guard],
+        dependencies=[third],
+        responses={404: {"description": "inner"}, "4XX": {}},
+        versions=["v1"],
+    )
+    inner.get(
+        "/",
+        tags=["d", "b"],
+        guards=[route_guard],
+        dependencies=[fourth],
+        responses={404: {"description": "route"}},
+        versions=["v2"],
+    )(handler)
+    inner.get("/x", name="mine", deprecated=True, include_in_schema=False)(handler)
+    outer = Blueprint(
+        "/o", "out", tags=["a"], guards=[outer_guard], dependencies=[second], versions=["v3"]
+    )
+    outer.register_blueprint(inner, responses={500: {}, 404: {"description": "outer"}})
+    outer.get("/own")(handler)
+    app = Recorder()
+    app.register_blueprint(outer, tags=["z"], dependencies=[first], deprecated=True)
+
+    route, named, own = app.seen
+    assert route.tags == ("z", "a", "b", "c", "d") and named.tags == ("z", "a", "b", "c")
+    assert route.guards == (outer_guard, inner_guard, route_guard)
+    assert route.dependencies == (first, second, third, fourth)
+    assert own.dependencies == (first, second) and own.guards == (outer_guard,)
+    assert route.responses == {500: {}, 404: {"description": "route"}, "4XX": {}}
+    assert named.responses == {500: {}, 404: {"description": "inner"}, "4XX": {}}
+    assert (route.versions, named.versions, own.versions) == (("v2",), ("v1",), ("v3",))
+    assert route.deprecated and named.deprecated and own.deprecated
+    assert route.include_in_schema and not named.include_in_schema
+    assert [r.full_name for r in app.seen] == ["out.i.handler", "out.i.mine", "out.handler"]
+    hidden = Blueprint("/h", include_in_schema=False)
+    hidden.get("/")(handler)
+    app.include(hidden)
+    assert not app.seen[-1].include_in_schema and not app.seen[-1].deprecated
+
+
+def test_options_of_a_route_are_kept() -> None:
+    app = Recorder()
+    app.add_route(
+        "/",
+        handler,
+        summary="short",
+        description="long",
+        response_model=int,
+        body=float,
+        operation_id="id",
+    )
+    (route,) = app.seen
+    assert (route.summary, route.description, route.operation_id) == ("short", "long", "id")
+    assert route.response_model is int and route.body is float
+    assert route.scope is None and route.full_name == "handler" and route.name is None
+    assert route.where.rpartition(":")[0] == __file__
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tags": "users"}, "tags is a list of str, not 'users'"),
+        ({"tags": [5]}, "tags is a list of str"),
+        ({"versions": "v1"}, "versions is a list"),
+        ({"guards": handler}, "guards is a list"),
+        ({"guards": [1]}, "callables that get the request, not 1"),
+        ({"dependencies": [handler]}, r"list of Depends\(function\)"),
+        ({"dependencies": [Depends()]}, r"list of Depends\(function\)"),
+        ({"responses": {"what": {}}}, "'what' is no status"),
+    ],
+)
+def test_wrong_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        Blueprint(**options)
+    with pytest.raises((TypeError, ValueError), match=message):
+        App().register_blueprint(Blueprint(), **options)
+    with pytest.raises((TypeError, ValueError), match=message):
+        App().get("/", **options)(handler)
+    if options.keys() <= {"guards", "dependencies"}:
+        with pytest.raises(TypeError, match=message):
+            App(**options)
 
 
 @pytest.mark.parametrize("prefix", ["a", "/", "/a/", "a/"])
