@@ -6,15 +6,15 @@ import os
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from cello import _cello, _log
 from cello._config import LimitsConfig, TimeoutConfig
+from cello._settings import Options, Settings
 
 if TYPE_CHECKING:
     from cello._app import App
 
-DEFAULT_PORT = 8000  # of run() and serve()
 SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
 
 
@@ -97,77 +97,16 @@ def url_of(address: tuple[str, int]) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Options(TypedDict, total=False):
-    """What every way to serve takes; run() says what it means."""
-
-    env: str | None
-    logs: bool | None
-    uds: str | None
-    fd: int | None
-    backend: str | None
-    workers: int | None
-
-
-class Settings:
-    """Where and how to serve: explicit arguments, then the command line, then the environment."""
-
-    def __init__(
-        self,
-        host: str | None,
-        port: int | None,
-        *,
-        argv: list[str] | None = None,
-        default_port: int = DEFAULT_PORT,
-        env: str | None = None,
-        logs: bool | None = None,
-        uds: str | None = None,
-        fd: int | None = None,
-        backend: str | None = None,
-        workers: int | None = None,
-    ) -> None:
-        line = _command_line(argv or [])
-
-        def pick(name: str, given: Any, default: Any) -> Any:
-            environment = os.environ.get(f"CELLO_{name.upper()}")
-            found = (value for value in (given, line.get(name), environment) if value is not None)
-            return next(found, default)
-
-        self.host = str(pick("host", host, "127.0.0.1"))
-        self.port = int(pick("port", port, default_port))
-        self.env = str(pick("env", env, "development"))
-        self.backend = str(pick("backend", backend, "auto"))
-        self.uds = pick("uds", uds, None)
-        self.fd = fd
-        if self.env not in ("development", "production"):
-            raise ValueError(f"env is 'development' or 'production', not {self.env!r}")
-        if logs is None:
-            logs = line.get("logs", self.env == "development")
-        self.logs = bool(logs)
-        if workers not in (None, 1):
-            raise ValueError(f"this version serves with one worker, not {workers!r}")
-
-
-def _command_line(argv: list[str]) -> dict[str, Any]:
-    """Cello's own options; whatever else is on the line is the program's."""
-    found: dict[str, Any] = {}
-    names = ("host", "port", "env", "uds", "backend")
-    items = iter(argv)
-    for item in items:
-        if item == "--no-logs":
-            found["logs"] = False
-            continue
-        name, equals, value = item.removeprefix("--").partition("=")
-        if item.startswith("--") and name in names:
-            found[name] = value if equals else next(items, None)
-    return found
-
-
 class Serving:
     """How an application is served; the base of App."""
 
     _limits: LimitsConfig | None
     _timeouts: TimeoutConfig | None
     _log_format: str
+    _debug: bool | None = None  # what App(debug=...) says
+
+    def _settings(self, *place: Any, **options: Any) -> Settings:
+        return Settings(*place, app_debug=self._debug, **options)
 
     def _engine(self, settings: Settings) -> _cello.Server:
         """A server that does not listen."""
@@ -196,12 +135,13 @@ class Serving:
     ) -> Server:
         """Serve on a thread of its own and return at once.
 
-        port: by default CELLO_PORT, else any free one. logs: off unless `env` or `logs` says so.
-        env, logs, uds, fd, backend: as for run(). OSError: the address is busy or not allowed.
+        port: by default CELLO_PORT, else any free one. logs, debug: off unless they or `env` say
+        so. The rest is as for run(). OSError: the address is busy or not allowed.
         """
-        if options.get("env") is None and options.get("logs") is None:
-            options["logs"] = False
-        return Server(self._open(Settings(host, port, default_port=0, **options)))
+        if options.get("env") is None:
+            options.setdefault("logs", False)
+            options.setdefault("debug", self._debug or False)
+        return Server(self._open(self._settings(host, port, default_port=0, **options)))
 
     def run(
         self,
@@ -215,19 +155,19 @@ class Serving:
 
         The first signal finishes what is in flight (30 s at most), the second ends the process at
         once. Off the main thread signals are the caller's. What is not given here is read from the
-        command line (--host --port --env --uds --backend --no-logs; only in the program's own main
-        thread, argv=False turns it off), then from the environment (CELLO_HOST, CELLO_PORT, ...).
-        A busy port ends the program with exit code 1.
+        command line (--host --port --env --debug --no-logs --log-level --uds --fd --backend; only
+        in the program's own main thread, argv=False turns it off), then from the environment
+        (CELLO_HOST, CELLO_PORT, ...). A busy port ends the program with exit code 1.
 
-        env: "development" (with an access log) or "production" (without). logs: the access log, on
-        or off, whatever env says. uds: path of a unix socket instead of host and port. fd: a
+        env: "development" (debug pages and the access log) or "production" (neither). debug, logs:
+        on or off, whatever env says. log_level: of the server log. uds: path of a unix socket instead of host and port. fd: a
         listening socket instead. backend: "auto", "epoll" or "io_uring". ValueError, TypeError: an
         option that is wrong.
         """
         main = threading.current_thread() is threading.main_thread()
         if argv is None and main and _called_from_main():
             argv = sys.argv[1:]
-        settings = Settings(host, port, argv=argv or None, **options)
+        settings = self._settings(host, port, argv=argv or None, **options)
         try:
             engine = self._open(settings)
         except OSError as error:
@@ -250,7 +190,7 @@ class Serving:
         are those of run(), without the command line."""
         from cello._loop import serve
 
-        engine = self._open(Settings(host, port, **options))
+        engine = self._open(self._settings(host, port, **options))
         try:
             await serve(engine)
         finally:

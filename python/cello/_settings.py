@@ -1,0 +1,176 @@
+"""Where and how to serve, and which of several places said so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypedDict
+
+DEFAULT_PORT = 8000  # of run() and serve()
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+ENVIRONMENTS = ("development", "production")
+
+
+class Options(TypedDict, total=False):
+    """What every way to serve takes; run() says what it means."""
+
+    env: str | None
+    logs: bool | None
+    debug: bool | None
+    log_level: str | None
+    uds: str | None
+    fd: int | None
+    backend: str | None
+    workers: int | None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("must be text")
+    return value
+
+
+def _number(low: int, high: int, what: str) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, str) else value
+        except ValueError:
+            number = None
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+            raise ValueError(f"must be {what}")
+        return number
+
+    return check
+
+
+def _switch(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("must be on or off (1, 0, true, false, yes, no)")
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return check
+
+
+def _level(value: Any) -> str:
+    return _one_of(*LOG_LEVELS)(value.lower() if isinstance(value, str) else value)
+
+
+class _Setting(NamedTuple):
+    check: Callable[[Any], Any]
+    default: Any
+    flags: dict[str, Any]  # options without a value, and the value they stand for
+
+
+_SETTINGS = {
+    "host": _Setting(_text, "127.0.0.1", {}),
+    "port": _Setting(_number(0, 65535, "a port from 0 to 65535"), DEFAULT_PORT, {}),
+    "uds": _Setting(_text, None, {}),
+    "fd": _Setting(_number(0, 2**31 - 1, "the number of a descriptor"), None, {}),
+    "env": _Setting(_one_of(*ENVIRONMENTS), "development", {}),
+    "debug": _Setting(_switch, None, {"--debug": True}),
+    "logs": _Setting(_switch, None, {"--no-logs": False}),
+    "log_level": _Setting(_level, None, {}),
+    "backend": _Setting(_one_of("auto", "epoll", "io_uring"), "auto", {}),
+    "reload": _Setting(_switch, False, {"--reload": True}),
+}
+
+
+class Settings:
+    """Explicit arguments, then the command line, then the environment, then the default.
+
+    sources: for each name, which of them it was: "argument", "--port", "CELLO_PORT", "default".
+    ValueError: a value that is wrong; its message names the place.
+    """
+
+    host: str
+    port: int
+    uds: str | None
+    fd: int | None
+    env: str
+    debug: bool  # error pages with tracebacks, and templates that are read again
+    logs: bool  # the access log
+    log_level: str | None  # of the server log; None: as the program has configured logging
+    backend: str
+    reload: bool
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        argv: list[str] | None = None,
+        default_port: int = DEFAULT_PORT,
+        app_debug: bool | None = None,
+        workers: int | None = None,
+        **given: Any,
+    ) -> None:
+        if workers not in (None, 1):
+            raise ValueError(f"this version serves with one worker, not {workers!r}")
+        for name in given:
+            if name not in _SETTINGS:
+                raise TypeError(f"there is no option {name!r}")
+        if given.get("debug") is None:
+            given["debug"] = app_debug  # what App(debug=...) says is explicit, too
+        line = _command_line(argv or [])
+        self.sources: dict[str, str] = {}
+        for name in _SETTINGS:
+            explicit = {"host": host, "port": port}.get(name, given.get(name))
+            setattr(self, name, self._pick(name, explicit, line))
+        if self.sources["port"] == "default":
+            self.port = default_port
+        for name in ("debug", "logs"):
+            if getattr(self, name) is None:
+                setattr(self, name, self.env == "development")
+                self.sources[name] = f"env is {self.env}"
+
+    def _pick(self, name: str, explicit: Any, line: dict[str, tuple[str, Any]]) -> Any:
+        variable = f"CELLO_{name.upper()}"
+        if explicit is not None:
+            source, value = "argument", explicit
+        elif name in line:
+            source, value = line[name]
+        elif os.environ.get(variable):
+            source, value = variable, os.environ[variable]
+        else:
+            self.sources[name] = "default"
+            return _SETTINGS[name].default
+        self.sources[name] = source
+        try:
+            return _SETTINGS[name].check(value)
+        except ValueError as error:
+            place = name if source == "argument" else source
+            raise ValueError(f"{place} {error}, not {value!r}") from None
+
+    def values(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        return {name: getattr(self, name) for name in _SETTINGS}
+
+
+def _command_line(argv: list[str]) -> dict[str, tuple[str, Any]]:
+    """name -> (option, value) for Cello's own options; what else is there is the program's."""
+    flags = {flag: (name, v) for name, s in _SETTINGS.items() for flag, v in s.flags.items()}
+    valued = {"--" + n.replace("_", "-"): n for n, s in _SETTINGS.items() if not s.flags}
+    found: dict[str, tuple[str, Any]] = {}
+    items = iter(argv)
+    for item in items:
+        option, equals, value = item.partition("=")
+        if item in flags:
+            name, meaning = flags[item]
+            found[name] = (item, meaning)
+        elif option in valued:
+            if not equals:
+                value = next(items, "")
+            found[valued[option]] = (option, value)
+    return found

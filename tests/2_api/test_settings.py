@@ -1,0 +1,115 @@
+"""Where settings come from, and what is said of wrong ones."""
+
+from typing import Any
+
+import pytest
+from cello._settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings().values():
+        monkeypatch.delenv(f"CELLO_{name.upper()}", raising=False)
+
+
+DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": 8000,
+    "uds": None,
+    "fd": None,
+    "env": "development",
+    "debug": True,
+    "logs": True,
+    "log_level": None,
+    "backend": "auto",
+    "reload": False,
+}
+# name -> an argument, a command line, the variable's text, and what each means.
+PLACES: dict[str, tuple[Any, list[str], str, tuple[Any, Any, Any]]] = {
+    "host": ("::1", ["--host", "0.0.0.0"], "127.0.0.2", ("::1", "0.0.0.0", "127.0.0.2")),
+    "port": (1, ["--port=2"], "3", (1, 2, 3)),
+    "uds": ("/a", ["--uds", "/b"], "/c", ("/a", "/b", "/c")),
+    "fd": (4, ["--fd", "5"], "6", (4, 5, 6)),
+    "env": (
+        "production",
+        ["--env", "development"],
+        "production",
+        ("production", "development", "production"),
+    ),
+    "debug": (False, ["--debug"], "no", (False, True, False)),
+    "logs": (True, ["--no-logs"], "0", (True, False, False)),
+    "log_level": ("error", ["--log-level", "DEBUG"], "Info", ("error", "debug", "info")),
+    "backend": ("epoll", ["--backend=auto"], "io_uring", ("epoll", "auto", "io_uring")),
+    "reload": (False, ["--reload"], "1", (False, True, True)),
+}
+
+
+def test_every_setting_has_a_default() -> None:
+    assert Settings().values() == DEFAULTS
+    assert Settings(default_port=0).port == 0
+    assert set(PLACES) == set(DEFAULTS)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_argument_then_command_line_then_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argument, argv, text, meanings = PLACES[name]
+    variable = f"CELLO_{name.upper()}"
+    monkeypatch.setenv(variable, text)
+    option = argv[0].partition("=")[0]
+    for given, line, meaning, source in (
+        ({name: argument}, argv, meanings[0], "argument"),
+        ({}, argv, meanings[1], option),
+        ({}, ["--other", "x"], meanings[2], variable),
+    ):
+        settings = Settings(argv=line, **given)
+        assert getattr(settings, name) == meaning
+        assert settings.sources[name] == source
+
+
+def test_env_decides_what_is_not_said() -> None:
+    assert (Settings(env="production").debug, Settings(env="production").logs) == (False, False)
+    assert Settings(env="production").sources["debug"] == "env is production"
+    assert Settings(env="production", debug=True).debug
+    assert Settings(argv=["--env", "production", "--debug"]).debug
+
+
+def test_the_application_says_debug() -> None:
+    assert not Settings(argv=["--debug"], app_debug=False).debug
+    assert Settings(app_debug=False, debug=True).debug
+
+
+def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLO_PORT", "")
+    assert Settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--port", "http"], "--port must be a port from 0 to 65535, not 'http'"),
+        (["--port", "65536"], "--port must be a port"),
+        (["--port"], "--port must be a port"),
+        (["--env", "testing"], "--env must be one of development, production, not 'testing'"),
+        (["--backend", "kqueue"], "--backend must be one of"),
+        (["--log-level", "loud"], "--log-level must be one of debug"),
+        (["--host="], "--host must be text"),
+        (["--fd", "-1"], "--fd must be the number of a descriptor"),
+    ],
+)
+def test_wrong_values_name_their_place(argv: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings(argv=argv)
+
+
+def test_wrong_variables_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="port must be a port"):
+        Settings(port=True)
+    with pytest.raises(ValueError, match="one worker"):
+        Settings(workers=2)
+    with pytest.raises(TypeError, match="no option 'tls'"):
+        Settings(tls=True)
+    monkeypatch.setenv("CELLO_DEBUG", "maybe")
+    with pytest.raises(ValueError, match="CELLO_DEBUG must be on or off"):
+        Settings()
