@@ -1,0 +1,168 @@
+"""The application's part of plans: handlers are read when they are declared, and compiled at the
+start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cello import _cello, _results
+from cello._params import DependsMarker
+from cello._plan import Assembled, assemble
+from cello._routes import Route
+from cello._runner import Around
+from cello._signature import Endpoint, Reader, Signature
+
+
+class Overrides(dict[Callable[..., Any], Callable[..., Any]]):
+    """App.dependency_overrides: every change takes effect at once, also while serving."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def __setitem__(self, key: Callable[..., Any], value: Callable[..., Any]) -> None:
+        if not callable(value):
+            raise TypeError(f"a dependency is overridden by a callable, not {value!r}")
+        super().__setitem__(key, value)
+        self._changed()
+
+    def __delitem__(self, key: Callable[..., Any]) -> None:
+        super().__delitem__(key)
+        self._changed()
+
+    def clear(self) -> None:
+        super().clear()
+        self._changed()
+
+    def pop(self, *args: Any) -> Any:
+        value = super().pop(*args)
+        self._changed()
+        return value
+
+    def popitem(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        item = super().popitem()
+        self._changed()
+        return item
+
+    def setdefault(self, key: Callable[..., Any], default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def __ior__(self, other: Any) -> Overrides:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+
+class Planned(_cello.App):
+    """Reads handlers when they are declared and makes their plans at the start; a base of App."""
+
+    def __init__(self) -> None:
+        self._endpoints: list[Endpoint] = []
+        self._signatures: dict[Any, Signature] = {}
+        self._singletons: dict[str, Any] = {}
+        self._overrides = Overrides(self._on_override)
+        self._overridden: dict[Any, Any] = {}
+        self._frozen = False
+        self._dependencies: tuple[DependsMarker, ...] = ()
+        self._guards: list[Callable[..., Any]] = []
+        self._before: list[Any] = []
+        self._after: list[Any] = []
+        self._middleware: list[Any] = []
+
+    @property
+    def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
+        """What is called instead of a dependency, by the dependency. Changes take effect at once,
+        also while the application is served."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, other: Mapping[Callable[..., Any], Callable[..., Any]]) -> None:
+        self._overrides.clear()
+        self._overrides.update(other)
+
+    def register_singleton(self, name: str, value: Any) -> None:
+        """Declare a value that `Depends(name)` gives to handlers."""
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a singleton's name is a str, not {name!r}")
+        if self._frozen:
+            raise RuntimeError("singletons cannot be registered once the application was started")
+        self._singletons[name] = value
+
+    def _add(self, route: Route) -> None:
+        reader = Reader(route.where, route.handler, route.path, route.scope, self._signatures)
+        signature = reader.handler(route.handler, route.body)
+        markers = (*self._dependencies, *route.dependencies)
+        dependencies = tuple(reader.dependency(marker) for marker in markers)
+        endpoint = Endpoint(0, route._replace(scope=None), signature, dependencies)
+        _check(endpoint)
+        endpoint.id = self._add_route(
+            route.methods,
+            route.path,
+            route.where,
+            route.handler,
+            f"{signature.name} ({route.where})",
+            route.status,
+            route.max_body,
+            tuple(config._step() for config in route.use),
+        )
+        self._endpoints.append(endpoint)
+
+    def _freeze(self) -> None:
+        """Make all plans; later calls do nothing."""
+        if self._frozen:
+            return
+        self._overridden = dict(self._overrides)
+        for endpoint in self._endpoints:
+            self._plan(endpoint)
+        self._frozen = True
+
+    def _plan(self, endpoint: Endpoint) -> None:
+        self._set_plan(endpoint.id, *self._assembled(endpoint))
+
+    def _assembled(self, endpoint: Endpoint) -> Assembled:
+        route = endpoint.route
+        reader = Reader(route.where, route.handler, route.path, None, self._signatures)
+        around = Around()
+        if self._before or self._after or self._middleware:
+            from cello._hooks import hooks_of
+
+            around = Around(
+                hooks_of(self._before, route.path),
+                hooks_of(self._after, route.path),
+                tuple(self._middleware),
+                async_errors=bool(getattr(self, "_has_async_exception_handler", False)),
+            )
+        around = around._replace(guards=(*self._guards, *route.guards))
+        return assemble(endpoint, self._overrides, reader.signature, self._singletons, around)
+
+    def _on_override(self) -> None:
+        if not self._frozen:
+            return
+        before, now = self._overridden, dict(self._overrides)
+        changed = {c for c in (*before, *now) if before.get(c) is not now.get(c)}
+        self._overridden = now
+        old = set(before.values())  # what they replaced may have dependencies of its own
+        for endpoint in self._endpoints:
+            if any(d.call in changed or d.call in before or old for d, _ in endpoint.tree()):
+                self._plan(endpoint)
+
+
+def _check(endpoint: Endpoint) -> None:
+    """Raise now what would come up at the start."""
+    route = endpoint.route
+    place = f"{route.where}: handler {endpoint.signature.name!r}"
+    try:
+        endpoint.body()
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    if route.response_model is not None:
+        try:
+            _results.result_filter(route.response_model)
+        except TypeError as error:
+            raise TypeError(f"{place}: response_model: {error}") from error

@@ -1,0 +1,105 @@
+"""What handlers return: filters by what they declare."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from cello import _cello
+from cello._bodies import refuse_unknown
+from cello._types import (
+    contains_pydantic,
+    is_answer,
+    is_container,
+    is_model,
+    is_typed_dict,
+    list_item,
+    members,
+    show,
+    unwrap,
+    without_none,
+)
+
+_UNFILTERED = ("builtins.dict", "builtins.bytes", "builtins.NoneType", "builtins.object")
+
+ResultFilter = tuple[type | None, bool, Callable[[Any], Any]]
+
+
+def result_filter(annotation: Any) -> ResultFilter | None:
+    """(exact type that goes out as it is, whether in a list, what makes of other values only what
+    is declared); None: nothing is filtered. TypeError: msgspec and pydantic know nothing of it."""
+    bare, _ = unwrap(annotation)
+    if typing.get_origin(bare) is tuple and is_answer(bare):
+        return result_filter(typing.get_args(bare)[0])
+    parts = members(bare)
+    if parts:
+        kept = tuple(part for part in parts if not _is_response(part))
+        if len(kept) < len(parts):
+            return result_filter(typing.Union[kept]) if kept else None  # noqa: UP007
+    if not _has_model(bare):
+        return None
+    bare, _ = without_none(bare)
+    item = list_item(bare) if typing.get_origin(bare) is list else None
+    exact = item if item is not None else bare
+    if not isinstance(exact, type) or is_typed_dict(exact):
+        exact = None
+    return exact, item is not None, _filter(annotation)
+
+
+def _is_response(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, _cello.Response)
+
+
+def _has_model(annotation: Any) -> bool:
+    bare, _ = unwrap(annotation)
+    if is_model(bare):
+        return True
+    origin = typing.get_origin(bare)
+    if origin is None or not (members(bare) or is_container(bare)):
+        return False
+    return any(_has_model(part) for part in typing.get_args(bare) if part is not ...)
+
+
+def _filter(annotation: Any) -> Callable[[Any], Any]:
+    if contains_pydantic(annotation):
+        return _pydantic_filter(annotation)
+    import functools
+
+    import msgspec
+
+    kept = members(unwrap(annotation)[0])
+    if sum(is_model(part) for part in kept) > 1:
+        return _union_filter([part for part in kept if is_model(part)])
+    refuse_unknown(annotation)
+    return functools.partial(msgspec.convert, type=annotation, from_attributes=True)
+
+
+def _pydantic_filter(annotation: Any) -> Callable[[Any], Any]:
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(annotation)
+
+    def convert(value: Any) -> Any:
+        # Objects of a subclass would pass as they are; their attributes do not.
+        if hasattr(type(value), "model_dump"):
+            value = value.model_dump(by_alias=False)
+        elif isinstance(value, list):
+            value = [v.model_dump() if hasattr(type(v), "model_dump") else v for v in value]
+        return adapter.validate_python(value, from_attributes=True, by_name=True, by_alias=True)
+
+    return convert
+
+
+def _union_filter(models: list[Any]) -> Callable[[Any], Any]:
+    filters = {model: _filter(model) for model in models}
+
+    def convert(value: Any) -> Any:
+        if value is None or type(value) in filters:
+            return value
+        for model, filter_ in filters.items():
+            if isinstance(value, model):
+                return filter_(value)
+        raise TypeError(f"{show(type(value))} is none of the declared types")
+
+    return convert

@@ -1,0 +1,286 @@
+"""What runs around a handler where the engine alone cannot: async dependencies, guards that are
+coroutines, hooks and middleware.
+
+The functions made here are made once for a route. They get what its plan converted, or the request
+where something has to run before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from cello import _cello, _results
+from cello._params import name_of
+
+
+class Call(NamedTuple):
+    """One call before the handler. A slot below 0 is ~index of a call, others are of fields."""
+
+    function: Callable[..., Any]
+    slots: tuple[int, ...]
+    keywords: tuple[str, ...]
+    is_async: bool = False
+    is_generator: bool = False
+
+
+# ---- generators that stay open until the response is out ----
+
+
+def _start(generator: Iterator[Any], name: str) -> Any:
+    for value in generator:
+        return value
+    raise RuntimeError(f"the dependency {name} did not yield")
+
+
+async def _astart(generator: Any, name: str) -> Any:
+    async for value in generator:
+        return value
+    raise RuntimeError(f"the dependency {name} did not yield")
+
+
+def _close(generators: list[Any], error: BaseException | None) -> None:
+    """Resume generators, the last one first, or throw `error` into them; as contextlib.ExitStack,
+    one that raises decides what those around it see. Raises what is left over."""
+    for generator in reversed(generators):
+        try:
+            if error is None:
+                next(generator)
+            else:
+                generator.throw(error)
+        except StopIteration as stop:
+            error = _swallowed(generator, error, stop)
+        except BaseException as raised:
+            error = raised
+        else:
+            error = _yielded_again(generator)
+    if error is not None:
+        raise error
+
+
+async def _aclose(generators: list[Any], error: BaseException | None) -> None:
+    """The same where some of the generators are async."""
+    for generator in reversed(generators):
+        is_async = hasattr(generator, "athrow")
+        try:
+            if error is not None:
+                await generator.athrow(error) if is_async else generator.throw(error)
+            elif is_async:
+                await anext(generator)
+            else:
+                next(generator)
+        except (StopIteration, StopAsyncIteration) as stop:
+            error = _swallowed(generator, error, stop)
+        except BaseException as raised:
+            error = raised
+        else:
+            error = _yielded_again(generator)
+    if error is not None:
+        raise error
+
+
+def _swallowed(
+    generator: Any, error: BaseException | None, stop: BaseException
+) -> BaseException | None:
+    """A generator that ended: as it shall, unless it took away the handler's exception, for then
+    there is nothing to answer."""
+    if error is None or stop is error:
+        return None
+    lost = RuntimeError(
+        f"the dependency {generator.__qualname__} swallowed {type(error).__name__}: raise it again"
+    )
+    lost.__cause__ = error
+    return lost
+
+
+def _yielded_again(generator: Any) -> BaseException:
+    return RuntimeError(f"the dependency {generator.__qualname__} yielded more than once")
+
+
+# ---- generated functions ----
+
+
+def core_of(
+    fields: int, calls: Sequence[Call], last: Call, place: str
+) -> tuple[Callable[..., Any], bool]:
+    """A function of all fields that makes the calls and then the last one, the handler's; and
+    whether it is async."""
+    is_async = last.is_async or any(call.is_async for call in calls)
+    names: dict[str, Any] = {"After": _cello.After, "start": _start, "astart": _astart}
+    names["close"] = _aclose if is_async else _close
+    lines = []
+    for i, call in enumerate(calls):
+        names[f"call{i}"] = call.function
+        made = f"call{i}({_arguments(call)})"
+        if not call.is_generator:
+            lines.append(f"value{i} = {'await ' if call.is_async else ''}{made}")
+            continue
+        begin = "await astart" if call.is_async else "start"
+        name = name_of(call.function)
+        lines += [f"made = {made}", f"value{i} = {begin}(made, {name!r})", "opened.append(made)"]
+    names["handler"] = last.function
+    lines.append(f"result = {'await ' if last.is_async else ''}handler({_arguments(last)})")
+    if any(call.is_generator for call in calls):
+        lines = [
+            "opened = []",
+            "try:",
+            *(f"    {line}" for line in lines),
+            "except BaseException as error:",
+            f"    {'await ' if is_async else ''}close(opened, error)",
+            "return After(result, lambda: close(opened, None))",
+        ]
+    else:
+        lines.append("return result")
+    parameters = ", ".join(f"field{i}" for i in range(fields))
+    return _compiled("run", parameters, lines, names, is_async, place), is_async
+
+
+def _arguments(call: Call) -> str:
+    values = [f"field{slot}" if slot >= 0 else f"value{~slot}" for slot in call.slots]
+    first = len(values) - len(call.keywords)
+    named = zip(call.keywords, values[first:], strict=True)
+    return ", ".join([*values[:first], *(f"{name}={value}" for name, value in named)])
+
+
+def _compiled(
+    name: str, parameters: str, lines: list[str], names: dict[str, Any], is_async: bool, place: str
+) -> Callable[..., Any]:
+    text = "\n    ".join([f"{'async ' if is_async else ''}def {name}({parameters}):", *lines])
+    exec(compile(text, f"<dependencies of {place}>", "exec"), names)
+    made: Callable[..., Any] = names[name]
+    return made
+
+
+# ---- hooks, middleware and async guards around it ----
+
+
+class Around(NamedTuple):
+    """What applies to a route. after: in the order they run; middleware: outermost first."""
+
+    before: tuple[Any, ...] = ()
+    after: tuple[Any, ...] = ()
+    middleware: tuple[Callable[..., Any], ...] = ()
+    guards: tuple[Callable[..., Any], ...] = ()
+    async_errors: bool = False
+
+
+class Inner(NamedTuple):
+    """What runs inside the hooks."""
+
+    plan: Any
+    core: Callable[..., Any]
+    is_async: bool
+    status: int
+    filter: _results.ResultFilter | None
+
+
+def _filtered(value: Any, result: _results.ResultFilter) -> Any:
+    """As C does it for plans."""
+    exact, is_list, convert = result
+    if isinstance(value, _cello.Response):
+        return value
+    if type(value) is tuple and len(value) in (2, 3) and type(value[1]) is int:
+        return (_filtered(value[0], result), *value[1:])
+    if is_list:
+        if type(value) is list and all(type(item) is exact for item in value):
+            return value
+    elif type(value) is exact:
+        return value
+    return convert(value)
+
+
+def _finish(inner: Inner, value: Any, callbacks: list[Callable[[], Any]]) -> _cello.Response:
+    """The Response of what a handler or a hook returned."""
+    if type(value) is _cello.After:
+        callbacks.append(value.callback)
+        value = value.value
+    if inner.filter:
+        value = _filtered(value, inner.filter)
+    return _cello.to_response(value, inner.status)
+
+
+def _after(value: Any, callbacks: list[Callable[[], Any]]) -> Any:
+    return _cello.After(value, callbacks[0]) if callbacks else value
+
+
+def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
+    def run(request: _cello.Request) -> Any:
+        callbacks: list[Callable[[], Any]] = []
+        try:
+            for hook in around.before:
+                value = hook.call(request)
+                if value is not None and value is not request:
+                    response = _cello.to_response(value, 0)
+                    break
+            else:
+                value = inner.core(*inner.plan.resolve(request))
+                response = _finish(inner, value, callbacks)
+        except Exception as error:
+            response = _cello.error_response(request, error)
+        for hook in around.after:
+            value = hook.call(request, response)
+            if value is not None and value is not response:
+                response = _cello.to_response(value, response.status)
+        return _after(response, callbacks)
+
+    return run
+
+
+def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
+    async def answer(request: _cello.Request, callbacks: list[Callable[[], Any]]) -> Any:
+        for hook in around.before:
+            value = hook.call(request)
+            if hook.is_async:
+                value = await value
+            if value is not None and value is not request:
+                return _cello.to_response(value, 0)
+        for guard in around.guards:
+            allowed = guard(request)
+            if hasattr(allowed, "__await__"):
+                allowed = await allowed
+            if not allowed:
+                from cello._errors import HTTPError
+
+                raise HTTPError(403)
+        value = inner.core(*inner.plan.resolve(request))
+        if inner.is_async:
+            value = await value
+        return _finish(inner, value, callbacks)
+
+    async def respond(request: _cello.Request, callbacks: list[Callable[[], Any]]) -> Any:
+        try:
+            response = await answer(request, callbacks)
+        except Exception as error:
+            response = _cello.error_response(request, error)
+            if not isinstance(response, _cello.Response):
+                response = await response
+        for hook in around.after:
+            value = hook.call(request, response)
+            if hook.is_async:
+                value = await value
+            if value is not None and value is not response:
+                response = _cello.to_response(value, response.status)
+        return response
+
+    async def run(request: _cello.Request) -> Any:
+        callbacks: list[Callable[[], Any]] = []
+        # Exceptions of what has no hooks are answered by the engine, in one place.
+        inside = respond if around.before or around.after or around.middleware else answer
+
+        async def next_(request: _cello.Request) -> Any:
+            return await inside(request, callbacks)
+
+        for middleware in reversed(around.middleware):
+            next_ = _bound(middleware, next_)
+        response = await next_(request)
+        return _after(response, callbacks)
+
+    return run
+
+
+def _bound(middleware: Callable[..., Any], call_next: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(request: _cello.Request) -> Any:
+        value = await middleware(request, call_next)
+        return _cello.to_response(value, 0)
+
+    return call
