@@ -17,7 +17,8 @@ python  := $(VENV)/bin/python
 pytest   = $(UNDER) $(python) -m pytest $(PYTEST_ARGS)
 # Those of the folders that exist: pytest without a folder would run all tests.
 pytest_on = $(if $(wildcard $1),$(pytest) $(wildcard $1),@echo "no tests in $1")
-sources := CMakeLists.txt pyproject.toml $(wildcard cmake/*) \
+sources := CMakeLists.txt pyproject.toml $(wildcard cmake/*) requirements/pages.txt \
+           tools/fetch_pages.py $(wildcard python/cello/_pages/*) \
            $(shell find include src $(wildcard ext python) -name '*.[ch]' -o -name '*.py*' \
                         -not -name '*.pyc')
 c_files  = $(shell git ls-files '*.c' '*.h')
