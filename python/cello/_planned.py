@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cello import _cello, _results
+from cello import _cello, _results, _types
 from cello._params import DependsMarker
 from cello._plan import Assembled, assemble
 from cello._routes import Route
@@ -95,10 +95,15 @@ class Planned(_cello.App):
         self._singletons[name] = value
 
     def _add(self, route: Route) -> None:
+        self._register(route, (*self._dependencies, *route.dependencies))
+
+    def _register(self, route: Route, markers: tuple[DependsMarker, ...]) -> None:
+        """Add a route that depends on these, and not on what the application declares for all."""
         reader = Reader(route.where, route.handler, route.path, route.scope, self._signatures)
         signature = reader.handler(route.handler, route.body)
-        markers = (*self._dependencies, *route.dependencies)
         dependencies = tuple(reader.dependency(marker) for marker in markers)
+        if route.body is not None and not any(p.source == "body" for p in signature.parameters):
+            dependencies = (reader.checked(route.body), *dependencies)
         endpoint = Endpoint(0, route._replace(scope=None), signature, dependencies)
         _check(endpoint)
         endpoint.id = self._add_route(
@@ -163,6 +168,7 @@ def _check(endpoint: Endpoint) -> None:
         raise ValueError(f"{place}: {error}") from error
     if route.response_model is not None:
         try:
+            _types.shape(route.response_model)
             _results.result_filter(route.response_model)
         except TypeError as error:
             raise TypeError(f"{place}: response_model: {error}") from error
