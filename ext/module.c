@@ -5,6 +5,7 @@
 #include "capi.h"
 #include "convert/json_bytes.h"
 #include "convert/json_decode.h"
+#include "plan/converter.h"
 #include "types/app.h"
 
 /* ---- functions ---- */
@@ -132,7 +133,7 @@ static int exec(PyObject *module) {
     if (cl_multimap_setup_types(module, ext) < 0 || cl_request_setup_types(module, ext) < 0 ||
         cl_response_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
         cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
-        cl_guest_setup_types(module, ext) < 0)
+        cl_guest_setup_types(module, ext) < 0 || cl_converter_setup_types(module, ext) < 0)
         return -1;
     return cl_capi_add(module) < 0 ? -1
                                    : PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
@@ -142,6 +143,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct cl_ext *ext = cl_ext_of_module(module);
     Py_VISIT(ext->app_type);
     Py_VISIT(ext->connection_type);
+    Py_VISIT(ext->converter_type);
     Py_VISIT(ext->multimap_type);
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
@@ -166,6 +168,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->spare_request);
     Py_CLEAR(ext->app_type);
     Py_CLEAR(ext->connection_type);
+    Py_CLEAR(ext->converter_type);
     Py_CLEAR(ext->multimap_type);
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);

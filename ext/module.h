@@ -27,6 +27,7 @@ struct cl_ext {
     struct cl_ext_names names;
     PyTypeObject *app_type;
     PyTypeObject *connection_type;
+    PyTypeObject *converter_type;
     PyTypeObject *multimap_type;
     PyTypeObject *request_type;
     PyTypeObject *response_type;
