@@ -210,6 +210,28 @@ class Response:
 
 _Step = object  # a PyCapsule with a native step, used up by the route that gets it
 
+@final
+class Converter:
+    """The text of a parameter to its value. Refusals are ValueError with `type` and `index`."""
+
+    def __new__(
+        cls,
+        kind: str,
+        *,
+        choices: dict[str, Any] | tuple[Converter, ...] | None = None,
+        item: Converter | None = None,
+        ge: Any = None,
+        gt: Any = None,
+        le: Any = None,
+        lt: Any = None,
+        multiple_of: Any = None,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        pattern: str | None = None,
+        function: Callable[[str], Any] | None = None,
+    ) -> Self: ...
+    def __call__(self, /, text: str | bytes | list[str]) -> Any: ...
+
 def json_loads(text: str | _Bytes, /) -> Any: ...
 def json_dumps(value: Any, /, default: Callable[[Any], Any] | None = None) -> bytes: ...
 def connect(
