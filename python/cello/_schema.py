@@ -1,0 +1,212 @@
+"""JSON Schemas of Python types, for a document that refers to its components.
+
+Types are collected first and described together, because only then can two different classes of
+one name be told apart. msgspec describes what it decodes, pydantic its own models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from cello._types import contains_pydantic
+
+Schema = dict[str, Any]
+Mode = Literal["validation", "serialization"]
+
+REF = "#/components/schemas/"
+_PENDING = "#/pending/"  # a pydantic model inside a type of msgspec's, until it has been described
+
+# Constraints of a parameter and the keywords that say them, by the type of its schema.
+KEYWORDS = {
+    "number": {
+        "ge": "minimum",
+        "gt": "exclusiveMinimum",
+        "le": "maximum",
+        "lt": "exclusiveMaximum",
+        "multiple_of": "multipleOf",
+    },
+    "string": {"min_length": "minLength", "max_length": "maxLength", "pattern": "pattern"},
+    "array": {"min_length": "minItems", "max_length": "maxItems"},
+}
+KEYWORDS["integer"] = KEYWORDS["number"]
+
+
+class Schemas:
+    """The types that a document speaks of."""
+
+    def __init__(self) -> None:
+        self._holders: dict[Any, list[tuple[Schema, Mapping[str, Any]]]] = {}
+        self._types: dict[Any, tuple[Any, Mode]] = {}
+        self._components: dict[str, Schema] = {}
+
+    def add(
+        self,
+        annotation: Any,
+        mode: Mode = "validation",
+        constraints: Mapping[str, Any] | None = None,
+    ) -> Schema:
+        """A schema that is empty until build(); what the caller puts into it stays.
+
+        constraints: ge gt le lt multiple_of min_length max_length pattern.
+        """
+        try:
+            key = hash((annotation, mode)), annotation, mode
+        except TypeError:  # an annotation with, say, a list in it
+            key = id(annotation), id(annotation), mode
+        self._types.setdefault(key, (annotation, mode))
+        schema: Schema = {}
+        self._holders.setdefault(key, []).append((schema, constraints or {}))
+        return schema
+
+    def build(self) -> dict[str, Schema]:
+        """Fill all schemas; the components they refer to, by name."""
+        mine = {k: t for k, t in self._types.items() if not contains_pydantic(t[0])}
+        others = {k: t for k, t in self._types.items() if k not in mine}
+        nested: dict[Any, str] = {}
+        described = self._describe_msgspec(mine, nested)
+        for model, ref in nested.items():
+            others[ref] = (model, "validation")
+        described |= self._describe_pydantic(others)
+        self._resolve(described)
+        for key, holders in self._holders.items():
+            for holder, constraints in holders:
+                _fill(holder, described[key], constraints)
+        return dict(sorted(self._components.items()))
+
+    def resolve(self, schema: Schema) -> Schema:
+        """After build(): the component that a schema refers to, or the schema itself."""
+        return self._components.get(_name_of(schema), schema)
+
+    def _describe_msgspec(self, types: dict[Any, tuple[Any, Mode]], nested: dict[Any, str]) -> Any:
+        from msgspec.json import schema_components
+
+        def custom(type_: type) -> Schema:
+            if contains_pydantic(type_):
+                return {"$ref": nested.setdefault(type_, f"{_PENDING}{len(nested)}")}
+            return {"title": type_.__name__}  # whatever its encoder or decoder makes of it
+
+        def describe(some: dict[Any, tuple[Any, Mode]]) -> tuple[dict[Any, Schema], Any]:
+            schemas, components = schema_components(
+                [annotation for annotation, _ in some.values()],
+                schema_hook=custom,
+                ref_template=REF + "{name}",
+            )
+            return dict(zip(some, schemas, strict=True)), components
+
+        return self._together_or_alone(describe, types)
+
+    def _describe_pydantic(self, types: dict[Any, tuple[Any, Mode]]) -> Any:
+        if not types:
+            return {}
+        from pydantic import TypeAdapter
+
+        def describe(some: dict[Any, tuple[Any, Mode]]) -> tuple[dict[Any, Schema], Any]:
+            inputs = [
+                (str(number), mode, TypeAdapter(annotation))
+                for number, (annotation, mode) in enumerate(some.values())
+            ]
+            found, rest = TypeAdapter.json_schemas(inputs, ref_template=REF + "{model}")
+            schemas = [dict(found[number, mode]) for number, mode, _ in inputs]
+            return dict(zip(some, schemas, strict=True)), rest.get("$defs", {})
+
+        return self._together_or_alone(describe, types)
+
+    def _together_or_alone(
+        self,
+        describe: Callable[[Any], tuple[dict[Any, Schema], dict[str, Schema]]],
+        types: dict[Any, tuple[Any, Mode]],
+    ) -> dict[Any, Schema]:
+        """What has no schema leaves the others theirs, and may be anything."""
+        # What they raise for a type without a schema is not one kind of exception.
+        try:
+            return self._merge(*describe(types))
+        except Exception:
+            described: dict[Any, Schema] = {}
+        for key, type_ in types.items():
+            try:
+                described |= self._merge(*describe({key: type_}))
+            except Exception:
+                described[key] = {}
+        return described
+
+    def _merge(
+        self, schemas: dict[Any, Schema], components: dict[str, Schema]
+    ) -> dict[Any, Schema]:
+        """Take components in; one whose name is another's already gets a new name."""
+        clashing = self._clashing(components)
+        names = {name: name for name in components}
+        for name in clashing:
+            names[name] = self._free_name(name, components)
+        for node in _nodes([*schemas.values(), *components.values()]):
+            name = _name_of(node)
+            if name in clashing:
+                node["$ref"] = REF + names[name]
+        self._components.update({names[name]: schema for name, schema in components.items()})
+        return schemas
+
+    def _clashing(self, components: dict[str, Schema]) -> set[str]:
+        """Names that are taken: by another schema, or by one that refers to such a name."""
+        known = self._components
+        same = {name for name, schema in components.items() if known.get(name) == schema}
+        clashing = {name for name in components if name in known} - same
+        while True:
+            more = {
+                name
+                for name in same - clashing
+                if any(_name_of(node) in clashing for node in _nodes([components[name]]))
+            }
+            if not more:
+                return clashing
+            clashing |= more
+
+    def _free_name(self, name: str, components: dict[str, Schema]) -> str:
+        number = 2
+        while (free := f"{name}_{number}") in self._components or free in components:
+            number += 1
+        return free
+
+    def _resolve(self, described: dict[Any, Schema]) -> None:
+        """Put pydantic's models where msgspec's types have them, and say what type enums are."""
+        for node in _nodes([*described.values(), *self._components.values()]):
+            ref = node.get("$ref")
+            if isinstance(ref, str) and ref.startswith(_PENDING):
+                del node["$ref"]
+                node.update(described[ref])
+            values = node.get("enum")
+            if isinstance(values, list) and "type" not in node:
+                kinds = {_JSON_TYPES.get(type(value)) for value in values}
+                if len(kinds) == 1 and None not in kinds:
+                    node["type"] = kinds.pop()
+
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _name_of(node: Schema) -> str:
+    """The component that a schema refers to; "" if none."""
+    ref = node.get("$ref")
+    return ref.removeprefix(REF) if isinstance(ref, str) else ""
+
+
+def _nodes(schemas: list[Any]) -> Iterator[Schema]:
+    """All schemas inside schemas. Values, such as defaults, are not."""
+    for schema in schemas:
+        if isinstance(schema, list):
+            yield from _nodes(schema)
+        elif isinstance(schema, dict):
+            yield schema
+            for keyword, value in list(schema.items()):
+                if keyword in ("properties", "patternProperties", "$defs"):
+                    yield from _nodes(list(value.values()))
+                elif keyword not in ("default", "examples", "enum", "const", "discriminator"):
+                    yield from _nodes([value])
+
+
+def _fill(holder: Schema, schema: Schema, constraints: Mapping[str, Any]) -> None:
+    own = dict(holder)
+    holder.clear()
+    holder.update(schema)
+    keywords = KEYWORDS.get(str(schema.get("type")), {})
+    holder.update({keywords[k]: v for k, v in constraints.items() if k in keywords})
+    holder.update(own)
