@@ -111,7 +111,7 @@ $(asked_for): FORCE
 	@echo '$(PYTHON)' | cmp -s - $@ || echo '$(PYTHON)' >$@
 
 # The environment: made, cello built into it, then what tests and lints need.
-$(VENV)/.env: $(asked_for) tools/setup_venv.sh requirements/build.txt | $(stamps)/system-build
+$(VENV)/.env: $(asked_for) tools/setup_venv.sh $(addprefix requirements/,build.txt run.txt) | $(stamps)/system-build
 	@tools/setup_venv.sh $(PYTHON) $(VENV)
 	@touch $@
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with the build tools, or keeps the one of the same interpreter.
+# Makes a virtual environment with the build tools and what cello needs, or keeps the one of the
+# same interpreter.
 #
 #     tools/setup_venv.sh PYTHON VENV
 set -euo pipefail
@@ -13,4 +14,5 @@ identity='import sys; print(sys.version, sys.base_prefix)'
 if [ "$("$venv/bin/python" -c "$identity" 2>/dev/null)" != "$("$python" -c "$identity")" ]; then
     "$python" -m venv --clear "$venv"
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements/build.txt
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    -r requirements/build.txt -r requirements/run.txt
