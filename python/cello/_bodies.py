@@ -48,8 +48,18 @@ def _decode_custom(cls: type, value: Any) -> Any:
     raise NotImplementedError(f"nothing is known of the type {show(cls)}")
 
 
+_known: Any = None  # a WeakSet of classes that refuse_unknown() has gone through
+
+
 def refuse_unknown(annotation: Any) -> None:
     """TypeError for a type that has, somewhere in it, a class of which msgspec knows nothing."""
+    global _known
+    if _known is None:
+        from weakref import WeakSet
+
+        _known = WeakSet()
+    if isinstance(annotation, type) and annotation in _known:
+        return
     import msgspec.inspect
 
     try:
@@ -61,15 +71,23 @@ def refuse_unknown(annotation: Any) -> None:
         info = todo.pop()
         if isinstance(info, msgspec.inspect.CustomType) and not is_pydantic(info.cls):
             raise TypeError(f"nothing is known of the type {show(info.cls)}")
-        if id(info) in seen:
-            continue
-        seen.add(id(info))
-        for name in getattr(info, "__struct_fields__", ()):
-            part = getattr(info, name)
-            parts = part if isinstance(part, tuple) else (part,)
-            todo += [
-                p for p in parts if isinstance(p, msgspec.inspect.Type | msgspec.inspect.Field)
-            ]
+        if id(info) not in seen:
+            seen.add(id(info))
+            todo += _parts_of(info)
+    if isinstance(annotation, type):
+        _known.add(annotation)
+
+
+def _parts_of(info: Any) -> list[Any]:
+    """The types in one of msgspec.inspect's."""
+    import msgspec.inspect
+
+    found: list[Any] = []
+    for name in info.__struct_fields__:
+        part = getattr(info, name)
+        parts = part if isinstance(part, tuple) else (part,)
+        found += [p for p in parts if isinstance(p, msgspec.inspect.Type | msgspec.inspect.Field)]
+    return found
 
 
 class BodyPart(NamedTuple):
@@ -88,7 +106,9 @@ def object_decoder(parts: list[BodyPart]) -> tuple[Decoder, list[Callable[[Any],
 
     names = [f"p{i}" for i in range(len(parts))]
     some = any(contains_pydantic(part.annotation) for part in parts)
-    decode = _pydantic_object(names, parts) if some else _msgspec_object(names, parts)
+    decode = _pydantic_object(names, parts) if some else None
+    if decode is None:
+        decode = _msgspec_object(names, parts)
     if any(part.default is ... for part in parts):
         return decode, [attrgetter(name) for name in names]
     return decode, [_part_or_default(n, p.default) for n, p in zip(names, parts, strict=True)]
@@ -123,14 +143,18 @@ def _msgspec_object(names: list[str], parts: list[BodyPart]) -> Decoder:
     return decoder(msgspec.defstruct("Body", fields, rename=keys, kw_only=True))
 
 
-def _pydantic_object(names: list[str], parts: list[BodyPart]) -> Decoder:
-    from pydantic import Field, create_model
+def _pydantic_object(names: list[str], parts: list[BodyPart]) -> Decoder | None:
+    """It tells of all errors, but knows no Struct: None, when there is one."""
+    from pydantic import Field, PydanticSchemaGenerationError, create_model
 
     fields: dict[str, Any] = {}
     for name, part in zip(names, parts, strict=True):
         field = Field(part.default, alias=part.key, **part.constraints)
         fields[name] = (part.annotation, field)
-    return decoder(create_model("Body", **fields))
+    try:
+        return decoder(create_model("Body", **fields))
+    except PydanticSchemaGenerationError:
+        return None
 
 
 # ---- errors of bodies ----
@@ -145,7 +169,7 @@ def body_errors(error: BaseException) -> list[dict[str, Any]] | None:
         return None if found and found[0]["type"] == "json_invalid" else found
     msgspec = sys.modules.get("msgspec")
     if msgspec and isinstance(error, msgspec.ValidationError):
-        return [_msgspec_error(str(error))]
+        return _msgspec_errors(error)
     if isinstance(error, UnicodeDecodeError) or (
         msgspec and isinstance(error, msgspec.DecodeError)
     ):
@@ -180,6 +204,15 @@ _EXPECTED = {
     "object": "dict_type",
     "null": "none_required",
 }
+
+
+def _msgspec_errors(error: Any) -> list[dict[str, Any]]:
+    """One, or those that a pydantic model inside of it has."""
+    found = _msgspec_error(str(error))
+    if not hasattr(error.__cause__, "errors"):
+        return [found]
+    inner = pydantic_errors(error.__cause__, "body")
+    return [{**e, "loc": [*found["loc"], *e["loc"][1:]]} for e in inner]
 
 
 def _msgspec_error(text: str) -> dict[str, Any]:

@@ -133,6 +133,12 @@ def _flags(call: Any) -> int:
     return code.co_flags if code else 0
 
 
+def is_async(call: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine."""
+    flags = call.__code__.co_flags if isinstance(call, FunctionType) else _flags(call)
+    return bool(flags & CO_COROUTINE)
+
+
 def _namespace(call: Any) -> dict[str, Any]:
     """Where the names of its annotations are looked up."""
     function = function_of(call)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cello import _bodies, _cello, _results
+from cello._callables import is_async
 from cello._params import SecurityScopes, name_of
 from cello._runner import Around, Call, Inner, async_runner, core_of, sync_runner
 from cello._signature import (
@@ -276,31 +277,28 @@ def assemble(
     layout = _Layout(tree, singletons, f"{route.where}: handler {handler.name!r}")
     fields = tuple(layout.fields)
     result = _result_of(endpoint)
-    from cello._hooks import is_async as is_coroutine_function
-
     later = around.before or around.after or around.middleware
-    async_guards = any(is_coroutine_function(guard) for guard in around.guards)
+    async_guards = any(is_async(guard) for guard in around.guards)
     if not later and not async_guards:
         guards = around.guards
         if not any(call.is_async for call in layout.calls):
             return Assembled(
                 handler.call, handler.is_async, _whole_plan(layout, fields, guards, result)
             )
-        core, is_async = core_of(len(fields), layout.calls, layout.last, route.path)
+        core, awaited = core_of(len(fields), layout.calls, layout.last, route.path)
         every = tuple(range(len(fields)))
-        return Assembled(core, is_async, _cello.Plan(fields, (), every, (), guards, result))
-    core, is_async = core_of(len(fields), layout.calls, layout.last, route.path)
+        return Assembled(core, awaited, _cello.Plan(fields, (), every, (), guards, result))
+    core, awaited = core_of(len(fields), layout.calls, layout.last, route.path)
     guards = () if async_guards else around.guards
     plan = _cello.Plan(fields, (), tuple(range(len(fields))), (), guards)
-    inner = Inner(plan, core, is_async, route.status, result)
+    inner = Inner(plan, core, awaited, route.status, result)
     around = around._replace(guards=around.guards if async_guards else ())
     hooks = (*around.before, *around.after)
-    all_async = is_async or async_guards or around.middleware or around.async_errors
+    outer = _cello.Plan((REQUEST_FIELD,), (), (0,))
+    all_async = awaited or async_guards or around.middleware or around.async_errors
     if all_async or any(hook.is_async for hook in hooks):
-        run, is_async = async_runner(inner, around), True
-    else:
-        run, is_async = sync_runner(inner, around), False
-    return Assembled(run, is_async, _cello.Plan((REQUEST_FIELD,), (), (0,)))
+        return Assembled(async_runner(inner, around), True, outer)
+    return Assembled(sync_runner(inner, around), False, outer)
 
 
 def _whole_plan(

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cello import _cello, _results, _types
+from cello import _results, _types
+from cello._hooks import Hooks, hooks_of
 from cello._params import DependsMarker
 from cello._plan import Assembled, assemble
 from cello._routes import Route
@@ -59,21 +60,19 @@ class Overrides(dict[Callable[..., Any], Callable[..., Any]]):
         return self
 
 
-class Planned(_cello.App):
+class Planned(Hooks):
     """Reads handlers when they are declared and makes their plans at the start; a base of App."""
 
-    def __init__(self) -> None:
+    _dependencies: tuple[DependsMarker, ...]
+    _guards: list[Callable[..., Any]]
+
+    def _init_plans(self) -> None:
         self._endpoints: list[Endpoint] = []
         self._signatures: dict[Any, Signature] = {}
         self._singletons: dict[str, Any] = {}
         self._overrides = Overrides(self._on_override)
         self._overridden: dict[Any, Any] = {}
         self._frozen = False
-        self._dependencies: tuple[DependsMarker, ...] = ()
-        self._guards: list[Callable[..., Any]] = []
-        self._before: list[Any] = []
-        self._after: list[Any] = []
-        self._middleware: list[Any] = []
 
     @property
     def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -133,17 +132,13 @@ class Planned(_cello.App):
     def _assembled(self, endpoint: Endpoint) -> Assembled:
         route = endpoint.route
         reader = Reader(route.where, route.handler, route.path, None, self._signatures)
-        around = Around()
-        if self._before or self._after or self._middleware:
-            from cello._hooks import hooks_of
-
-            around = Around(
-                hooks_of(self._before, route.path),
-                hooks_of(self._after, route.path),
-                tuple(self._middleware),
-                async_errors=bool(getattr(self, "_has_async_exception_handler", False)),
-            )
-        around = around._replace(guards=(*self._guards, *route.guards))
+        around = Around(
+            hooks_of(self._before, route.path),
+            hooks_of(self._after, route.path),
+            tuple(self._middleware),
+            (*self._guards, *route.guards),
+            self._has_async_exception_handler,
+        )
         return assemble(endpoint, self._overrides, reader.signature, self._singletons, around)
 
     def _on_override(self) -> None:

@@ -121,6 +121,9 @@ class Reader:
     def handler(self, handler: Any, body: Any = None) -> Signature:
         """Of the route's handler. body: the model that the route declares for the JSON body."""
         found = self._read(handler, body)
+        taken = [p for p in found.parameters if p.source == "body"]
+        if body is not None and taken and taken[0].annotation != body:
+            self._fail(taken[0].name, f"the route declares the body to be {_types.show(body)}")
         shape = shape_of(handler)
         if shape.returns is not ...:
             try:
@@ -141,6 +144,13 @@ class Reader:
         if isinstance(call, str):
             return Dependency(call, True, (), None)
         return Dependency(call, marker.use_cache, marker.scopes, self.signature(call))
+
+    def checked(self, body: Any) -> Dependency:
+        """What decodes a declared body that the handler has no parameter for."""
+        signature = Signature(bool, Shape([], None, False, ..., 0, {}))
+        raw = Raw("body", body, ..., False, False)
+        signature.parameters.append(self._body(raw, body, ParamMarker("body"), {}))
+        return Dependency(bool, False, (), signature)
 
     def signature(self, call: Callable[..., Any]) -> Signature:
         """Of a dependency."""
