@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, Unpack
 
 from cello import _cello, _log
-from cello._blueprint import Blueprint, GroupOptions, Verbs, shared
+from cello._blueprint import Blueprint, GroupOptions, shared
 from cello._config import (
     LimitsConfig,
     Middleware,
@@ -16,6 +16,7 @@ from cello._config import (
     TimeoutConfig,
 )
 from cello._errors import HTTPError, Problem
+from cello._names import Routing
 from cello._routes import (
     Route,
     caller,
@@ -26,6 +27,7 @@ from cello._routes import (
     plan,
 )
 from cello._server import Serving
+from cello._versioning import Versioning
 
 _cello.connect(Problem, HTTPError, _log.error)
 Mapping.register(_cello.MultiMap)
@@ -33,13 +35,13 @@ Mapping.register(_cello.MultiMap)
 T = TypeVar("T")
 
 
-class App(Serving, Verbs, _cello.App):
+class App(Serving, Routing, _cello.App):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
     request. trailing_slash: "strict" (a path with the other trailing slash is 404) or "redirect"
-    (307, or 308 for methods other than GET and HEAD). state: a free namespace for the program's own
-    values.
+    (307, or 308 for methods other than GET and HEAD). versioning: how requests say which version of
+    a route they mean. state: a free namespace for the program's own values.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class App(Serving, Verbs, _cello.App):
         dependencies: Iterable[Any] | None = None,
         guards: Iterable[Callable[..., Any]] | None = None,
         use: Iterable[Middleware] | None = None,
+        versioning: Versioning | None = None,
         trailing_slash: str = "strict",
     ) -> None:
         if trailing_slash not in ("strict", "redirect"):
             raise ValueError(f"trailing_slash is 'strict' or 'redirect', not {trailing_slash!r}")
+        Routing.__init__(self, versioning)
         self.title = title
         self.version = version
         self.state = SimpleNamespace()
@@ -69,7 +73,7 @@ class App(Serving, Verbs, _cello.App):
 
     # ---- routes ----
 
-    def _add(self, route: Route) -> None:
+    def _add_endpoint(self, route: Route) -> None:
         how = plan(route.handler, route.where)
         name = f"{how.name} ({route.where})"
         steps = tuple(config._step() for config in route.use)

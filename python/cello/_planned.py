@@ -93,7 +93,7 @@ class Planned(Hooks):
             raise RuntimeError("singletons cannot be registered once the application was started")
         self._singletons[name] = value
 
-    def _add(self, route: Route) -> None:
+    def _add_endpoint(self, route: Route) -> None:
         self._register(route, (*self._dependencies, *route.dependencies))
 
     def _register(self, route: Route, markers: tuple[DependsMarker, ...]) -> None:
