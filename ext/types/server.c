@@ -399,24 +399,29 @@ static int run_turns(struct server *o) {
     return err;
 }
 
-static int run_as_guest(PyObject *self) {
+static int run_as_guest(PyObject *self, PyObject *lifespan) {
     PyObject *module = PyImport_ImportModule("cello._loop");
-    PyObject *done = module ? PyObject_CallMethod(module, "run_with_loop", "O", self) : NULL;
+    PyObject *done =
+        module ? PyObject_CallMethod(module, "run_with_loop", "OO", self, lifespan) : NULL;
     Py_XDECREF(module);
     Py_XDECREF(done);
     return done ? 0 : -1;
 }
 
-PyDoc_STRVAR(run_doc, "run($self)\n--\n\nServe on this thread until stop() has been called and the "
-                      "connections are drained. Raises what a signal handler raised.");
+PyDoc_STRVAR(
+    run_doc,
+    "run($self, lifespan=None, /)\n--\n\nServe on this thread until stop() has been called "
+    "and the connections are drained. lifespan: what runs on the loop before and after "
+    "that, a cello._lifespan.LifespanRun. Raises what a signal handler raised.");
 
-static PyObject *run(PyObject *self, PyObject *ignored) {
-    (void)ignored;
+static PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct server *o = self_of(self);
+    PyObject *lifespan = n ? args[0] : Py_None;
     if (!may_turn(o))
         return NULL;
     o->running = true;
-    int err = has_async(o->bridge.handlers) ? run_as_guest(self) : run_turns(o);
+    bool guest = lifespan != Py_None || has_async(o->bridge.handlers);
+    int err = guest ? run_as_guest(self, lifespan) : run_turns(o);
     o->running = false;
     cl_bridge_drop_pinned(&o->bridge);
     return err ? NULL : raise_fatal(o);
@@ -586,7 +591,7 @@ static PyMethodDef server_methods[] = {
     {"listen_unix", listen_unix, METH_O, listen_unix_doc},
     {"listen_fd", listen_fd, METH_O, listen_fd_doc},
     {"connect", (PyCFunction)(void (*)(void))connect_method, METH_FASTCALL, connect_doc},
-    {"run", run, METH_NOARGS, run_doc},
+    {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, run_doc},
     {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},
     {"stop", (PyCFunction)(void (*)(void))stop, METH_FASTCALL, stop_doc},
     {"close", close_method, METH_NOARGS, close_doc},

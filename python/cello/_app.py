@@ -16,6 +16,7 @@ from cello._config import (
     TimeoutConfig,
 )
 from cello._errors import HTTPError, Problem
+from cello._hooks import Hooks
 from cello._names import Routing
 from cello._routes import (
     Route,
@@ -35,11 +36,14 @@ Mapping.register(_cello.MultiMap)
 T = TypeVar("T")
 
 
-class App(Serving, Routing, _cello.App):
+class App(Hooks, Serving, Routing, _cello.App):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
-    request. trailing_slash: "strict" (a path with the other trailing slash is 404) or "redirect"
+    request. debug: error pages for exceptions, to browsers on this machine; None: in development.
+    lifespan: a function of the application that gives a context manager, entered before the first
+    request and left after the last. exception_handlers: as exception_handler(), by exception type
+    or status. trailing_slash: "strict" (a path with the other trailing slash is 404) or "redirect"
     (307, or 308 for methods other than GET and HEAD). versioning: how requests say which version of
     a route they mean. state: a free namespace for the program's own values.
     """
@@ -51,7 +55,10 @@ class App(Serving, Routing, _cello.App):
         *,
         dependencies: Iterable[Any] | None = None,
         guards: Iterable[Callable[..., Any]] | None = None,
+        debug: bool | None = None,
+        lifespan: Callable[..., Any] | None = None,
         use: Iterable[Middleware] | None = None,
+        exception_handlers: Mapping[Any, Callable[..., Any]] | None = None,
         versioning: Versioning | None = None,
         trailing_slash: str = "strict",
     ) -> None:
@@ -67,6 +74,9 @@ class App(Serving, Routing, _cello.App):
         self._timeouts: TimeoutConfig | None = None
         self._log_format = "combined"
         self._encoders: dict[type, Callable[[Any], Any]] = {}
+        self._debug = debug
+        self._init_lifespan(lifespan)
+        self._init_hooks(exception_handlers)
         self._redirect_slashes(trailing_slash == "redirect")
         for config in use or ():
             self.use(config)

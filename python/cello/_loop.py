@@ -10,6 +10,7 @@ from asyncio import format_helpers
 from math import inf
 
 from cello import _cello
+from cello._lifespan import LifespanRun
 
 __all__ = ["EngineLoop", "run_with_loop", "serve"]
 
@@ -67,21 +68,34 @@ async def _until_done(server: _cello.Server) -> None:
         _cello.detach_loop(server)
 
 
-def run_with_loop(server: _cello.Server) -> None:
-    """Serve on this thread, with an asyncio loop for async handlers, until the server is done.
+def run_with_loop(server: _cello.Server, lifespan: LifespanRun | None = None) -> None:
+    """Serve on this thread, with an asyncio loop for async handlers, until the server is done; the
+    hooks of `lifespan` run on that loop, before and after.
 
     Handlers that still wait when the server is done (their time to drain is over, or their clients
     have gone) are cancelled; then everything else that runs on the loop, as asyncio.run() does.
     """
     with asyncio.Runner(loop_factory=EngineLoop) as runner:
-        runner.run(_until_done(server))
+        runner.run(serve(server, lifespan))
 
 
-async def serve(server: _cello.Server) -> None:
-    """Serve under the loop that is running, any loop with add_reader(), until the server is done.
+async def serve(server: _cello.Server, lifespan: LifespanRun | None = None) -> None:
+    """Serve under the loop that is running, any loop with add_reader(), until the server is done,
+    between the hooks of `lifespan`.
 
     Cancellation stops the server at once and is raised when everything is closed.
     """
+    if lifespan is None:
+        await _serve(server)
+        return
+    await lifespan.startup()
+    try:
+        await _serve(server)
+    finally:
+        await lifespan.shutdown()
+
+
+async def _serve(server: _cello.Server) -> None:
     loop = asyncio.get_running_loop()
     if isinstance(loop, EngineLoop):
         await _until_done(server)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from cello import _cello, _log
+from cello import _cello, _debug, _log
 from cello._config import LimitsConfig, TimeoutConfig
+from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, Settings
 
 if TYPE_CHECKING:
     from cello._app import App
 
 SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
+RELOAD_TIMEOUT = 0.5  # the same for a process that is replaced because a file was saved
+
+# The command line imports a program, and serves it itself: the program's own run() does nothing.
+loading = False
 
 
 class Server:
@@ -24,23 +30,30 @@ class Server:
     A context manager: leaving it stops the server.
     """
 
-    def __init__(self, engine: _cello.Server) -> None:
+    def __init__(self, engine: _cello.Server, lifespan: LifespanRun) -> None:
         self._engine = engine
+        self._lifespan = lifespan
         self._error: BaseException | None = None
         self._last_stats: dict[str, int] = {}
         self._addresses = engine.addresses
+        self._started = threading.Event()
+        lifespan.on_started = self._started.set
         self._thread = threading.Thread(target=self._run, name="cello", daemon=True)
         self._thread.start()
+        self._started.wait()
+        if lifespan.failed == "start-up":
+            self.wait()  # raises why
 
     def _run(self) -> None:
         try:
-            self._engine.run()
+            serve_here(self._engine, self._lifespan)
         except BaseException as error:  # handed to whoever waits
             self._error = error
         finally:
             # On this thread: io_uring takes back what it holds only for the thread that gave it.
             self._last_stats = self._engine.stats()
             self._engine.close()
+            self._started.set()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -97,7 +110,19 @@ def url_of(address: tuple[str, int]) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Serving:
+def serve_here(engine: _cello.Server, lifespan: LifespanRun) -> None:
+    """Serve on this thread until the server is done, between start-up and shutdown hooks."""
+    if engine.needs_loop or lifespan.needs_loop:
+        engine.run(lifespan)
+        return
+    lifespan.startup_now()
+    try:
+        engine.run()
+    finally:
+        lifespan.shutdown_now()
+
+
+class Serving(Lifespan):
     """How an application is served; the base of App."""
 
     _limits: LimitsConfig | None
@@ -122,6 +147,11 @@ class Serving:
 
     def _open(self, settings: Settings) -> _cello.Server:
         engine = self._engine(settings)
+        style = "json" if self._log_format == "json" else settings.env
+        _log.configure(level=settings.log_level, style=style)
+        self._debug_pages = settings.debug
+        if hasattr(self, "_set_debug_hook"):
+            self._set_debug_hook(_debug.respond if settings.debug else None)
         if settings.fd is not None:
             engine.listen_fd(settings.fd)
         elif settings.uds is not None:
@@ -136,18 +166,21 @@ class Serving:
         """Serve on a thread of its own and return at once.
 
         port: by default CELLO_PORT, else any free one. logs, debug: off unless they or `env` say
-        so. The rest is as for run(). OSError: the address is busy or not allowed.
+        so. The rest is as for run(). OSError: the address is busy or not allowed. Raises what a
+        start-up hook raised; what a shutdown hook raises, Server.wait() and stop() raise.
         """
         if options.get("env") is None:
-            options.setdefault("logs", False)
-            options.setdefault("debug", self._debug or False)
-        return Server(self._open(self._settings(host, port, default_port=0, **options)))
+            options["logs"] = options.get("logs") or False
+            options["debug"] = options.get("debug") or self._debug or False
+        engine = self._open(self._settings(host, port, default_port=0, **options))
+        return Server(engine, self._lifespan_run())
 
     def run(
         self,
         host: str | None = None,
         port: int | None = None,
         *,
+        reload: bool | None = None,
         argv: list[str] | Literal[False] | None = None,
         **options: Unpack[Options],
     ) -> None:
@@ -155,31 +188,35 @@ class Serving:
 
         The first signal finishes what is in flight (30 s at most), the second ends the process at
         once. Off the main thread signals are the caller's. What is not given here is read from the
-        command line (--host --port --env --debug --no-logs --log-level --uds --fd --backend; only
-        in the program's own main thread, argv=False turns it off), then from the environment
-        (CELLO_HOST, CELLO_PORT, ...). A busy port ends the program with exit code 1.
+        command line (--host --port --reload --debug --env --no-logs --log-level --uds --fd
+        --backend; only in the program's own main thread, argv=False turns it off), then from the
+        environment (CELLO_HOST, CELLO_PORT, ...). A busy port ends the program with exit code 1.
 
+        reload: run the program in another process, and again whenever a Python file below the
+        current folder or the program's is saved; the socket stays. Needs watchfiles.
         env: "development" (debug pages and the access log) or "production" (neither). debug, logs:
-        on or off, whatever env says. log_level: of the server log. uds: path of a unix socket instead of host and port. fd: a
-        listening socket instead. backend: "auto", "epoll" or "io_uring". ValueError, TypeError: an
-        option that is wrong.
+        on or off, whatever env says. log_level: of the server log. uds: path of a unix socket
+        instead of host and port. fd: a listening socket instead. backend: "auto", "epoll" or
+        "io_uring". ValueError, TypeError: an option that is wrong.
         """
+        if loading:
+            return
         main = threading.current_thread() is threading.main_thread()
         if argv is None and main and _called_from_main():
             argv = sys.argv[1:]
-        settings = self._settings(host, port, argv=argv or None, **options)
+        settings = self._settings(host, port, argv=argv or None, reload=reload, **options)
+        if settings.reload:
+            from cello import _dev
+
+            settings.fd = _dev.socket_of_child(settings)
         try:
             engine = self._open(settings)
         except OSError as error:
             where = settings.uds or f"{settings.host}:{settings.port}"
-            _log.info(f"cello: cannot listen on {where}: {error.strerror}")
+            _log.critical(f"cannot listen on {where}: {error.strerror}")
             raise SystemExit(1) from error
         try:
-            if main:
-                with _Signals(engine):
-                    _run(engine, settings)
-            else:
-                _run(engine, settings)
+            _attend(engine, self._lifespan_run(), settings, main)
         finally:
             engine.close()
 
@@ -192,7 +229,7 @@ class Serving:
 
         engine = self._open(self._settings(host, port, **options))
         try:
-            await serve(engine)
+            await serve(engine, self._lifespan_run())
         finally:
             engine.close()
 
@@ -202,27 +239,50 @@ def _called_from_main() -> bool:
     return sys._getframe(2).f_globals.get("__name__") == "__main__"
 
 
-def _run(engine: _cello.Server, settings: Settings) -> None:
-    """Tell where it listens, and serve: whoever reads that may send the first signal."""
-    if settings.logs:
-        where = ", ".join(url_of(a) for a in engine.addresses)
-        _log.info(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
-    engine.run()
+def _attend(
+    engine: _cello.Server, lifespan: LifespanRun, settings: Settings, main: bool
+) -> None:
+    """Serve until a signal, and tell where: whoever reads that may send the first one."""
+    signals = _Signals(engine, replaced=settings.reload) if main else None
+
+    def started() -> None:
+        if signals is not None:
+            signals.drain = True
+        if settings.logs and not settings.reload:
+            where = ", ".join(url_of(a) for a in engine.addresses)
+            _log.notice(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
+
+    lifespan.on_started = started
+    try:
+        with signals or nullcontext():
+            serve_here(engine, lifespan)
+    except Exception as error:
+        if lifespan.failed is None:
+            raise
+        _log.critical(f"{lifespan.failed} failed", _log.from_program(error))
+        raise SystemExit(1) from None
 
 
 class _Signals:
-    """SIGINT and SIGTERM drain the server; the second one ends the process."""
+    """SIGINT and SIGTERM drain the server; the second one ends the process. Before it serves, the
+    first one ends the start. replaced: by another process after SIGTERM; then SIGINT, which a
+    terminal sends to all, is the supervisor's."""
 
-    def __init__(self, engine: _cello.Server) -> None:
+    def __init__(self, engine: _cello.Server, *, replaced: bool = False) -> None:
         self._engine = engine
+        self._timeout = RELOAD_TIMEOUT if replaced else SHUTDOWN_TIMEOUT
+        self._numbers = ("SIGTERM",) if replaced else ("SIGINT", "SIGTERM")
         self._stopping = False
+        self.drain = False  # there is something to drain
         self._previous: dict[int, Any] = {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._stopping:
             os._exit(128 + number)
         self._stopping = True
-        self._engine.stop(SHUTDOWN_TIMEOUT)
+        if not self.drain:
+            raise SystemExit(128 + number)
+        self._engine.stop(self._timeout)
 
     def __enter__(self) -> None:
         import signal
@@ -230,7 +290,7 @@ class _Signals:
         self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._engine.watch_signals(self._pipe[0])
         self._previous_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.Signals[name] for name in self._numbers):
             self._previous[number] = signal.signal(number, self._on_signal)
 
     def __exit__(self, *error: object) -> None:

@@ -19,6 +19,7 @@ import pytest
 import uvloop
 from async_server import Client, handler, reset, run_script, serving
 from cello import App, TimeoutConfig, _cello, _loop
+from cello._lifespan import LifespanRun
 from cello._loop import EngineLoop, serve
 
 
@@ -389,9 +390,9 @@ async def time_limit_and_turns(monkeypatch: pytest.MonkeyPatch, idle: float) -> 
     app.set_timeouts(TimeoutConfig(idle=idle))
     app.get("/")(lambda req: "ok")
 
-    async def serve_and_show(engine: _cello.Server) -> None:
+    async def serve_and_show(engine: _cello.Server, lifespan: LifespanRun) -> None:
         engines.append(engine)
-        await serve(engine)
+        await serve(engine, lifespan)
 
     monkeypatch.setattr(_loop, "serve", serve_and_show)
     serving_task = asyncio.create_task(app.serve("127.0.0.1", port, logs=False))

@@ -1,0 +1,217 @@
+"""What runs when a worker starts and when it ends: on_startup, on_shutdown, lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cello import _log
+from cello._callables import is_async
+from cello._hooks import Function, FunctionT, arguments_needed
+
+if TYPE_CHECKING:
+    from typing import overload
+
+    from cello._app import App
+else:
+    from cello._hooks import overload
+
+_CO_GENERATOR = 0x20
+
+T = TypeVar("T")
+
+
+class LifespanRun:
+    """One run of an application's hooks, from the start of a server to its end.
+
+    The lifespan is entered first and left last. Start-up hooks run in the order of their
+    declaration, shutdown hooks in reverse order. When a start-up hook fails, what had started ends:
+    of the shutdown hooks as many as start-up hooks had succeeded, the first declared for the first,
+    and the lifespan.
+    """
+
+    def __init__(
+        self, app: App, lifespan: Function | None, startup: list[Function], shutdown: list[Function]
+    ) -> None:
+        self._app = app
+        self._lifespan = lifespan
+        self._startup, self._shutdown = tuple(startup), tuple(shutdown)
+        self._started = 0
+        self._context: Any = None
+        self.needs_loop: bool = (
+            app._has_async_exception_handler
+            or (lifespan is not None and not _is_sync_context(lifespan))
+            or any(map(is_async, (*startup, *shutdown)))
+        )
+        """Whether the application's hooks, or exception handlers, need an asyncio loop."""
+        self.on_started: Callable[[], object] | None = None
+        """Called at the end of startup()."""
+        self.failed: str | None = None
+        """What failed, "start-up" or "shutdown"."""
+
+    async def startup(self) -> None:
+        """Raises what a hook raised, once everything that had started has ended."""
+        try:
+            await self._enter()
+            for hook in self._startup:
+                await _called(hook)
+                self._started += 1
+        except BaseException as error:
+            self.failed = "start-up"
+            for other in await self._end(error):
+                _log.error("shutdown failed after a failed start-up", other)
+            raise
+        if self.on_started is not None:
+            self.on_started()
+
+    async def shutdown(self) -> None:
+        """All of them run; raises what one raised, an ExceptionGroup for several."""
+        errors = await self._end(None)
+        if errors:
+            self.failed = "shutdown"
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("shutdown hooks failed", errors)
+
+    def startup_now(self) -> None:
+        """startup() without a loop. RuntimeError: needs_loop."""
+        _run_now(self.startup())
+
+    def shutdown_now(self) -> None:
+        """shutdown() without a loop."""
+        _run_now(self.shutdown())
+
+    async def _enter(self) -> None:
+        if self._lifespan is None:
+            return
+        context = self._lifespan(self._app)
+        if hasattr(context, "__aenter__"):
+            state = await context.__aenter__()
+        elif hasattr(context, "__enter__"):
+            state = context.__enter__()
+        else:
+            raise TypeError(
+                "lifespan must give a context manager: decorate it with "
+                f"contextlib.asynccontextmanager; it gave {context!r}"
+            )
+        self._context = context
+        if state is not None:
+            self._app._keep_state(state)
+
+    async def _end(self, error: BaseException | None) -> list[Exception]:
+        errors: list[Exception] = []
+        complete = self._started == len(self._startup)
+        ending = self._shutdown if complete and error is None else self._shutdown[: self._started]
+        self._started = 0
+        for hook in reversed(ending):
+            try:
+                await _called(hook)
+            except Exception as failure:
+                errors.append(failure)
+        context, self._context = self._context, None
+        try:
+            await _leave(context, error)
+        except Exception as failure:
+            if failure is not error:
+                errors.append(failure)
+        return errors
+
+
+async def _leave(context: Any, error: BaseException | None) -> None:
+    if context is None:
+        return
+    what = (type(error), error, error.__traceback__) if error is not None else (None, None, None)
+    if hasattr(context, "__aexit__"):
+        await context.__aexit__(*what)
+    else:
+        context.__exit__(*what)
+
+
+async def _called(hook: Function) -> None:
+    value = hook()
+    if hasattr(value, "__await__"):
+        await value
+
+
+def _is_sync_context(lifespan: Function) -> bool:
+    """Whether it is a function under contextlib.contextmanager."""
+    code = getattr(getattr(lifespan, "__wrapped__", lifespan), "__code__", None)
+    return code is not None and bool(code.co_flags & _CO_GENERATOR)
+
+
+def _run_now(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    finally:
+        coroutine.close()
+    raise RuntimeError("a start-up or shutdown hook that waits must be declared with async def")
+
+
+class Lifespan:
+    """Start-up and shutdown of an application; a base of App."""
+
+    _lifespan: Function | None
+    _startup_hooks: list[Function]
+    _shutdown_hooks: list[Function]
+    _request_state: dict[str, Any] | None
+
+    def _init_lifespan(self, lifespan: Function | None) -> None:
+        if lifespan is not None and not callable(lifespan):
+            raise TypeError(f"lifespan is a function of the application, not {lifespan!r}")
+        self._lifespan = lifespan
+        self._startup_hooks, self._shutdown_hooks = [], []
+        self._request_state = None
+
+    @overload
+    def on_startup(self, function: FunctionT, /) -> FunctionT: ...
+    @overload
+    def on_startup(self, *, per: str = "worker") -> Callable[[FunctionT], FunctionT]: ...
+    def on_startup(self, function: Any = None, /, *, per: str = "worker") -> Any:
+        """Call a function before the first request: def, or async def on the loop of the handlers.
+
+        An exception stops the start: run() ends the program with exit code 1, start(), serve() and
+        the test client raise it. per: "worker", once for every server that is started.
+        """
+        return _declare(self._startup_hooks, function, per)
+
+    @overload
+    def on_shutdown(self, function: FunctionT, /) -> FunctionT: ...
+    @overload
+    def on_shutdown(self, *, per: str = "worker") -> Callable[[FunctionT], FunctionT]: ...
+    def on_shutdown(self, function: Any = None, /, *, per: str = "worker") -> Any:
+        """Call a function after the last request; the last one declared comes first. When one
+        fails, the others still run."""
+        return _declare(self._shutdown_hooks, function, per)
+
+    def on_event(self, event: str) -> Callable[[FunctionT], FunctionT]:
+        """on_startup or on_shutdown, by name: "startup" or "shutdown"."""
+        if event not in ("startup", "shutdown"):
+            raise ValueError(f"an event is 'startup' or 'shutdown', not {event!r}")
+        return self.on_startup() if event == "startup" else self.on_shutdown()
+
+    def _lifespan_run(self) -> LifespanRun:
+        """For one server."""
+        app: App = self  # type: ignore[assignment]
+        return LifespanRun(app, self._lifespan, self._startup_hooks, self._shutdown_hooks)
+
+    def _keep_state(self, state: Any) -> None:
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a lifespan yields a mapping for req.state, or nothing: {state!r}")
+        self._request_state = {str(name): value for name, value in state.items()}
+
+
+def _declare(hooks: list[Function], function: Any, per: str) -> Any:
+    if per != "worker":
+        raise ValueError(f"per is 'worker' (once for every server), not {per!r}")
+
+    def declare(function: FunctionT) -> FunctionT:
+        if not callable(function) or arguments_needed(function):
+            raise TypeError(f"a start-up or shutdown hook is a function without arguments: {function!r}")
+        hooks.append(function)
+        return function
+
+    return declare if function is None else declare(function)
