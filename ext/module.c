@@ -6,6 +6,7 @@
 #include "convert/json_bytes.h"
 #include "convert/json_decode.h"
 #include "plan/converter.h"
+#include "plan/result.h"
 #include "types/app.h"
 
 /* ---- functions ---- */
@@ -62,20 +63,25 @@ static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t 
 
 PyDoc_STRVAR(
     connect_doc,
-    "connect(problem, http_error, log_error, /)\n--\n\nTell the engine the base of exceptions "
-    "that are answers, the package's HTTPError, and where error lines go. Called once, by "
-    "the package.");
+    "connect(problem, http_error, log_error, validation_error, body_errors, /)\n--\n\nTell the "
+    "engine the base of exceptions that are answers, the package's HTTPError, where error lines "
+    "go, what is raised for bad parameters, and body_errors(exception): a list of {loc, msg, type} "
+    "for what a validator refused, None for text that is not JSON; it raises any other exception "
+    "again. Called once, by the package.");
 
 static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct cl_ext *ext = cl_ext_of_module(module);
-    if (n != 3 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
-        !PyCallable_Check(args[2])) {
-        PyErr_SetString(PyExc_TypeError, "connect takes two exception classes and a callable");
+    if (n != 5 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
+        !PyCallable_Check(args[2]) || !PyExceptionClass_Check(args[3]) ||
+        !PyCallable_Check(args[4])) {
+        PyErr_SetString(PyExc_TypeError, "connect takes three exception classes, two callables");
         return NULL;
     }
     Py_XSETREF(ext->problem, Py_NewRef(args[0]));
     Py_XSETREF(ext->http_error, Py_NewRef(args[1]));
     Py_XSETREF(ext->log_error, Py_NewRef(args[2]));
+    Py_XSETREF(ext->validation_error, Py_NewRef(args[3]));
+    Py_XSETREF(ext->body_errors, Py_NewRef(args[4]));
     Py_RETURN_NONE;
 }
 
@@ -83,6 +89,10 @@ static PyMethodDef methods[] = {
     {"json_loads", json_loads, METH_O, json_loads_doc},
     {"json_dumps", (PyCFunction)(void (*)(void))json_dumps, METH_FASTCALL | METH_KEYWORDS,
      json_dumps_doc},
+    {"to_response", (PyCFunction)(void (*)(void))cl_result_to_response, METH_FASTCALL,
+     "to_response(value, status=0, injected=None, /)\n--\n\nThe Response that a return value is "
+     "answered as. status: of a bare value; 0: 200, or 204 for None. injected: a Response whose "
+     "status, type and headers are merged in."},
     {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
     {"request_id_step", cl_app_request_id_step, METH_O,
      "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
@@ -133,7 +143,9 @@ static int exec(PyObject *module) {
     if (cl_multimap_setup_types(module, ext) < 0 || cl_request_setup_types(module, ext) < 0 ||
         cl_response_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
         cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
-        cl_guest_setup_types(module, ext) < 0 || cl_converter_setup_types(module, ext) < 0)
+        cl_guest_setup_types(module, ext) < 0 || cl_converter_setup_types(module, ext) < 0 ||
+        cl_plan_setup_types(module, ext) < 0 || cl_body_view_setup_types(module, ext) < 0 ||
+        cl_after_setup_types(module, ext) < 0)
         return -1;
     return cl_capi_add(module) < 0 ? -1
                                    : PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
@@ -141,10 +153,13 @@ static int exec(PyObject *module) {
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct cl_ext *ext = cl_ext_of_module(module);
+    Py_VISIT(ext->after_type);
     Py_VISIT(ext->app_type);
+    Py_VISIT(ext->body_view_type);
     Py_VISIT(ext->connection_type);
     Py_VISIT(ext->converter_type);
     Py_VISIT(ext->multimap_type);
+    Py_VISIT(ext->plan_type);
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
     Py_VISIT(ext->server_type);
@@ -153,6 +168,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->json_error);
     Py_VISIT(ext->empty_context);
     Py_VISIT(ext->log_error);
+    Py_VISIT(ext->validation_error);
+    Py_VISIT(ext->body_errors);
     Py_VISIT(ext->guest_types);
     /* Not tracked, so that what it holds, its type for one, is visited from here. */
     int err = ext->spare_request
@@ -166,6 +183,12 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
 static int clear(PyObject *module) {
     struct cl_ext *ext = cl_ext_of_module(module);
     Py_CLEAR(ext->spare_request);
+    Py_CLEAR(ext->spare_body_view);
+    Py_CLEAR(ext->after_type);
+    Py_CLEAR(ext->body_view_type);
+    Py_CLEAR(ext->plan_type);
+    Py_CLEAR(ext->validation_error);
+    Py_CLEAR(ext->body_errors);
     Py_CLEAR(ext->app_type);
     Py_CLEAR(ext->connection_type);
     Py_CLEAR(ext->converter_type);

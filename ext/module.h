@@ -25,10 +25,13 @@ struct cl_ext_names {
 struct cl_ext {
     struct cl_convert_state convert;
     struct cl_ext_names names;
+    PyTypeObject *after_type;
     PyTypeObject *app_type;
+    PyTypeObject *body_view_type;
     PyTypeObject *connection_type;
     PyTypeObject *converter_type;
     PyTypeObject *multimap_type;
+    PyTypeObject *plan_type;
     PyTypeObject *request_type;
     PyTypeObject *response_type;
     PyTypeObject *server_type;
@@ -38,7 +41,10 @@ struct cl_ext {
     PyObject *empty_context; /* a contextvars.Context without variables, ready to be entered */
     PyObject *spare_request; /* a Request nobody else holds, reset */
     PyObject *log_error;     /* cello._log.error(message, exception or None, request id or None) */
-    PyObject *guest_types;   /* what the asyncio guest keeps; NULL until an async route exists */
+    PyObject *validation_error; /* cello.RequestValidationError(errors, body), a Problem */
+    PyObject *body_errors;      /* cello: what a validator's exception says, see connect() */
+    PyObject *spare_body_view;  /* a BodyView nobody else holds */
+    PyObject *guest_types;      /* what the asyncio guest keeps; NULL until an async route exists */
 };
 
 extern struct PyModuleDef cl_ext_module;
@@ -75,8 +81,10 @@ static inline PyObject *cl_ext_fetch_exception(void) {
 }
 
 /* Each adds its types to the module; 0, or -1 with an exception set. One per file in types/. */
+int cl_after_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_app_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_connection_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_body_view_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);

@@ -4,6 +4,7 @@
 
 static void entry_del(struct cl_entry *e) {
     Py_CLEAR(e->callable);
+    Py_CLEAR(e->plan);
     Py_CLEAR(e->name);
     PyMem_Free(e);
 }
@@ -20,6 +21,7 @@ void cl_registry_clear(struct cl_registry *reg) {
 int cl_registry_traverse(struct cl_registry *reg, visitproc visit, void *arg) {
     for (uint32_t i = 1; i < reg->count; i++) {
         Py_VISIT(reg->entries[i]->callable);
+        Py_VISIT(reg->entries[i]->plan);
         Py_VISIT(reg->entries[i]->name);
     }
     return 0;
@@ -41,8 +43,8 @@ static int grow(struct cl_registry *reg) {
     return 0;
 }
 
-int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, uint32_t flags,
-                    int status, uint32_t *id) {
+int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, int status,
+                    uint32_t *id) {
     if (grow(reg) < 0)
         return -1;
     struct cl_entry *e = PyMem_Calloc(1, sizeof *e);
@@ -53,7 +55,6 @@ int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name,
     *e = (struct cl_entry){
         .callable = Py_NewRef(callable),
         .name = Py_NewRef(name),
-        .flags = flags,
         .status = status,
     };
     *id = reg->count;
@@ -63,4 +64,17 @@ int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name,
 
 void cl_registry_drop_last(struct cl_registry *reg) {
     entry_del(reg->entries[--reg->count]);
+}
+
+void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,
+                          struct cl_plan *plan) {
+    bool wants_request = false, trivial = !plan || cl_plan_is_trivial(plan, &wants_request);
+    PyObject *old_callable = e->callable, *old_plan = (PyObject *)e->plan;
+    e->callable = Py_NewRef(callable);
+    e->plan = trivial ? NULL : cl_plan_of(Py_NewRef((PyObject *)plan));
+    e->flags =
+        (is_async ? CL_ENTRY_ASYNC : 0u) | (trivial && wants_request ? CL_ENTRY_WANTS_REQUEST : 0u);
+    /* Last: what goes may run code that looks here. */
+    Py_DECREF(old_callable);
+    Py_XDECREF(old_plan);
 }

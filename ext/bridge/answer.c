@@ -1,6 +1,7 @@
 /* Return values to responses. */
 #include "bridge/bridge.h"
 #include "convert/json_encode.h"
+#include "plan/call.h"
 #include "types/app.h"
 #include "types/args.h"
 #include "types/multimap.h"
@@ -211,8 +212,9 @@ static bool is_problem(struct cl_bridge *b, PyObject *value) {
     return b->ext->problem && PyObject_TypeCheck(value, (PyTypeObject *)b->ext->problem);
 }
 
-static int send_value(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
-                      PyObject *value) {
+int cl_bridge_send_value(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                         PyObject *value) {
+    struct cl_entry *e = call->entry;
     PyTypeObject *type = Py_TYPE(value);
     if (type == b->ext->response_type || PyType_IsSubtype(type, b->ext->response_type))
         return send_response(b, e, r, value);
@@ -220,22 +222,39 @@ static int send_value(struct cl_bridge *b, struct cl_entry *e, struct cl_request
         return send_tuple(b, e, r, value);
     if (PyType_FastSubclass(type, Py_TPFLAGS_BASE_EXC_SUBCLASS) && is_problem(b, value)) {
         PyErr_SetObject((PyObject *)type, value);
-        cl_bridge_answer_exception(b, e, r);
+        cl_bridge_answer_exception(b, call, r);
         return 0;
     }
-    cello_response_status(r, e->status ? e->status : value == Py_None ? 204 : 200);
-    return send_body(b, e, r, value, (struct cl_str){NULL, 0}, false);
+    int status = call->status ? call->status : e->status;
+    cello_response_status(r, status ? status : value == Py_None ? 204 : 200);
+    return send_body(b, e, r, value, cello_response_get_type(r), false);
 }
 
-void cl_bridge_answer(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+/* What the plan makes of the value (stolen) before it is sent. NULL: exception set. */
+static PyObject *prepare(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                         PyObject *value) {
+    if (Py_IS_TYPE(value, b->ext->after_type))
+        value = cl_after_take(value, &call->callback);
+    if (call->plan && call->plan->filter)
+        value = cl_plan_filter(b->ext, call->plan, value);
+    if (value && call->response && cl_call_merge_response(b, call, r) < 0)
+        Py_CLEAR(value);
+    return value;
+}
+
+void cl_bridge_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                       PyObject *value) {
+    if (value)
+        value = prepare(b, call, r, value);
     if (!value) {
-        cl_bridge_answer_exception(b, e, r);
-        return;
+        cl_bridge_answer_exception(b, call, r);
+    } else {
+        if (cl_bridge_send_value(b, call, r, value) < 0)
+            cl_bridge_answer_unusable(b, call, r, value);
+        Py_DECREF(value);
     }
-    if (send_value(b, e, r, value) < 0)
-        cl_bridge_answer_unusable(b, e, r, value);
-    Py_DECREF(value);
+    if (cl_call_has_more(call))
+        cl_after_answer(b, call, r);
 }
 
 int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document) {

@@ -3,10 +3,8 @@
 #include <time.h>
 
 #include "bridge/bridge.h"
-#include "bridge/guest.h"
-#include "types/app.h"
+#include "plan/call.h"
 #include "types/connection.h"
-#include "types/request.h"
 
 /* The GIL is given back after this long, so that other threads get their turn, even if requests are
  * left; the clock is read every few requests. */
@@ -51,84 +49,12 @@ bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObjec
     return true;
 }
 
-/* ---- contexts ---- */
-
-/* A context without variables. The one used before serves again unless its handler set something
- * in it or kept it. */
-static PyObject *take_context(struct cl_ext *ext) {
-    PyObject *context = ext->empty_context;
-    if (context) {
-        ext->empty_context = NULL;
-        return context;
-    }
-    return PyContext_New();
-}
-
-static void give_context(struct cl_ext *ext, PyObject *context) {
-    if (!ext->empty_context && Py_REFCNT(context) == 1 && PyObject_Size(context) == 0)
-        ext->empty_context = context;
-    else
-        Py_DECREF(context);
-}
-
-/* ---- calls ---- */
-
-static PyObject *call_plain(struct cl_bridge *b, struct cl_entry *e, PyObject *request) {
-    PyObject *context = take_context(b->ext);
-    if (!context || PyContext_Enter(context) < 0) {
-        Py_XDECREF(context);
-        return NULL;
-    }
-    PyObject *args[2] = {NULL, request};
-    size_t n = request ? 1 : 0;
-    PyObject *value =
-        PyObject_Vectorcall(e->callable, args + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    if (PyContext_Exit(context) < 0)
-        Py_CLEAR(value);
-    give_context(b->ext, context);
-    return value;
-}
-
-/* True: *value is to be answered (NULL: the exception is). False: the guest will answer. */
-static bool call_async(struct cl_bridge *b, struct cl_entry *e, PyObject *request,
-                       struct cl_request *r, PyObject **value) {
-    PyObject *args[2] = {NULL, request};
-    size_t n = request ? 1 : 0;
-    *value = NULL;
-    if (!b->guest) {
-        PyErr_SetString(PyExc_RuntimeError, "an async handler needs the server to run a loop");
-        return true;
-    }
-    PyObject *coro =
-        PyObject_Vectorcall(e->callable, args + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    if (!coro)
-        return true;
-    PyObject *context = take_context(b->ext);
-    if (!context) {
-        Py_DECREF(coro);
-        return true;
-    }
-    enum cl_guest_result result = cl_guest_start(b->guest, e, coro, context, r, value);
-    give_context(b->ext, context);
-    return result != CL_GUEST_SUSPENDED;
-}
-
 static void serve(struct cl_bridge *b, struct cl_request *r) {
-    struct cl_entry *e = b->handlers->entries[cello_request_route_id(r)];
-    PyObject *request = NULL, *value = NULL;
-    bool answer = true;
-    if (e->flags & CL_ENTRY_WANTS_REQUEST)
-        request = cl_pyrequest_wrap(b->ext, r, b->app);
-    if (request || !(e->flags & CL_ENTRY_WANTS_REQUEST)) {
-        if (e->flags & CL_ENTRY_ASYNC)
-            answer = call_async(b, e, request, r, &value);
-        else
-            value = call_plain(b, e, request);
-    }
-    if (answer)
-        cl_bridge_answer(b, e, r, value);
-    if (request)
-        cl_pyrequest_release_object(b->ext, request);
+    struct cl_call call = {.entry = b->handlers->entries[cello_request_route_id(r)]};
+    PyObject *value = NULL;
+    if (cl_bridge_call(b, &call, r, &value))
+        cl_bridge_answer(b, &call, r, value);
+    cl_call_clear(b->ext, &call);
     cello_request_unref(r);
 }
 
@@ -151,11 +77,14 @@ bool cl_bridge_run(void *ctx) {
 }
 
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns) {
+    if (b->after)
+        timeout_ns = 0;
     b->turning = true;
     b->thread = PyEval_SaveThread();
     int err = cello_server_turn(b->server, timeout_ns);
     int saved = errno;
     PyEval_RestoreThread(b->thread);
+    cl_after_run(b);
     b->turning = false;
     cl_bridge_drop_pinned(b);
     cl_connection_after_turn(b);

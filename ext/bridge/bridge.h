@@ -12,6 +12,8 @@
 #include "module.h"
 #include "registry.h"
 
+struct cl_after;
+struct cl_call;
 struct cl_guest;
 
 /* Objects whose bytes the engine was sending; their references are dropped in the next batch. */
@@ -25,15 +27,16 @@ struct cl_bridge {
     PyObject *app;                /* the _cello.App; strong */
     struct cl_registry *handlers; /* the app's */
     struct cl_server *server;
-    PyThreadState *thread;     /* saved while the engine turns */
-    struct cl_guest *guest;    /* NULL: no async handlers, or none used yet */
-    struct cl_pinned *dropped; /* written without the GIL, by the engine's thread only */
-    struct cl_link *links;     /* of the server's Connections */
-    bool news;                 /* one of them has some; written in turns, without the GIL */
-    PyObject *on_error;        /* called with what nothing handled, answered with 500; or NULL */
-    bool turning;              /* inside cl_bridge_turn: not to be entered again, or closed */
-    bool signalled;            /* a signal came: its Python handler is to run */
-    PyObject *fatal; /* raised in a handler, meant for the program: run() and turn() raise it */
+    PyThreadState *thread;               /* saved while the engine turns */
+    struct cl_guest *guest;              /* NULL: no async handlers, or none used yet */
+    struct cl_pinned *dropped;           /* written without the GIL, by the engine's thread only */
+    struct cl_after *after, **after_end; /* what is left to do when answers are out */
+    struct cl_link *links;               /* of the server's Connections */
+    bool news;          /* one of them has some; written in turns, without the GIL */
+    PyObject *on_error; /* called with what nothing handled; true: it is not logged */
+    bool turning;       /* inside cl_bridge_turn: not to be entered again, or closed */
+    bool signalled;     /* a signal came: its Python handler is to run */
+    PyObject *fatal;    /* raised in a handler, meant for the program: run() and turn() raise it */
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;
 };
@@ -45,12 +48,30 @@ bool cl_bridge_run(void *ctx);
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns);
 
 /* Answer `r` with a handler's return value (reference stolen), or, when NULL, with the exception
- * that is set. `r` is only borrowed. GIL held, engine's thread. Never raises. */
-void cl_bridge_answer(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+ * that is set. `r` is only borrowed; what the call has open is closed, or goes to the queue. GIL
+ * held, engine's thread. Never raises. */
+void cl_bridge_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                       PyObject *value);
+/* The handler was cancelled: not an error of the program, nothing is logged. Clears what is set. */
+void cl_bridge_answer_cancelled(struct cl_bridge *b, struct cl_call *call, struct cl_request *r);
+
+/* Where a line of the server log comes from. */
+struct cl_origin {
+    const struct cl_entry *entry;
+    struct cl_str method, route, request_id;
+};
+
+/* Log `exception` (stolen, may be NULL) as "GET /items/{id}: <what> in <handler>". SystemExit and
+ * the like are meant for the program, not for one request: they end the server. */
+void cl_bridge_report(struct cl_bridge *b, const struct cl_origin *origin, const char *what,
+                      PyObject *exception);
 
 /* ---- between the files of the bridge ---- */
 
+/* Call the handler. True: *value is to be answered (NULL: the exception is). False: the guest will
+ * answer, and has taken over what is in `call`. */
+bool cl_bridge_call(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                    PyObject **value);
 /* Drop the references of objects that were sent. GIL held. */
 void cl_bridge_drop_pinned(struct cl_bridge *b);
 /* Send bytes of `object` from where they are. False: out of memory, nothing was answered. */
@@ -61,9 +82,12 @@ int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *h
 /* A problem document (a dict); status and headers are set. -1: exception set, not answered. */
 int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document);
 /* The exception that is set, which is clear afterwards. */
-void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r);
+void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_call *call, struct cl_request *r);
 /* `value` could not be sent, for the reason that is set. */
-void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                                PyObject *value);
+/* Send a value; status and headers may be set. -1: exception set, not answered. */
+int cl_bridge_send_value(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                         PyObject *value);
 
 #endif

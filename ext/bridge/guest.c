@@ -90,6 +90,7 @@ void cl_guest_del(struct cl_guest *g) {
     if (!g)
         return;
     cl_guest_settle(g);
+    cl_guest_forget_spawned(g);
     while (g->active) {
         struct cl_runner *r = g->active;
         Py_INCREF(r);
@@ -131,6 +132,9 @@ int cl_guest_traverse(struct cl_guest *g, visitproc visit, void *arg) {
         Py_VISIT(r);
     for (struct cl_runner *r = g->idle; r; r = r->next)
         Py_VISIT(r);
+    int err = cl_after_traverse(g->spawned, visit, arg);
+    if (err)
+        return err;
     for (struct cl_runner *r = g->parked; r; r = r->next)
         Py_VISIT(r);
     return 0;
@@ -207,7 +211,7 @@ static PyObject *current_task(struct cl_guest *g, PyObject *function, struct cl_
 
 /* The handler has ended in its first step: what it gave is cl_guest_start's result. The slot is let
  * go first, since that may run code, which must not find an exception set. */
-static enum cl_guest_result hand_out(struct cl_guest *g, struct cl_runner *r,
+static enum cl_guest_result hand_out(struct cl_guest *g, struct cl_runner *r, struct cl_call *call,
                                      struct cl_request *request, PyObject **value) {
     PyObject *outcome = Py_XNewRef(r->outcome), *exception = Py_XNewRef(r->exception);
     enum cl_guest_result result = CL_GUEST_RAISED;
@@ -225,7 +229,8 @@ static enum cl_guest_result hand_out(struct cl_guest *g, struct cl_runner *r,
     } else if (!exception) {
         PyErr_SetString(PyExc_RuntimeError, "the task of a handler ended without a result");
     } else if (PyErr_GivenExceptionMatches(exception, g->state->cancelled_error)) {
-        cl_runner_answer_cancelled(request);
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        cl_bridge_answer_cancelled(g->bridge, call, request);
         result = CL_GUEST_SUSPENDED;
     } else {
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
@@ -234,9 +239,17 @@ static enum cl_guest_result hand_out(struct cl_guest *g, struct cl_runner *r,
     return result;
 }
 
+/* The handler has suspended: its runner answers. */
+static void take_over(struct cl_runner *r, struct cl_call *call, struct cl_request *request) {
+    cello_request_ref(request);
+    r->request = request;
+    cl_call_move(r->guest->bridge, call, &r->call);
+}
+
 /* By the task's own step: for handlers that are expected to suspend. */
 static enum cl_guest_result start_by_step(struct cl_guest *g, struct cl_runner *r,
-                                          struct cl_request *request, PyObject **value) {
+                                          struct cl_call *call, struct cl_request *request,
+                                          PyObject **value) {
     r->starting = true;
     PyObject *done = PyObject_CallNoArgs(r->step);
     r->starting = false;
@@ -244,17 +257,17 @@ static enum cl_guest_result start_by_step(struct cl_guest *g, struct cl_runner *
         PyErr_Clear(); /* what a handler raised is in r->exception */
     Py_XDECREF(done);
     if (r->listed) {
-        cello_request_ref(request);
-        r->request = request;
+        take_over(r, call, request);
         Py_DECREF(r); /* the list has its own */
         return CL_GUEST_SUSPENDED;
     }
-    return hand_out(g, r, request, value);
+    return hand_out(g, r, call, request, value);
 }
 
 /* By ourselves, with the task entered: cheapest while nothing suspends. */
 static enum cl_guest_result start_inline(struct cl_guest *g, struct cl_runner *r,
-                                         struct cl_request *request, PyObject **value) {
+                                         struct cl_call *call, struct cl_request *request,
+                                         PyObject **value) {
     PyObject *result = NULL, *entered = current_task(g, g->state->enter_task, r);
     PySendResult how = entered ? cl_runner_advance(r, &result) : PYGEN_ERROR;
     if (how == PYGEN_ERROR)
@@ -269,16 +282,17 @@ static enum cl_guest_result start_inline(struct cl_guest *g, struct cl_runner *r
         r->state = CL_RUNNER_HANDOVER;
         r->yielded = result;
         cl_runner_list(r);
-        return start_by_step(g, r, request, value);
+        return start_by_step(g, r, call, request, value);
     }
     cl_runner_unload(r);
     r->outcome = result;
-    return hand_out(g, r, request, value);
+    return hand_out(g, r, call, request, value);
 }
 
 /* A Task of its own, on any loop. It may run at once, and even end, or start later. */
 static enum cl_guest_result start_ordinary(struct cl_guest *g, struct cl_runner *r,
-                                           struct cl_request *request, PyObject **value) {
+                                           struct cl_call *call, struct cl_request *request,
+                                           PyObject **value) {
     r->starting = true;
     int err = cl_guest_task_new(g, r);
     r->starting = false;
@@ -288,41 +302,52 @@ static enum cl_guest_result start_ordinary(struct cl_guest *g, struct cl_runner 
             PyErr_Clear(); /* SystemExit and the like come back out of a task's step */
         else if (r->exception)
             cl_guest_task_silence(r);
-        return hand_out(g, r, request, value);
+        return hand_out(g, r, call, request, value);
     } else if (err) {
         result = CL_GUEST_RAISED;
     } else {
         if (!r->listed)
             cl_runner_list(r);
-        cello_request_ref(request);
-        r->request = request;
+        take_over(r, call, request);
     }
     Py_DECREF(r);
     return result;
 }
 
-enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_entry *e, PyObject *coro,
-                                    PyObject *context, struct cl_request *request,
-                                    PyObject **value) {
-    bool pooled = g->pooling && !cl_loop_is_plain(g->own) && g->own->task_factory == Py_None;
-    struct cl_runner *r = pooled ? take_idle(g) : cl_runner_new(g, false);
+enum cl_guest_result cl_guest_start_apart(struct cl_guest *g, struct cl_call *call, PyObject *coro,
+                                          PyObject *context, struct cl_request *request,
+                                          PyObject **value) {
+    struct cl_runner *r = cl_runner_new(g, false);
     *value = NULL;
     if (!r) {
         Py_DECREF(coro);
         return CL_GUEST_RAISED;
     }
-    if (cl_runner_load(r, e, coro, context) < 0) {
-        if (pooled)
-            give_idle(g, r);
-        else
-            Py_DECREF(r);
+    if (cl_runner_load(r, call->entry, coro, context) < 0) {
+        Py_DECREF(r);
         return CL_GUEST_RAISED;
     }
-    if (!pooled)
-        return start_ordinary(g, r, request, value);
-    if (e->suspends || !g->state->enter_task)
-        return start_by_step(g, r, request, value);
-    return start_inline(g, r, request, value);
+    return start_ordinary(g, r, call, request, value);
+}
+
+enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_call *call, PyObject *coro,
+                                    PyObject *context, struct cl_request *request,
+                                    PyObject **value) {
+    if (!g->pooling || cl_loop_is_plain(g->own) || g->own->task_factory != Py_None)
+        return cl_guest_start_apart(g, call, coro, context, request, value);
+    struct cl_runner *r = take_idle(g);
+    *value = NULL;
+    if (!r) {
+        Py_DECREF(coro);
+        return CL_GUEST_RAISED;
+    }
+    if (cl_runner_load(r, call->entry, coro, context) < 0) {
+        give_idle(g, r);
+        return CL_GUEST_RAISED;
+    }
+    if (call->entry->suspends || !g->state->enter_task)
+        return start_by_step(g, r, call, request, value);
+    return start_inline(g, r, call, request, value);
 }
 
 /* ---- what Python calls ---- */
@@ -375,6 +400,10 @@ static PyObject *handler_tasks(PyObject *module, PyObject *server) {
     PyObject *list = b ? PyList_New(0) : NULL;
     for (struct cl_runner *r = list && b->guest ? b->guest->active : NULL; r && list; r = r->next)
         if (r->task && PyList_Append(list, r->task) < 0)
+            Py_CLEAR(list);
+    for (struct cl_after *job = list && b->guest ? b->guest->spawned : NULL; job && list;
+         job = job->next)
+        if (PyList_Append(list, job->task) < 0)
             Py_CLEAR(list);
     return list;
 }

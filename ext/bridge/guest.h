@@ -16,12 +16,19 @@ enum cl_guest_result {
     CL_GUEST_RETURNED,  /* *value is the result */
     CL_GUEST_RAISED,    /* the exception is set */
     CL_GUEST_SUSPENDED, /* the guest answers through cl_bridge_answer when the coroutine ends; it
-                           took its own reference to r */
+                           took its own reference to r, and what is in the call */
 };
 
 /* Run the first step of a handler's coroutine (reference stolen) as a Task of the loop, in
  * `context` (borrowed). */
-enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_entry *e, PyObject *coro,
+enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_call *call, PyObject *coro,
                                     PyObject *context, struct cl_request *r, PyObject **value);
+/* The same in a Task of its own, from anywhere: also inside the step of another task. */
+enum cl_guest_result cl_guest_start_apart(struct cl_guest *g, struct cl_call *call, PyObject *coro,
+                                          PyObject *context, struct cl_request *r,
+                                          PyObject **value);
+/* Run the coroutine (borrowed) of a job as a Task of the loop; the job is freed when it ends. -1:
+ * exception set, the job is still the caller's. */
+int cl_guest_spawn(struct cl_guest *g, PyObject *coro, struct cl_after *job);
 
 #endif

@@ -3,6 +3,7 @@
  *   guest.c         a server and a loop joined; starting handlers
  *   guest_wait.c    the wait: what select() of the engine's loop does
  *   guest_runner.c  the coroutine object that a task drives; one handler at a time
+ *   guest_after.c   coroutines that go on when their requests were answered
  *   guest_task.c    the Task whose state says whether it can serve again
  *   guest_state.c   types and names
  *
@@ -25,6 +26,7 @@
 
 #include "bridge/guest.h"
 #include "bridge/guest_state.h"
+#include "plan/after.h"
 #include "types/loop.h"
 
 struct cl_selector;
@@ -53,6 +55,7 @@ struct cl_runner {
     PyObject *outcome;   /* the handler's result; NULL with `exception` */
     PyObject *exception; /* what it raised */
     struct cl_entry *entry;
+    struct cl_call call;           /* what the answer needs, once the handler has suspended */
     struct cl_request *request;    /* a reference of ours, or NULL */
     struct cl_runner *next, *prev; /* active ones; or next: idle, parked */
     bool listed;                   /* in the list of active ones, which holds a reference */
@@ -77,6 +80,7 @@ struct cl_guest {
     PyObject *pool_context;       /* of pooled tasks themselves */
     PyObject *on_done;            /* called once, when the server is done; may be NULL */
     struct cl_runner *idle, *active, *parked;
+    struct cl_after *spawned; /* jobs that run as tasks */
     unsigned idle_count;
 };
 
@@ -108,11 +112,13 @@ PySendResult cl_runner_advance(struct cl_runner *r, PyObject **result);
 void cl_runner_unload(struct cl_runner *r);
 void cl_runner_list(struct cl_runner *r);
 void cl_runner_unlist(struct cl_runner *r);
-/* Answer a request whose handler ended in CancelledError: not an error of the program, nothing is
- * logged. Clears what is set. */
-void cl_runner_answer_cancelled(struct cl_request *request);
 /* Let go of the task and of the outcome. */
 void cl_runner_forget(struct cl_runner *r);
+
+/* ---- guest_after.c ---- */
+
+/* The server is gone: what still runs belongs to the loop alone. */
+void cl_guest_forget_spawned(struct cl_guest *g);
 
 /* ---- guest_task.c ---- */
 

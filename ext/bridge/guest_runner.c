@@ -125,13 +125,6 @@ PySendResult cl_runner_advance(struct cl_runner *r, PyObject **result) {
     return advance(r, NULL, result);
 }
 
-void cl_runner_answer_cancelled(struct cl_request *request) {
-    static const char why[] = "The handler was cancelled.";
-    PyErr_Clear();
-    cello_response_reset(request);
-    cello_respond_problem(request, 503, (struct cl_str){why, sizeof why - 1});
-}
-
 /* Answer the request with the outcome and let go of it. */
 static void answer(struct cl_runner *r) {
     struct cl_request *request = r->request;
@@ -139,13 +132,15 @@ static void answer(struct cl_runner *r) {
     if (!request)
         return;
     if (r->guest) {
+        struct cl_bridge *b = r->guest->bridge;
         PyObject *value = Py_XNewRef(r->outcome);
         if (!value && r->exception)
             restore_exception(r->exception);
         if (!value && PyErr_ExceptionMatches(r->ext_state->cancelled_error))
-            cl_runner_answer_cancelled(request);
+            cl_bridge_answer_cancelled(b, &r->call, request);
         else
-            cl_bridge_answer(r->guest->bridge, r->entry, request, value);
+            cl_bridge_answer(b, &r->call, request, value);
+        cl_call_clear(b->ext, &r->call);
     }
     cello_request_unref(request);
 }
@@ -173,6 +168,8 @@ static PySendResult end_task(struct cl_runner *r, PyObject **result) {
 /* The handler has ended in a step of the task. */
 static PySendResult finish(struct cl_runner *r, PyObject **result) {
     struct cl_guest *g = r->guest;
+    if (!r->starting && !r->call.context)
+        r->call.context = Py_XNewRef(r->context);
     cl_runner_unload(r);
     cl_runner_unlist(r);
     if (!r->starting)
@@ -333,6 +330,9 @@ static int runner_traverse(PyObject *o, visitproc visit, void *arg) {
     Py_VISIT(r->steps);
     Py_VISIT(r->context);
     Py_VISIT(r->yielded);
+    int err = cl_call_traverse(&r->call, visit, arg);
+    if (err)
+        return err;
     Py_VISIT(r->late);
     Py_VISIT(r->outcome);
     Py_VISIT(r->exception);
@@ -344,6 +344,7 @@ static int runner_clear(PyObject *o) {
     cl_runner_forget(r);
     Py_CLEAR(r->yielded);
     cl_runner_unload(r);
+    cl_call_clear(NULL, &r->call);
     return 0;
 }
 

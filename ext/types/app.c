@@ -126,31 +126,30 @@ static int take_steps(PyObject *capsules, struct cl_step **steps) {
 
 PyDoc_STRVAR(
     add_route_doc,
-    "_add_route($self, methods, path, where, handler, name, is_async, wants_request, status, "
-    "max_body, steps, /)\n--\n\nRegister a handler. methods: bits of GET=1 HEAD=2 POST=4 "
-    "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. ValueError: bad or conflicting path. "
-    "RuntimeError: frozen.");
+    "_add_route($self, methods, path, where, handler, name, status, max_body, steps, /)\n--\n\n"
+    "Register a handler, and return its id for _set_plan. methods: bits of GET=1 HEAD=2 POST=4 "
+    "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. ValueError: bad or conflicting path. RuntimeError: "
+    "frozen.");
 
 static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct cl_app_object *o = self_of(self);
     struct route_args common;
-    if (n != 10) {
-        PyErr_SetString(PyExc_TypeError, "_add_route takes 10 arguments");
+    if (n != 8) {
+        PyErr_SetString(PyExc_TypeError, "_add_route takes 8 arguments");
         return NULL;
     }
     if (common_args(args, &common) < 0)
         return NULL;
-    int is_async = PyObject_IsTrue(args[5]), wants = PyObject_IsTrue(args[6]);
-    long status = PyLong_AsLong(args[7]);
-    unsigned long long max_body = PyLong_AsUnsignedLongLong(args[8]);
+    long status = PyLong_AsLong(args[5]);
+    unsigned long long max_body = PyLong_AsUnsignedLongLong(args[6]);
     if (PyErr_Occurred())
         return NULL;
-    if (!PyTuple_CheckExact(args[9]) || !PyUnicode_Check(args[4])) {
+    if (!PyTuple_CheckExact(args[7]) || !PyUnicode_Check(args[4])) {
         PyErr_SetString(PyExc_TypeError, "name must be str and steps a tuple");
         return NULL;
     }
     struct cl_step *steps[MAX_STEPS];
-    if (take_steps(args[9], steps) < 0)
+    if (take_steps(args[7], steps) < 0)
         return NULL;
     struct cello_route route = {
         .methods = common.methods,
@@ -159,10 +158,9 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
         .handler = cello_application_handler(),
         .max_body = max_body,
         .steps = steps,
-        .step_count = (size_t)PyTuple_GET_SIZE(args[9]),
+        .step_count = (size_t)PyTuple_GET_SIZE(args[7]),
     };
-    uint32_t flags = (is_async ? CL_ENTRY_ASYNC : 0u) | (wants ? CL_ENTRY_WANTS_REQUEST : 0u);
-    if (cl_registry_add(&o->handlers, args[3], args[4], flags, (int)status, &route.id) < 0) {
+    if (cl_registry_add(&o->handlers, args[3], args[4], (int)status, &route.id) < 0) {
         for (size_t i = 0; i < route.step_count; i++)
             cello_step_del(steps[i]);
         return NULL;
@@ -175,6 +173,37 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
     if (err == CELLO_ESTATE || (common.methods & (common.methods - 1)) == 0)
         cl_registry_drop_last(&o->handlers);
     return raise_registration(err, text);
+}
+
+PyDoc_STRVAR(
+    set_plan_doc,
+    "_set_plan($self, id, callable, is_async, plan, /)\n--\n\nHow the handler of a route is "
+    "called from now on; requests that are being handled keep what they began with. plan: a Plan, "
+    "or None to call it without arguments.");
+
+static PyObject *set_plan(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_registry *handlers = &self_of(self)->handlers;
+    struct cl_ext *ext = cl_ext_of_type(Py_TYPE(self));
+    if (n != 4 || !ext) {
+        PyErr_SetString(PyExc_TypeError, "_set_plan takes 4 arguments");
+        return NULL;
+    }
+    unsigned long id = PyLong_AsUnsignedLong(args[0]);
+    int is_async = PyErr_Occurred() ? -1 : PyObject_IsTrue(args[2]);
+    if (is_async < 0)
+        return NULL;
+    if (id == 0 || id >= handlers->count) {
+        PyErr_Format(PyExc_ValueError, "no route has the id %lu", id);
+        return NULL;
+    }
+    if (!PyCallable_Check(args[1]) ||
+        (args[3] != Py_None && !Py_IS_TYPE(args[3], ext->plan_type))) {
+        PyErr_SetString(PyExc_TypeError, "_set_plan takes a callable, and a Plan or None");
+        return NULL;
+    }
+    cl_registry_set_plan(handlers->entries[id], args[1], is_async,
+                         args[3] == Py_None ? NULL : cl_plan_of(args[3]));
+    Py_RETURN_NONE;
 }
 
 static int header_pairs(PyObject *list, struct cl_str (**out)[2], size_t *count) {
@@ -263,13 +292,35 @@ PyDoc_STRVAR(
     "_set_json_default($self, hook, /)\n--\n\nhook(obj) gives what is encoded instead of an object "
     "that JSON does not know. None: such objects are an error.");
 
-static PyObject *set_json_default(PyObject *self, PyObject *hook) {
+static PyObject *set_hook(PyObject **to, PyObject *hook) {
     if (hook != Py_None && !PyCallable_Check(hook)) {
         PyErr_SetString(PyExc_TypeError, "the hook must be callable");
         return NULL;
     }
-    Py_XSETREF(self_of(self)->json_default, hook == Py_None ? NULL : Py_NewRef(hook));
+    Py_XSETREF(*to, hook == Py_None ? NULL : Py_NewRef(hook));
     Py_RETURN_NONE;
+}
+
+static PyObject *set_json_default(PyObject *self, PyObject *hook) {
+    return set_hook(&self_of(self)->json_default, hook);
+}
+
+PyDoc_STRVAR(
+    set_exception_hook_doc,
+    "_set_exception_hook($self, hook, /)\n--\n\nhook(request, exception) is asked about every "
+    "exception of a handler and of its plan: it returns what to answer, a coroutine of that, or "
+    "NotImplemented. What it raises is answered with 500. None: nobody is asked.");
+
+static PyObject *set_exception_hook(PyObject *self, PyObject *hook) {
+    return set_hook(&self_of(self)->exception_hook, hook);
+}
+
+PyDoc_STRVAR(set_debug_hook_doc,
+             "_set_debug_hook($self, hook, /)\n--\n\nhook(request, exception) is asked for what "
+             "would be answered with a bare 500: a Response, or None.");
+
+static PyObject *set_debug_hook(PyObject *self, PyObject *hook) {
+    return set_hook(&self_of(self)->debug_hook, hook);
 }
 
 /* ---- the type ---- */
@@ -290,12 +341,16 @@ static PyObject *app_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
 static int app_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self_of(self)->json_default);
+    Py_VISIT(self_of(self)->exception_hook);
+    Py_VISIT(self_of(self)->debug_hook);
     return cl_registry_traverse(&self_of(self)->handlers, visit, arg);
 }
 
 static int app_clear(PyObject *self) {
     cl_registry_clear(&self_of(self)->handlers);
     Py_CLEAR(self_of(self)->json_default);
+    Py_CLEAR(self_of(self)->exception_hook);
+    Py_CLEAR(self_of(self)->debug_hook);
     return 0;
 }
 
@@ -313,6 +368,9 @@ static PyMethodDef app_methods[] = {
     {"_add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
     {"_add_step", add_step, METH_O, add_step_doc},
     {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
+    {"_set_plan", (PyCFunction)(void (*)(void))set_plan, METH_FASTCALL, set_plan_doc},
+    {"_set_exception_hook", set_exception_hook, METH_O, set_exception_hook_doc},
+    {"_set_debug_hook", set_debug_hook, METH_O, set_debug_hook_doc},
     {"_set_json_default", set_json_default, METH_O, set_json_default_doc},
     {NULL, NULL, 0, NULL},
 };

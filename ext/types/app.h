@@ -8,7 +8,9 @@
 struct cl_app_object {
     PyObject_HEAD struct cl_app *app;
     struct cl_registry handlers;
-    PyObject *json_default; /* callable for what the JSON encoder does not know; NULL */
+    PyObject *json_default;   /* callable for what the JSON encoder does not know; NULL */
+    PyObject *exception_hook; /* asked about exceptions first; NULL */
+    PyObject *debug_hook;     /* asked for a page instead of a bare 500; NULL */
 };
 
 /* Module functions that make a native step, as a capsule for _add_route and _add_step. */

@@ -42,6 +42,7 @@ int cl_pyresponse_set_status(struct cl_pyresponse *self, PyObject *status) {
     if (value < 0)
         return -1;
     self->status = value;
+    self->status_is_set = true;
     return 0;
 }
 

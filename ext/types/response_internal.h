@@ -12,6 +12,7 @@ struct cl_pyresponse {
     PyObject *headers;            /* list of (str, str), without Content-Type; NULL: none */
     PyObject *weakrefs;
     int status;
+    bool status_is_set; /* by the program: an injected one then changes the answer's */
     bool json;
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bridge/guest.h"
+#include "plan/after.h"
 #include "types/app.h"
 #include "types/connection.h"
 #include "types/loop.h"
@@ -201,6 +202,7 @@ static void close_server(struct server *o) {
         cello_server_del(server);
         PyEval_RestoreThread(o->bridge.thread);
     }
+    cl_after_run(&o->bridge);
     cl_bridge_drop_pinned(&o->bridge);
 }
 
@@ -209,6 +211,9 @@ static int server_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(o->bridge.app);
     Py_VISIT(o->bridge.fatal);
+    int err = cl_after_traverse(o->bridge.after, visit, arg);
+    if (err)
+        return err;
     Py_VISIT(o->bridge.on_error);
     return o->bridge.guest ? cl_guest_traverse(o->bridge.guest, visit, arg) : 0;
 }
@@ -345,11 +350,13 @@ static bool has_async(const struct cl_registry *handlers) {
     return false;
 }
 
-/* What needs the GIL between turns: signals, and objects whose bytes were sent. */
+/* What needs the GIL between turns: signals, what is left to do when requests were answered, and
+ * objects whose bytes were sent. */
 static int look_after_python(struct server *o, int result) {
     int saved = errno;
     PyEval_RestoreThread(o->bridge.thread);
     o->bridge.signalled = false;
+    cl_after_run(&o->bridge);
     cl_bridge_drop_pinned(&o->bridge);
     errno = saved;
     int err = 0;
@@ -392,7 +399,7 @@ static int run_turns(struct server *o) {
     b->thread = PyEval_SaveThread();
     while (!err && !cello_server_done(b->server)) {
         int result = cello_server_turn(b->server, UINT64_MAX);
-        if (result || b->signalled || b->dropped)
+        if (result || b->signalled || b->dropped || b->after)
             err = look_after_python(o, result);
     }
     PyEval_RestoreThread(b->thread);
@@ -422,6 +429,7 @@ static PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     o->running = true;
     bool guest = lifespan != Py_None || has_async(o->bridge.handlers);
     int err = guest ? run_as_guest(self, lifespan) : run_turns(o);
+    cl_after_run(&o->bridge);
     o->running = false;
     cl_bridge_drop_pinned(&o->bridge);
     return err ? NULL : raise_fatal(o);

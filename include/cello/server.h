@@ -69,6 +69,10 @@ CELLO_API int cello_server_run(struct cl_server *s);
  * `timeout_ns`, then what is left is closed. Any thread, any signal handler; a second call with a
  * shorter time shortens it. */
 CELLO_API void cello_server_stop(struct cl_server *s, uint64_t timeout_ns);
+/* Work that outlives its requests: a stop waits for it, within its time, as for requests in flight.
+ * Each hold needs a release. Thread: the one that runs the server. */
+CELLO_API void cello_server_hold(struct cl_server *s);
+CELLO_API void cello_server_release(struct cl_server *s);
 /* Stopped and drained. */
 CELLO_API bool cello_server_done(const struct cl_server *s);
 CELLO_API void cello_server_wake(struct cl_server *s);

@@ -15,7 +15,8 @@ from cello._config import (
     SecurityHeadersConfig,
     TimeoutConfig,
 )
-from cello._errors import HTTPError, Problem
+from cello._docs import Documented
+from cello._errors import HTTPError, Problem, RequestValidationError
 from cello._hooks import Hooks
 from cello._names import Routing
 from cello._routes import (
@@ -30,13 +31,20 @@ from cello._routes import (
 from cello._server import Serving
 from cello._versioning import Versioning
 
-_cello.connect(Problem, HTTPError, _log.error)
+
+def _body_errors(error: BaseException) -> list[dict[str, Any]] | None:
+    from cello._bodies import body_errors
+
+    return body_errors(error)
+
+
+_cello.connect(Problem, HTTPError, _log.error, RequestValidationError, _body_errors)
 Mapping.register(_cello.MultiMap)
 
 T = TypeVar("T")
 
 
-class App(Hooks, Serving, Routing, _cello.App):
+class App(Documented, Hooks, Serving, Routing, _cello.App):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
@@ -87,18 +95,19 @@ class App(Hooks, Serving, Routing, _cello.App):
         how = plan(route.handler, route.where)
         name = f"{how.name} ({route.where})"
         steps = tuple(config._step() for config in route.use)
-        self._add_route(
+        id_ = self._add_route(
             route.methods,
             route.path,
             route.where,
             route.handler,
             name,
-            how.is_async,
-            how.wants_request,
             route.status,
             route.max_body,
             steps,
         )
+        request = (_cello.SOURCE_REQUEST, "request", None, ..., ())
+        takes = _cello.Plan((request,), (), (0,)) if how.wants_request else None
+        self._set_plan(id_, route.handler, how.is_async, takes)
 
     def static_response(
         self,

@@ -54,6 +54,7 @@ static void on_drain_timer(struct cl_timer *t) {
     struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, drain_timer);
     if (s->worker.conn_count)
         cl_log(CL_LOG_WARNING, "stopped with %u connections unfinished", s->worker.conn_count);
+    s->overdue = true;
     kill_connections(s);
 }
 
@@ -76,7 +77,18 @@ void cello_server_stop(struct cl_server *s, uint64_t timeout_ns) {
 }
 
 bool cello_server_done(const struct cl_server *s) {
-    return s->draining && s->worker.conn_count == 0 && s->open_listeners == 0;
+    return s->draining && s->worker.conn_count == 0 && s->open_listeners == 0 &&
+           (s->holds == 0 || s->overdue);
+}
+
+void cello_server_hold(struct cl_server *s) {
+    s->holds++;
+}
+
+/* A loop that drives this one has to look whether it is done now. */
+void cello_server_release(struct cl_server *s) {
+    if (--s->holds == 0 && s->draining)
+        cl_loop_wake(s->worker.loop);
 }
 
 /* ---- made and gone ---- */

@@ -37,6 +37,8 @@ struct cl_server {
     bool accepting_paused;        /* at max_connections, nothing idle to close */
     struct cl_timer accept_timer; /* when there may be */
     bool draining;
+    bool overdue; /* the time to drain is over: holds count no more */
+    unsigned holds;
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
     uint64_t requests, batches, turns;
