@@ -240,6 +240,8 @@ def connect(
     problem: type[BaseException],
     http_error: type[BaseException],
     log_error: Callable[[str, BaseException | None, str | None], object],
+    validation_error: Callable[[list[dict[str, Any]], bytes | None], BaseException],
+    body_errors: Callable[[BaseException], list[dict[str, Any]] | None],
     /,
 ) -> None: ...
 def request_id_step(header: str, /) -> _Step: ...
@@ -255,6 +257,68 @@ def security_headers_step(
     /,
 ) -> _Step: ...
 
+# ---- plans ----
+
+SOURCE_PATH: int
+SOURCE_QUERY: int
+SOURCE_HEADER: int
+SOURCE_COOKIE: int
+SOURCE_FORM: int
+SOURCE_QUERY_MODEL: int
+SOURCE_HEADER_MODEL: int
+SOURCE_COOKIE_MODEL: int
+SOURCE_FORM_MODEL: int
+SOURCE_BODY: int
+SOURCE_REQUEST: int
+SOURCE_RESPONSE: int
+SOURCE_CONST: int
+SOURCE_BODY_BYTES: int
+CALL_VALUE: int
+CALL_GENERATOR: int
+
+_Field = tuple[int, str, Converter | Callable[[Any], Any] | None, Any, tuple[str | int, ...]]
+_Call = tuple[int, Callable[..., Any], tuple[int, ...], tuple[str, ...]]
+_Result = tuple[type | None, bool, Callable[[Any], Any]]
+
+@final
+class Plan:
+    @property
+    def fields(self) -> tuple[_Field, ...]: ...
+    @property
+    def calls(self) -> tuple[_Call, ...]: ...
+    @property
+    def arguments(self) -> tuple[int, ...]: ...
+    @property
+    def keywords(self) -> tuple[str, ...]: ...
+    @property
+    def guards(self) -> tuple[Callable[[Request], Any], ...]: ...
+    @property
+    def result(self) -> _Result | None: ...
+    def __new__(
+        cls,
+        fields: tuple[_Field, ...],
+        calls: tuple[_Call, ...],
+        arguments: tuple[int, ...],
+        keywords: tuple[str, ...] = (),
+        guards: tuple[Callable[[Request], Any], ...] = (),
+        result: _Result | None = None,
+    ) -> Self: ...
+
+@final
+class After:
+    @property
+    def value(self) -> Any: ...
+    @property
+    def callback(self) -> Callable[[], Any]: ...
+    def __new__(cls, value: Any, callback: Callable[[], Any], /) -> Self: ...
+
+@final
+class BodyView:
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def to_response(value: Any, status: int = 0, injected: Response | None = None, /) -> Response: ...
+
 @disjoint_base
 class App:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
@@ -265,13 +329,14 @@ class App:
         where: str,
         handler: Callable[..., Any],
         name: str,
-        is_async: bool,
-        wants_request: bool,
         status: int,
         max_body: int,
         steps: tuple[_Step, ...],
         /,
     ) -> int: ...
+    def _set_plan(
+        self, id: int, callable: Callable[..., Any], is_async: bool, plan: Plan | None, /
+    ) -> None: ...
     def _add_constant(
         self,
         methods: int,
@@ -286,6 +351,12 @@ class App:
     def _add_step(self, step: _Step, /) -> None: ...
     def _redirect_slashes(self, on: bool, /) -> None: ...
     def _set_json_default(self, hook: Callable[[Any], Any] | None, /) -> None: ...
+    def _set_exception_hook(
+        self, hook: Callable[[Request, Exception], Any] | None, /
+    ) -> None: ...
+    def _set_debug_hook(
+        self, hook: Callable[[Request, BaseException], Response | None] | None, /
+    ) -> None: ...
 
 @final
 class Server:
