@@ -239,6 +239,23 @@ static PyObject *get_app(PyObject *self, void *unused) {
     return Py_NewRef(app ? app : Py_None);
 }
 
+static PyObject *get_identity(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *identity = cl_pyrequest_of(self)->kept[CL_KEPT_IDENTITY];
+    return Py_NewRef(identity ? identity : Py_None);
+}
+
+/* NULL: deleted, which is None again. */
+static int set_identity(PyObject *object, PyObject *identity, void *unused) {
+    (void)unused;
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    PyObject *before = self->kept[CL_KEPT_IDENTITY];
+    cl_pyrequest_keep(self, CL_KEPT_IDENTITY, Py_NewRef(identity ? identity : Py_None));
+    cl_pyrequest_track(self);
+    Py_XDECREF(before);
+    return 0;
+}
+
 #define KEPT(name, attribute, doc)                                                                 \
     { name, get_kept, NULL, doc, (void *)(uintptr_t)&attribute }
 #define MAP(name, kind, doc)                                                                       \
@@ -262,6 +279,8 @@ PyGetSetDef cl_pyrequest_attributes[] = {
     KEPT("client", CLIENT, "The peer's (address, port), or None."),
     KEPT("state", STATE, "A namespace for the program's own values."),
     KEPT("context", CONTEXT, "A dict of what native steps found, such as request_id."),
+    {"identity", get_identity, set_identity,
+     "Who asks: what App.authenticate's function gave on a route with guards, else None.", NULL},
     {"app", get_app, NULL, "The application; None for a request made by hand.", NULL},
     KEPT("route", ROUTE, "The pattern of the route, or None."),
     KEPT("request_id", REQUEST_ID, "The id that enable_request_id gives, or None."),

@@ -19,6 +19,7 @@ enum cl_pyrequest_kept {
     CL_KEPT_BODY,
     CL_KEPT_STATE,
     CL_KEPT_CONTEXT,
+    CL_KEPT_IDENTITY, /* set by the program only */
     CL_KEPT_COUNT,
 };
 
