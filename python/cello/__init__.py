@@ -17,23 +17,44 @@ from cello._cello import VERSION as __version__
 from cello._cello import JSONDecodeError, MultiMap, Request, Response
 from cello._config import LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
 from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
+from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
+from cello._params import Body, Cookie, Depends, Form, Header, Path, Query, Security
 from cello._server import Server
+from cello._versioning import HeaderVersioning, MediaTypeVersioning, PathVersioning
 
 __all__ = [
     "APIRouter",
+    "And",
     "App",
+    "Authenticated",
     "Blueprint",
+    "Body",
+    "Cookie",
+    "Depends",
+    "Form",
+    "Guard",
     "HTTPError",
     "HTTPException",
+    "Header",
+    "HeaderVersioning",
     "JSONDecodeError",
     "LimitsConfig",
+    "MediaTypeVersioning",
     "MultiMap",
+    "Not",
+    "Or",
+    "Path",
+    "PathVersioning",
+    "PermissionGuard",
     "ProblemDetails",
+    "Query",
     "Request",
     "RequestIdConfig",
     "RequestValidationError",
     "Response",
+    "RoleGuard",
     "Router",
+    "Security",
     "SecurityHeadersConfig",
     "Server",
     "TimeoutConfig",
