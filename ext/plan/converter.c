@@ -31,9 +31,8 @@ enum argument {
     ARG_KIND,
     ARG_CHOICES,
     ARG_ITEM,
-    ARG_GE,
-    ARG_MULTIPLE_OF = ARG_GE + CL_BOUND_MULTIPLE,
-    ARG_MIN_LENGTH,
+    ARG_BOUNDS,
+    ARG_MIN_LENGTH = ARG_BOUNDS + CL_BOUNDS,
     ARG_MAX_LENGTH,
     ARG_PATTERN,
     ARG_FUNCTION,
@@ -45,7 +44,7 @@ static const struct cl_args_spec NEW_ARGS = {
     .function = "Converter",
     .required = 1,
     .positional = 1,
-    .names = {"kind", "choices", "item", "ge", "gt", "le", "lt", "multiple_of", "min_length",
+    .names = {"kind", "choices", "item", "multiple_of", "le", "lt", "ge", "gt", "min_length",
               "max_length", "pattern", "function"},
 };
 
@@ -209,7 +208,7 @@ static PyObject *usable_bound(const struct cl_converter *c, PyObject *bound) {
 }
 
 static int set_bound(struct cl_ext *ext, struct cl_converter *c, int which, PyObject *bound) {
-    const char *name = NEW_ARGS.names[ARG_GE + which];
+    const char *name = NEW_ARGS.names[ARG_BOUNDS + which];
     if (!takes_bound(ext, c, which)) {
         PyErr_Format(PyExc_TypeError, "%s is not for '%s'", name, name_of(c));
         return -1;
@@ -263,7 +262,7 @@ static int set_pattern(struct cl_converter *c, PyObject *pattern) {
 
 static int set_constraints(struct cl_ext *ext, struct cl_converter *c, PyObject **args) {
     for (int i = 0; i < CL_BOUNDS; i++)
-        if (args[ARG_GE + i] && set_bound(ext, c, i, args[ARG_GE + i]) < 0)
+        if (args[ARG_BOUNDS + i] && set_bound(ext, c, i, args[ARG_BOUNDS + i]) < 0)
             return -1;
     c->min_length = c->max_length = -1;
     if (set_length(c, "min_length", args[ARG_MIN_LENGTH], &c->min_length) < 0 ||

@@ -28,8 +28,8 @@ enum cl_converter_kind {
     CL_CONVERTER_KIND_COUNT
 };
 
-/* The constraints that compare. */
-enum cl_bound { CL_BOUND_GE, CL_BOUND_GT, CL_BOUND_LE, CL_BOUND_LT, CL_BOUND_MULTIPLE, CL_BOUNDS };
+/* The constraints that compare, in the order they are checked: pydantic's. */
+enum cl_bound { CL_BOUND_MULTIPLE, CL_BOUND_LE, CL_BOUND_LT, CL_BOUND_GE, CL_BOUND_GT, CL_BOUNDS };
 
 struct cl_converter {
     PyObject_HEAD enum cl_converter_kind kind;
