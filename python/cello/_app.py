@@ -15,14 +15,10 @@ from cello._config import (
     SecurityHeadersConfig,
     TimeoutConfig,
 )
-<<<<<<< Updated upstream
 from cello._docs import Documented
 from cello._errors import HTTPError, Problem, RequestValidationError
-from cello._hooks import Hooks
-=======
-from cello._errors import HTTPError, Problem
 from cello._guards import Guarded
->>>>>>> Stashed changes
+from cello._hooks import Hooks
 from cello._names import Routing
 from cello._routes import (
     Route,
@@ -49,11 +45,7 @@ Mapping.register(_cello.MultiMap)
 T = TypeVar("T")
 
 
-<<<<<<< Updated upstream
-class App(Documented, Hooks, Serving, Routing, _cello.App):
-=======
-class App(Serving, Guarded, Routing, _cello.App):
->>>>>>> Stashed changes
+class App(Documented, Hooks, Serving, Guarded, Routing, _cello.App):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
