@@ -23,14 +23,21 @@ class _Numbers:
     _kind: ClassVar[type] = int
 
     def _fill(self, values: dict[str, Any]) -> None:
+        self._sources: dict[str, str] = {}  # "argument", the name of a variable, or "default"
         for name, default in self._defaults.items():
             value = values[name]
+            self._sources[name] = "argument"
             if value is _UNSET:
                 value = self._from_env(name, default)
+                variable = self._variable(name)
+                self._sources[name] = variable if variable in os.environ else "default"
             setattr(self, name, self._checked(name, value))
 
+    def _variable(self, name: str) -> str:
+        return f"CELLO_{self._env}_{name.upper()}"
+
     def _from_env(self, name: str, default: Any) -> Any:
-        variable = f"CELLO_{self._env}_{name.upper()}"
+        variable = self._variable(name)
         text = os.environ.get(variable)
         if text is None:
             return default
@@ -169,6 +176,10 @@ class Middleware:
 
     def _step(self) -> Any:
         raise TypeError(f"{type(self).__name__} is not a middleware configuration")
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
 
 
 class RequestIdConfig(Middleware):

@@ -11,6 +11,10 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 ENVIRONMENTS = ("development", "production")
 
 
+class SettingError(ValueError):
+    """A setting has a value that it cannot have; the message names the place that says so."""
+
+
 class Options(TypedDict, total=False):
     """What every way to serve takes; run() says what it means."""
 
@@ -87,6 +91,26 @@ _SETTINGS = {
 }
 
 
+def _checked(name: str, place: str, value: Any) -> Any:
+    try:
+        return _SETTINGS[name].check(value)
+    except ValueError as error:
+        raise SettingError(f"{place} {error}, not {value!r}") from None
+
+
+def wrong_variables() -> list[str]:
+    """What is wrong with the environment, a line each."""
+    found = []
+    for name in _SETTINGS:
+        variable = f"CELLO_{name.upper()}"
+        if os.environ.get(variable):
+            try:
+                _checked(name, variable, os.environ[variable])
+            except SettingError as error:
+                found.append(str(error))
+    return found
+
+
 class Settings:
     """Explicit arguments, then the command line, then the environment, then the default.
 
@@ -147,11 +171,7 @@ class Settings:
             self.sources[name] = "default"
             return _SETTINGS[name].default
         self.sources[name] = source
-        try:
-            return _SETTINGS[name].check(value)
-        except ValueError as error:
-            place = name if source == "argument" else source
-            raise ValueError(f"{place} {error}, not {value!r}") from None
+        return _checked(name, name if source == "argument" else source, value)
 
     def values(self) -> dict[str, Any]:
         """Every setting by its name."""

@@ -14,6 +14,8 @@ NOT_AT_TOP = {"asyncio"}
 EXCEPTIONS: dict[str, set[str]] = {
     # asyncio's own machinery around our poller: a SelectorEventLoop with our selector.
     "_loop.py": {"asyncio", "selectors", "socket"},
+    # The development server's parent, which serves nothing, holds the listening socket.
+    "_dev.py": {"socket"},
 }
 
 

@@ -1,0 +1,346 @@
+"""The development server: one process that holds the listening socket, and one that serves on it
+and is replaced whenever a file was saved.
+
+The supervisor imports nothing of the program. It waits for four kinds of events in one queue: a
+file was saved, the serving process ended, a signal came, the watcher failed. Requests that arrive
+between two serving processes wait in the socket's backlog. When the program cannot be imported, its
+process serves a page that says why, until the next save.
+
+The serving process ends with the supervisor, however that ends: it reads a pipe whose other end
+only the supervisor has.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from cello import _cello, _log
+from cello._settings import Settings
+
+GRACE = 1.0  # seconds that a process which is replaced has for its shutdown hooks
+FINAL_GRACE = 10.0  # the same when the supervisor ends
+BACKLOG = 1024  # connections that wait while no process serves
+STEP_MS = 15  # changes that follow each other within this time are one
+DEBOUNCE_MS = 200  # ... but after this one is told anyway
+IGNORED_FOLDERS = ("__pycache__", "node_modules", "site-packages")
+
+# The socket that this process serves on, when it is the serving one.
+inherited_fd: int | None = None
+
+
+class Watch(NamedTuple):
+    """What to watch. patterns: of file names, or of paths when they have a slash."""
+
+    folders: tuple[Path, ...]
+    patterns: tuple[str, ...] = ("*.py",)
+    env_file: Path | None = None
+
+    def concerns(self, text: str) -> bool:
+        """Whether the program is started again for a change of this file."""
+        path = Path(text)
+        if path == self.env_file:
+            return True
+        below = self._below(path)
+        if any(name.startswith(".") or name in IGNORED_FOLDERS for name in below.parts):
+            return False
+        return any(
+            fnmatch.fnmatch(str(below) if "/" in pattern else path.name, pattern)
+            for pattern in self.patterns
+        )
+
+    def _below(self, path: Path) -> Path:
+        for folder in self.folders:
+            if path.is_relative_to(folder):
+                return path.relative_to(folder)
+        return Path(path.name)
+
+    def roots(self) -> list[Path]:
+        """The folders, without those that are inside others."""
+        folders = {f for f in self.folders if f.is_dir()}
+        if self.env_file and self.env_file.parent.is_dir():
+            folders.add(self.env_file.parent)
+        return sorted(f for f in folders if not folders & set(f.parents))
+
+
+# ---- the supervisor ----
+
+
+class Event(NamedTuple):
+    kind: str  # "change", "exit", "signal", "blind"
+    what: Any
+
+
+class Supervisor:
+    """Serves by processes that it replaces. `command`: what child() understands."""
+
+    def __init__(self, command: list[str], listener: socket.socket, watch: Watch) -> None:
+        self._command = command
+        self._listener = listener
+        self._watch = watch
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._life = os.pipe2(os.O_CLOEXEC)
+        self._stopping = False
+
+    def run(self) -> int:
+        """Until SIGINT or SIGTERM; the status for the process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        threading.Thread(target=self._watch_files, daemon=True).start()
+        self._start(self._command)
+        while True:
+            kind, what = self._events.get()
+            if kind == "signal":
+                break
+            if kind == "change":
+                self._replace(what)
+            elif kind == "exit" and what is self._child:
+                self._mourn(what.returncode)
+            elif kind == "blind":
+                _log.info(f"cello: no longer watching files: {what}")
+        self._end(FINAL_GRACE)
+        return 0
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        if self._stopping:
+            if self._child:
+                self._child.kill()
+            os._exit(128 + number)
+        self._stopping = True
+        self._events.put(Event("signal", number))
+
+    def _watch_files(self) -> None:
+        try:
+            from watchfiles import watch
+
+            for changes in watch(
+                *self._watch.roots(),
+                watch_filter=lambda _, path: self._watch.concerns(path),
+                debounce=DEBOUNCE_MS,
+                step=STEP_MS,
+                ignore_permission_denied=True,
+            ):
+                self._events.put(Event("change", {path for _, path in changes}))
+        except Exception as error:
+            self._events.put(Event("blind", error))
+
+    def _start(self, command: list[str]) -> None:
+        fds = (self._listener.fileno(), self._life[0])
+        flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        code = "import cello._dev as dev; dev.child()"
+        self._child = process = subprocess.Popen(
+            [sys.executable, *flags, "-c", code, *map(str, fds), *command], pass_fds=fds
+        )
+
+        def wait() -> None:
+            process.wait()
+            self._events.put(Event("exit", process))
+
+        threading.Thread(target=wait, daemon=True).start()
+
+    def _replace(self, paths: Iterable[str]) -> None:
+        names = sorted({os.path.relpath(path) for path in paths})
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        _log.info(f"cello: {', '.join(names[:3])}{more} changed")
+        self._end(GRACE)
+        if not self._stopping:
+            self._start(self._command)
+
+    def _mourn(self, status: int) -> None:
+        """It ended by itself. Show so to who asks, until the next save."""
+        if status < 0:
+            how = f"was ended by signal {-status} ({signal.strsignal(-status)})"
+        else:
+            how = f"ended with status {status}"
+        _log.info(f"cello: the program {how}; waiting for a change")
+        self._start(["ended", f"The program {how}. The terminal may say why."])
+
+    def _end(self, grace: float) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        with suppress(ProcessLookupError):
+            child.terminate()
+        try:
+            child.wait(grace)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """OSError: the address is busy or not allowed."""
+    if settings.fd is not None:
+        return socket.socket(fileno=settings.fd)
+    if settings.uds is not None:
+        return _listen_unix(settings.uds)
+    found = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, _, _, _, address = found[0]
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+
+
+def _listen_unix(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # left behind by a process that was killed
+    listener.bind(path)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def supervise(command: list[str], settings: Settings, watch: Watch) -> int:
+    """Serve `command` until SIGINT or SIGTERM, again after every save; the status for the
+    process."""
+    from importlib.util import find_spec
+
+    if find_spec("watchfiles") is None:
+        _log.info("cello: restarting on changes needs watchfiles: pip install 'cello[standard]'")
+        return 1
+    try:
+        listener = listen(settings)
+    except OSError as error:
+        where = settings.uds or f"{settings.host}:{settings.port}"
+        _log.info(f"cello: cannot listen on {where}: {error.strerror}")
+        return 1
+    try:
+        shown = ", ".join(os.path.relpath(folder) for folder in watch.roots())
+        _log.info(f"Cello {_cello.VERSION} on {_url(listener)}, watching {shown}")
+        return Supervisor(command, listener, watch).run()
+    finally:
+        listener.close()
+        if settings.uds is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(settings.uds)
+
+
+def _url(listener: socket.socket) -> str:
+    from cello._server import url_of
+
+    name = listener.getsockname()
+    return url_of((f"unix:{name}", 0) if isinstance(name, str) else name[:2])
+
+
+def socket_of_child(settings: Settings) -> int:
+    """What app.run(reload=True) listens on in a serving process. The process that was started first
+    is the supervisor of those from here on: in it this raises SystemExit at the end."""
+    if inherited_fd is None:
+        raise SystemExit(_supervise_program(settings))
+    return inherited_fd
+
+
+def _supervise_program(settings: Settings) -> int:
+    main: Any = sys.modules["__main__"]
+    if getattr(main, "__spec__", None) is not None:
+        name = main.__spec__.name.removesuffix(".__main__")
+        command, folder = ["module", name], Path.cwd()
+    elif getattr(main, "__file__", None):
+        command, folder = ["script", main.__file__], Path(main.__file__).resolve().parent
+    else:
+        raise RuntimeError("reload=True needs a program in a file")
+    watch = Watch((Path.cwd(), folder))
+    return supervise([*command, *sys.argv[1:]], settings, watch)
+
+
+# ---- the serving process ----
+
+
+def child() -> None:
+    """Serve on the socket that was handed over. sys.argv: socket, pipe, then one of
+    `load APP [--factory] OPTION...`, `script FILE ARGUMENT...`, `module NAME ARGUMENT...`,
+    `ended MESSAGE`."""
+    global inherited_fd
+    fd, life, kind, what, *rest = sys.argv[1:]
+    inherited_fd = int(fd)
+    # A terminal sends it to both processes; the supervisor says when to end.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    threading.Thread(target=_end_with, args=(int(life),), daemon=True).start()
+    try:
+        if kind == "load":
+            _serve_app(what, rest)
+        elif kind == "ended":
+            _serve_error(RuntimeError(what), "told")
+        else:
+            _run_program(kind, what, rest)
+    except SystemExit as error:
+        if not isinstance(error.__context__, Exception):
+            raise
+        _serve_error(error.__context__, "told")  # a start-up hook failed, and the log says how
+    except Exception as error:
+        from cello._cli.load import UserError, trimmed
+
+        _serve_error(error.error if isinstance(error, UserError) else trimmed(error), kind)
+
+
+def _end_with(life: int) -> None:
+    """Wait for the supervisor to be gone."""
+    os.read(life, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(FINAL_GRACE)
+    os._exit(1)
+
+
+def _serve_app(text: str, rest: list[str]) -> None:
+    from cello._cli.load import load, parse
+
+    factory = rest[:1] == ["--factory"]
+    app = load(parse(text, factory=factory))
+    app.run(argv=[*rest[factory:], "--reload"])
+
+
+def _run_program(kind: str, what: str, arguments: list[str]) -> None:
+    import runpy
+
+    sys.argv = [what, *arguments]
+    if kind == "script":
+        sys.path[0] = str(Path(what).resolve().parent)
+        runpy.run_path(what, run_name="__main__")
+    else:
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+
+
+def _serve_error(error: BaseException, kind: str = "") -> None:
+    """Say what is wrong on the terminal, unless that is "told", and to every request until this
+    process is replaced."""
+    if kind != "told":
+        _print(error)
+    from cello import App, Response, _debug
+
+    app = App()
+
+    def show(req: _cello.Request) -> Response:
+        if _debug.is_for(req):
+            return _debug.response_of(_debug.page(error))
+        return Response.text("The program could not be started.\n", 500)
+
+    methods = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+    for path in ("/", "/{path:path}"):
+        app.add_route(path, show, methods=methods)
+    app.run(argv=["--reload", "--no-logs"])
+
+
+def _print(error: BaseException) -> None:
+    import traceback
+
+    from cello._cli.load import Stop
+
+    if isinstance(error, Stop):
+        _log.info(f"cello: {error}")
+    else:
+        traceback.print_exception(error)
+    _log.info("cello: waiting for a change")
