@@ -1,0 +1,75 @@
+"""Responses by the kind of their content, under the names that other frameworks have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cello import _cello
+from cello._cello import Response
+
+__all__ = ["HTMLResponse", "JSONResponse", "PlainTextResponse", "RedirectResponse", "Response"]
+
+Headers = Mapping[str, str] | None
+
+
+class JSONResponse(Response):
+    """Any value that JSON knows; None and a str are JSON too."""
+
+    def __init__(
+        self,
+        content: Any = None,
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+    ) -> None:
+        if content is None or isinstance(content, str):  # else an empty body, and text
+            content = _cello.json_dumps(content)
+            media_type = media_type or "application/json"
+        elif isinstance(content, (bytes, bytearray, memoryview)):
+            raise TypeError(f"JSON has no bytes: {content!r}")
+        super().__init__(content, status_code, headers, media_type)
+
+
+class PlainTextResponse(Response):
+    """text/plain."""
+
+    def __init__(
+        self,
+        content: str | bytes = "",
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+    ) -> None:
+        media_type = media_type or "text/plain; charset=utf-8"
+        super().__init__(text_of(content), status_code, headers, media_type)
+
+
+class HTMLResponse(Response):
+    """text/html."""
+
+    def __init__(
+        self,
+        content: str | bytes = "",
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+    ) -> None:
+        media_type = media_type or "text/html; charset=utf-8"
+        super().__init__(text_of(content), status_code, headers, media_type)
+
+
+class RedirectResponse(Response):
+    """To another URL, by 301, 302, 303, 307 or 308."""
+
+    def __init__(self, url: str, status_code: int = 307, headers: Headers = None) -> None:
+        checked = Response.redirect(url, status_code)
+        super().__init__(None, status_code, headers)
+        self.set_header("Location", checked.headers["location"])
+
+
+def text_of(content: Any) -> str | bytes:
+    """TypeError: what would be JSON."""
+    if not isinstance(content, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"content must be str or bytes, not {type(content).__name__}")
+    return content  # type: ignore[return-value]
