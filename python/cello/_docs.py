@@ -8,16 +8,18 @@ a proxy that adds a prefix.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cello import _cello
+from cello._errors import HTTPError
 from cello._routes import Route, caller, method_bits
 
 if TYPE_CHECKING:
     from cello._app import App
-    from cello._openapi import Info
+    from cello._openapi import Info, Version
     from cello._signature import Endpoint
+    from cello._versioning import Versioning
 
 # What a page may load: itself. Where "Try it out" sends requests is the user's choice.
 _POLICY = (
@@ -25,6 +27,7 @@ _POLICY = (
     "img-src 'self' data:; font-src 'self' data:; connect-src *; worker-src blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+_HTML = "text/html; charset=utf-8"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -98,6 +101,7 @@ class Documented:
 
     title: str
     version: str
+    _versioning: Versioning | None
     _endpoints: list[Endpoint]
     _about: Info | None = None
     _documents: dict[str | None, tuple[int, dict[str, Any]]] | None = None
@@ -149,16 +153,43 @@ class Documented:
 
     def openapi(self, version: str | None = None) -> dict[str, Any]:
         """The OpenAPI 3.1 document: the same object each time, which a program may add to before it
-        is first served. version: of an application with versions, one of them."""
+        is first served.
+
+        version: of an application with versions, one of them (ValueError: it has none such). None:
+        all of them where the version is part of the path, else the default, or the last one that
+        was declared.
+        """
         from cello._openapi import Info, document
 
         if self._documents is None:
             self._documents = {}
         count, found = self._documents.get(version, (-1, {}))
         if count != len(self._endpoints):
-            found = document(self._about or Info(self.title, self.version), self._endpoints)
+            info = self._about or Info(self.title, self.version)
+            chosen = self._chosen(version)
+            if chosen:
+                info = info._replace(version=chosen.name)
+            found = document(info, self._endpoints, chosen)
             self._documents[version] = len(self._endpoints), found
         return found
+
+    def _api_versions(self) -> list[str]:
+        """In the order of their declaration."""
+        names = (name for endpoint in self._endpoints for name in endpoint.route.versions)
+        return list(dict.fromkeys(names))
+
+    def _chosen(self, version: str | None) -> Version | None:
+        from cello._openapi import Version
+
+        names = self._api_versions()
+        if version is not None and version not in names:
+            raise ValueError(f"the API has no version {version!r}; its versions are {names}")
+        way, header, default = (self._versioning and self._versioning._engine) or ("", "", None)
+        if version is None and way and names:
+            version = default if default in names else names[-1]
+        if version is None:
+            return None
+        return Version(version, header if way == "header" else None, version == default)
 
 
 class _Site:
@@ -176,37 +207,54 @@ class _Site:
         def openapi(req: _cello.Request) -> _cello.Response:
             version = req.get_query_param("version")
             if version not in made:
+                if version is not None and version not in app._api_versions():
+                    raise HTTPError(404, f"the API has no version {version!r}")
                 data = _cello.json_dumps(app.openapi(version))
                 made[version] = Content(data, "application/json")
             return made[version].answer(req)
 
-        route = Route(method_bits(("GET",)), self._url, self._where, openapi)
-        # The application's dependencies are of its own routes; its guards are of this one too.
-        self._app._register(route._replace(include_in_schema=False), ())
+        self._route(self._url, openapi)
 
     def add_page(self, kind: _Kind, url: str, title: str) -> None:
+        folder = url.rstrip("/")
+        policy = ("Content-Security-Policy", _POLICY)
+
+        def page(req: _cello.Request) -> _cello.Response:
+            body = self._page(kind, url, title, self._app._api_versions())
+            return _cello.Response(body, 200, [policy], _HTML)
+
+        if self._app._versioning is None:
+            self._constant(url, _HTML, self._page(kind, url, title, []), policy)
+        else:  # versions are known when all routes are
+            self._route(url, page)
+        for name in (kind.bundle, kind.start, *kind.styles):
+            self._add_file(f"{folder}/{name}", name)
+
+    def _page(self, kind: _Kind, url: str, title: str, versions: list[str]) -> bytes:
         from html import escape
 
+        from cello import _paths
+
         folder = url.rstrip("/")
+        links = [
+            f'<a href="{escape(_paths.query({"version": name}))}">{escape(name)}</a>\n'
+            for name in versions
+        ]
         stamp = _stamp()
         styles = "".join(
             f'<link rel="stylesheet" href="{escape(_from(url, f"{folder}/{name}"))}?{stamp}">\n'
             for name in kind.styles
         )
-        page = _PAGE.format(
+        return _PAGE.format(
             title=escape(title),
             styles=styles,
-            versions="",
+            versions=f"<nav>Version\n{''.join(links)}</nav>\n" if links else "",
             kind=kind.name,
             bundle=escape(_from(url, f"{folder}/{kind.bundle}")),
             start=escape(_from(url, f"{folder}/{kind.start}")),
             stamp=stamp,
             url=escape(_from(url, self._url)),
-        )
-        policy = ("Content-Security-Policy", _POLICY)
-        self._constant(url, "text/html; charset=utf-8", page.encode(), policy)
-        for name in (kind.bundle, kind.start, *kind.styles):
-            self._add_file(f"{folder}/{name}", name)
+        ).encode()
 
     def _add_file(self, path: str, name: str) -> None:
         """Files of others lie compressed, and go out so: what shows these pages can read gzip."""
@@ -220,6 +268,11 @@ class _Site:
     def _constant(self, path: str, kind: str, body: bytes, *headers: tuple[str, str]) -> None:
         get = method_bits(("GET",))
         self._app._add_constant(get, path, self._where, 200, kind, list(headers), body)
+
+    def _route(self, path: str, handler: Callable[[_cello.Request], _cello.Response]) -> None:
+        """The application's dependencies are of its own routes; its guards are of this one too."""
+        route = Route(method_bits(("GET",)), path, self._where, handler)
+        self._app._register(route._replace(include_in_schema=False), ())
 
 
 def _from(page: str, target: str) -> str:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from cello import _cello
+from cello import _cello, _paths
 from cello._params import name_of
 from cello._routes import METHODS
 from cello._schema import KEYWORDS, Schema, Schemas
 from cello._types import constraints_of, full_name, is_answer, members, unwrap, without_none
 
 if TYPE_CHECKING:
+    from cello._routes import Route
     from cello._signature import Endpoint, Parameter
 
 Object = dict[str, Any]
@@ -35,12 +36,27 @@ class Info(NamedTuple):
     tags: tuple[Mapping[str, Any], ...] = ()
 
 
-def document(info: Info, endpoints: Iterable[Endpoint]) -> Object:
-    """The document as a dict that is JSON."""
-    writer = _Writer()
+class Version(NamedTuple):
+    """One of the versions of an API. header: that requests say it with, if they do; optional: those
+    without it mean this version."""
+
+    name: str
+    header: str | None = None
+    optional: bool = False
+
+    def parameter(self) -> Object:
+        """What an operation of this version takes, so that a request can be tried out."""
+        schema = {"type": "string", "enum": [self.name], "default": self.name}
+        required = not self.optional
+        return {"name": self.header, "in": "header", "required": required, "schema": schema}
+
+
+def document(info: Info, endpoints: Iterable[Endpoint], version: Version | None = None) -> Object:
+    """The document as a dict that is JSON. version: of which version; None: of all."""
+    writer = _Writer(version)
     paths: dict[str, Object] = {}
     for endpoint in endpoints:
-        if endpoint.route.include_in_schema:
+        if _is_part(endpoint.route, version):
             path, kinds = split_path(endpoint.route.path)
             for method in method_names(endpoint.route.methods):
                 operation = writer.operation(endpoint, method, path, kinds)
@@ -53,6 +69,11 @@ def document(info: Info, endpoints: Iterable[Endpoint]) -> Object:
     if info.tags:
         found["tags"] = [dict(tag) for tag in info.tags]
     return found
+
+
+def _is_part(route: Route, version: Version | None) -> bool:
+    of_version = not version or not route.versions or version.name in route.versions
+    return of_version and route.include_in_schema
 
 
 def _info(info: Info) -> Object:
@@ -86,42 +107,18 @@ PATH_KINDS: dict[str, Schema] = {
     "slug": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
 }
 
-_PARAMETER = re.compile(r"\{(\w+)(?::(regex\()?(\w*))?")
-
 
 def split_path(path: str) -> tuple[str, dict[str, Schema]]:
-    """ "/a/{id:int}" as OpenAPI writes it, and what the router takes for each parameter.
-
-    The path is one that the router has accepted.
-    """
+    """ "/a/{id:int}" as OpenAPI writes it, and what the router takes for each parameter."""
     parts: list[str] = []
     kinds: dict[str, Schema] = {}
-    at = 0
-    while found := _PARAMETER.search(path, at):
-        name, is_regex, kind = found[1], found[2], found[3]
-        end = found.end()
-        schema = PATH_KINDS.get(kind or "", PATH_KINDS[""])
-        if is_regex:
-            start = found.start(3)
-            end = _end_of_regex(path, start)
-            schema = {"type": "string", "pattern": f"^(?:{path[start : end - 1]})$"}
-        kinds[name] = schema
-        parts += [path[at : found.start()], "{", name, "}"]
-        at = end + 1
-    return "".join(parts) + path[at:], kinds
-
-
-_REGEX_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()]", re.S)
-
-
-def _end_of_regex(path: str, at: int) -> int:
-    """Behind the ')' that closes regex(; escapes and classes hide parentheses."""
-    depth = 1
-    for token in _REGEX_TOKEN.finditer(path, at):
-        depth += {"(": 1, ")": -1}.get(token[0], 0)
-        if depth == 0:
-            return token.end()
-    raise ValueError(f"unclosed regex( in {path!r}")
+    for piece in _paths.split(path):
+        parts.append(piece.text)
+        if piece.name:
+            parts.append(f"{{{piece.name}}}")
+            regex = {"type": "string", "pattern": f"^(?:{piece.regex})$"}
+            kinds[piece.name] = regex if piece.regex else PATH_KINDS[piece.kind]
+    return "".join(parts), kinds
 
 
 # ---- operations ----
@@ -206,7 +203,8 @@ _STATUS_TEXTS = {
 class _Writer:
     """Writes operations, and keeps what they share."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: Version | None) -> None:
+        self._version = version
         self._schemas = Schemas()
         self._ids: set[str] = set()
         self._security: dict[str, Object] = {}
@@ -240,7 +238,7 @@ class _Writer:
             "summary": route.summary or name.rpartition(".")[2].replace("_", " ").title(),
             "description": route.description or _description(route.handler),
             "operationId": self._operation_id(route.operation_id, name, path, method),
-            "parameters": self._parameters(parameters, kinds) or None,
+            "parameters": self._parameters(route, parameters, kinds) or None,
             "requestBody": body,
             "responses": self._responses(endpoint, checked or body is not None),
             "deprecated": route.deprecated or None,
@@ -259,7 +257,9 @@ class _Writer:
 
     # ---- parameters ----
 
-    def _parameters(self, parameters: list[Parameter], kinds: dict[str, Schema]) -> list[Object]:
+    def _parameters(
+        self, route: Route, parameters: list[Parameter], kinds: dict[str, Schema]
+    ) -> list[Object]:
         found: list[Object] = []
         named = {p.alias for p in parameters if p.source == "path"}
         for name, kind in kinds.items():
@@ -275,6 +275,8 @@ class _Writer:
                 found += self._exploded(parameter)
             else:
                 found.append(self._parameter(parameter, kinds))
+        if self._version and self._version.header and route.versions:
+            found.append(self._version.parameter())
         return found
 
     def _exploded(self, parameter: Parameter) -> list[Object]:
