@@ -9,6 +9,12 @@ if(NOT liburing_FOUND)
   message(STATUS "liburing >= 2.3 is absent: building with the epoll back end only")
 endif()
 
+# What `cello --version` tells of the libraries that this build uses.
+set(CELLO_LIBRARIES "pcre2 ${pcre2_VERSION}")
+if(liburing_FOUND)
+  string(PREPEND CELLO_LIBRARIES "liburing ${liburing_VERSION}, ")
+endif()
+
 if(CELLO_TESTS)
   pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
   if(NOT cmocka_FOUND)
