@@ -18,7 +18,7 @@ from cello._cello import JSONDecodeError, MultiMap, Request, Response
 from cello._config import LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
 from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
 from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
-from cello._params import Body, Cookie, Depends, Form, Header, Path, Query, Security
+from cello._params import Body, Cookie, Depends, Form, Header, Path, Query, Security, SecurityScopes
 from cello._server import Server
 from cello._versioning import HeaderVersioning, MediaTypeVersioning, PathVersioning
 
@@ -56,6 +56,7 @@ __all__ = [
     "Router",
     "Security",
     "SecurityHeadersConfig",
+    "SecurityScopes",
     "Server",
     "TimeoutConfig",
     "__version__",

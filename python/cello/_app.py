@@ -17,19 +17,17 @@ from cello._config import (
 )
 from cello._docs import Documented
 from cello._errors import HTTPError, Problem, RequestValidationError
-from cello._guards import Guarded
-from cello._hooks import Hooks
 from cello._names import Routing
+from cello._planned import Planned
 from cello._routes import (
-    Route,
     caller,
     check_dependencies,
     check_guards,
     check_use,
     method_bits,
-    plan,
 )
 from cello._server import Serving
+from cello._templates import Templates
 from cello._versioning import Versioning
 
 
@@ -45,7 +43,7 @@ Mapping.register(_cello.MultiMap)
 T = TypeVar("T")
 
 
-class App(Documented, Hooks, Serving, Guarded, Routing, _cello.App):
+class App(Documented, Planned, Serving, Templates, Routing, _cello.App):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
@@ -83,32 +81,17 @@ class App(Documented, Hooks, Serving, Guarded, Routing, _cello.App):
         self._timeouts: TimeoutConfig | None = None
         self._log_format = "combined"
         self._encoders: dict[type, Callable[[Any], Any]] = {}
+        self._used: list[Middleware] = []  # for every request
+        self._constants: list[tuple[int, str, str]] = []  # methods, path, where
         self._debug = debug
         self._init_lifespan(lifespan)
         self._init_hooks(exception_handlers)
+        self._init_plans()
         self._redirect_slashes(trailing_slash == "redirect")
         for config in use or ():
             self.use(config)
 
     # ---- routes ----
-
-    def _add_endpoint(self, route: Route) -> None:
-        how = plan(route.handler, route.where)
-        name = f"{how.name} ({route.where})"
-        steps = tuple(config._step() for config in route.use)
-        id_ = self._add_route(
-            route.methods,
-            route.path,
-            route.where,
-            route.handler,
-            name,
-            route.status,
-            route.max_body,
-            steps,
-        )
-        request = (_cello.SOURCE_REQUEST, "request", None, ..., ())
-        takes = _cello.Plan((request,), (), (0,)) if how.wants_request else None
-        self._set_plan(id_, route.handler, how.is_async, takes)
 
     def static_response(
         self,
@@ -127,15 +110,17 @@ class App(Documented, Hooks, Serving, Guarded, Routing, _cello.App):
             content_type = (
                 "text/plain; charset=utf-8" if isinstance(body, str) else "application/octet-stream"
             )
+        bits, where = method_bits(methods), caller(1)
         self._add_constant(
-            method_bits(methods),
+            bits,
             path,
-            caller(1),
+            where,
             status,
             content_type,
             list((headers or {}).items()),
             body.encode() if isinstance(body, str) else bytes(memoryview(body)),  # not of an int
         )
+        self._constants.append((bits, path, where))
 
     def register_blueprint(
         self, blueprint: Blueprint, prefix: str = "", **options: Unpack[GroupOptions]
@@ -153,6 +138,7 @@ class App(Documented, Hooks, Serving, Guarded, Routing, _cello.App):
         """A native step for every request, also those that no route answers."""
         for step in check_use([config]):
             self._add_step(step._step())
+            self._used.append(step)
 
     def enable_request_id(self, header: str = "X-Request-ID") -> None:
         """use(RequestIdConfig(header))"""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cello import _cello
 
-_CO_VARARGS, _CO_VARKEYWORDS = 0x04, 0x08
+_CO_VARARGS = 0x04
 CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
@@ -27,7 +27,7 @@ class Raw(NamedTuple):
 
 class Shape(NamedTuple):
     parameters: list[Raw]
-    star: str | None  # *args or **kwargs, which nothing can fill
+    star: str | None  # *args, which nothing fills; **kwargs stays empty
     only_star: bool  # *args and nothing else
     returns: Any
     flags: int
@@ -64,11 +64,11 @@ def _function_shape(function: FunctionType) -> Shape:
         Raw(name, hints.get(name, ...), keyword_defaults.get(name, ...), True, False)
         for name in names[count:end]
     ]
-    stars = bool(code.co_flags & _CO_VARARGS) + bool(code.co_flags & _CO_VARKEYWORDS)
+    star = names[end] if code.co_flags & _CO_VARARGS else None
     return Shape(
         parameters,
-        names[end] if stars else None,
-        bool(code.co_flags & _CO_VARARGS) and not parameters,
+        star,
+        star is not None and not parameters,
         hints.get("return", ...),
         code.co_flags,
         function.__globals__,
@@ -87,7 +87,7 @@ def _inspected_shape(call: Callable[..., Any]) -> Shape:
         signature = inspect.signature(call)
         found = list(signature.parameters.values())
         source = inspect.unwrap(call)
-    stars = [p for p in found if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    star = next((p.name for p in found if p.kind is p.VAR_POSITIONAL), None)
     empty = inspect.Parameter.empty
     parameters = [
         Raw(
@@ -98,14 +98,13 @@ def _inspected_shape(call: Callable[..., Any]) -> Shape:
             p.kind is p.POSITIONAL_ONLY,
         )
         for p in found
-        if p not in stars
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     returns = ... if signature.return_annotation is empty else signature.return_annotation
-    only_star = bool(stars) and stars[0].kind is inspect.Parameter.VAR_POSITIONAL and not parameters
     return Shape(
         parameters,
-        stars[0].name if stars else None,
-        only_star,
+        star,
+        star is not None and not parameters,
         returns,
         _flags(call),
         _namespace(source),
@@ -166,7 +165,8 @@ def resolve(annotation: Any, namespace: dict[str, Any], scope: Mapping[str, Any]
             return hints["value"]
         except NameError as error:
             # Imported for type checkers only: these are known here.
-            known = {"Request": _cello.Request, "Response": _cello.Response}
+            known: dict[str, Any] = {"Request": _cello.Request, "Response": _cello.Response}
+            known["cello"] = SimpleNamespace(**known)
             if error.name in names or error.name not in known:
                 raise
             names[error.name] = known[error.name]

@@ -67,9 +67,13 @@ class ParamMarker:
         convert_underscores: bool = True,
         **constraints: Any,
     ) -> None:
-        for name in constraints:
-            if name not in CONSTRAINTS:
-                raise TypeError(f"{source.capitalize()}() has no argument {name!r}")
+        unknown = [name for name in constraints if name not in CONSTRAINTS]
+        if embed and source != "body":
+            unknown.append("embed")
+        if not convert_underscores and source != "header":
+            unknown.append("convert_underscores")
+        if unknown:
+            raise TypeError(f"{source.capitalize()}() has no argument {unknown[0]!r}")
         self.source = source
         self.default = default
         self.alias = alias

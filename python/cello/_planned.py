@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cello import _results, _types
+from cello._guards import Guarded
 from cello._hooks import Hooks, hooks_of
 from cello._params import DependsMarker
 from cello._plan import Assembled, assemble
@@ -60,11 +61,10 @@ class Overrides(dict[Callable[..., Any], Callable[..., Any]]):
         return self
 
 
-class Planned(Hooks):
+class Planned(Guarded, Hooks):
     """Reads handlers when they are declared and makes their plans at the start; a base of App."""
 
     _dependencies: tuple[DependsMarker, ...]
-    _guards: list[Callable[..., Any]]
 
     def _init_plans(self) -> None:
         self._endpoints: list[Endpoint] = []
@@ -77,13 +77,15 @@ class Planned(Hooks):
     @property
     def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
         """What is called instead of a dependency, by the dependency. Changes take effect at once,
-        also while the application is served."""
+        also while the application is served; but a server that was started for an application
+        without anything async has no loop for an async one."""
         return self._overrides
 
     @dependency_overrides.setter
     def dependency_overrides(self, other: Mapping[Callable[..., Any], Callable[..., Any]]) -> None:
-        self._overrides.clear()
-        self._overrides.update(other)
+        if other is not self._overrides:
+            self._overrides.clear()
+            self._overrides.update(other)
 
     def register_singleton(self, name: str, value: Any) -> None:
         """Declare a value that `Depends(name)` gives to handlers."""
@@ -136,7 +138,7 @@ class Planned(Hooks):
             hooks_of(self._before, route.path),
             hooks_of(self._after, route.path),
             tuple(self._middleware),
-            (*self._guards, *route.guards),
+            self._guards_of(route),
             self._has_async_exception_handler,
         )
         return assemble(endpoint, self._overrides, reader.signature, self._singletons, around)
@@ -163,7 +165,9 @@ def _check(endpoint: Endpoint) -> None:
         raise ValueError(f"{place}: {error}") from error
     if route.response_model is not None:
         try:
-            _types.shape(route.response_model)
+            declared = _results.body_type(route.response_model)
+            if declared is not None:
+                _types.shape(declared)
             _results.result_filter(route.response_model)
         except TypeError as error:
             raise TypeError(f"{place}: response_model: {error}") from error

@@ -26,20 +26,27 @@ _UNFILTERED = ("builtins.dict", "builtins.bytes", "builtins.NoneType", "builtins
 ResultFilter = tuple[type | None, bool, Callable[[Any], Any]]
 
 
+def body_type(annotation: Any) -> Any:
+    """Of tuple[T, int], T | Response: T; None: only a Response."""
+    bare, _ = unwrap(annotation)
+    if typing.get_origin(bare) is tuple and is_answer(bare):
+        return body_type(typing.get_args(bare)[0])
+    if _is_response(bare):
+        return None
+    parts = members(bare)
+    kept = tuple(part for part in parts if not _is_response(part))
+    if len(kept) == len(parts):
+        return annotation
+    return typing.Union[kept] if kept else None  # noqa: UP007
+
+
 def result_filter(annotation: Any) -> ResultFilter | None:
     """(exact type that goes out as it is, whether in a list, what makes of other values only what
     is declared); None: nothing is filtered. TypeError: msgspec and pydantic know nothing of it."""
-    bare, _ = unwrap(annotation)
-    if typing.get_origin(bare) is tuple and is_answer(bare):
-        return result_filter(typing.get_args(bare)[0])
-    parts = members(bare)
-    if parts:
-        kept = tuple(part for part in parts if not _is_response(part))
-        if len(kept) < len(parts):
-            return result_filter(typing.Union[kept]) if kept else None  # noqa: UP007
+    annotation = body_type(annotation)
+    bare, _ = without_none(unwrap(annotation)[0])
     if not _has_model(bare):
         return None
-    bare, _ = without_none(bare)
     item = list_item(bare) if typing.get_origin(bare) is list else None
     exact = item if item is not None else bare
     if not isinstance(exact, type) or is_typed_dict(exact):

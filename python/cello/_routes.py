@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 from cello._config import Middleware
@@ -22,8 +21,6 @@ METHODS = {
     "PATCH": 1 << 5,
     "OPTIONS": 1 << 6,
 }
-
-_CO_VARARGS, _CO_COROUTINE = 0x04, 0x80
 
 
 # NamedTuple, not dataclass: that one imports inspect, which costs a program 15 ms at its start.
@@ -209,59 +206,3 @@ def _is_status(key: str) -> bool:
     return key == "default" or (
         len(key) == 3 and key[0] in "12345" and (key[1:].isdigit() or key[1:] == "XX")
     )
-
-
-class Plan(NamedTuple):
-    """How a handler is called."""
-
-    is_async: bool
-    wants_request: bool
-    name: str
-
-
-def plan(handler: Handler, where: str) -> Plan:
-    """Look at a handler's signature: h() or h(req). TypeError names the place and the parameter."""
-    if not callable(handler):
-        raise TypeError(f"{where}: a handler must be callable, not {handler!r}")
-    if isinstance(handler, FunctionType) and not hasattr(handler, "__wrapped__"):
-        code = handler.__code__
-        name = handler.__qualname__
-        required = code.co_argcount - len(handler.__defaults__ or ())
-        names = code.co_varnames[: code.co_argcount]
-        keyword_only = code.co_kwonlyargcount - len(handler.__kwdefaults__ or ())
-        takes_any = bool(code.co_flags & _CO_VARARGS)
-        is_async = bool(code.co_flags & _CO_COROUTINE)
-    else:
-        name, required, names, keyword_only, takes_any, is_async = _inspect(handler)
-    if required > 1 or keyword_only > 0:
-        extra = names[1] if required > 1 else "a keyword-only one"
-        raise TypeError(
-            f"{where}: handler {name!r} must be h() or h(req); "
-            f"nothing gives its parameter {extra!r}"
-        )
-    if len(names) > required and required == 0 and names[0] not in ("req", "request"):
-        return Plan(is_async, False, name)
-    return Plan(is_async, bool(names) or takes_any, name)
-
-
-def _inspect(handler: Handler) -> tuple[str, int, tuple[str, ...], int, bool, bool]:
-    """The same for callables that are not plain functions: methods, partials, objects, and what
-    functools.wraps made."""
-    import inspect
-
-    parameters = list(inspect.signature(handler, follow_wrapped=False).parameters.values())
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        # A decorator that hands everything on: what it decorates says what that may be.
-        parameters = list(inspect.signature(handler).parameters.values())
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = sum(p.default is p.empty for p in positional)
-    keyword_only = sum(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
-    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    target = handler
-    while hasattr(target, "func"):
-        target = target.func
-    is_async = inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(
-        type(target).__call__  # an object with an async __call__
-    )
-    name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
-    return name, required, tuple(p.name for p in positional), keyword_only, takes_any, is_async

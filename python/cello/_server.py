@@ -122,7 +122,7 @@ def serve_here(engine: _cello.Server, lifespan: LifespanRun) -> None:
         lifespan.shutdown_now()
 
 
-class Serving(Lifespan):
+class Serving(Lifespan, _cello.App):
     """How an application is served; the base of App."""
 
     _limits: LimitsConfig | None
@@ -136,6 +136,8 @@ class Serving(Lifespan):
     def _engine(self, settings: Settings) -> _cello.Server:
         """A server that does not listen."""
         app: App = self  # type: ignore[assignment]
+        app._add_refusals()
+        app._freeze()
         return _cello.Server(
             app,
             self._limits or LimitsConfig(),
@@ -150,8 +152,7 @@ class Serving(Lifespan):
         style = "json" if self._log_format == "json" else settings.env
         _log.configure(level=settings.log_level, style=style)
         self._debug_pages = settings.debug
-        if hasattr(self, "_set_debug_hook"):
-            self._set_debug_hook(_debug.respond if settings.debug else None)
+        self._set_debug_hook(_debug.respond if settings.debug else None)
         if settings.fd is not None:
             engine.listen_fd(settings.fd)
         elif settings.uds is not None:
@@ -239,9 +240,7 @@ def _called_from_main() -> bool:
     return sys._getframe(2).f_globals.get("__name__") == "__main__"
 
 
-def _attend(
-    engine: _cello.Server, lifespan: LifespanRun, settings: Settings, main: bool
-) -> None:
+def _attend(engine: _cello.Server, lifespan: LifespanRun, settings: Settings, main: bool) -> None:
     """Serve until a signal, and tell where: whoever reads that may send the first one."""
     signals = _Signals(engine, replaced=settings.reload) if main else None
 

@@ -113,6 +113,8 @@ class Reader:
         signatures: dict[Any, Signature],
     ) -> None:
         self._place = f"{where}: handler {name_of(handler)!r}"
+        if not isinstance(path, str):
+            raise TypeError(f"{self._place}: the path must be a str, not {path!r}")
         self._names = frozenset(path_names(path))
         self._scope = scope
         self._signatures = signatures
@@ -206,7 +208,7 @@ class Reader:
                 self._fail(raw.name, "it stands behind one that nothing fills")
             signature.parameters.append(found._replace(by_keyword=by_keyword or raw.by_keyword))
         if shape.star and not hasattr(call, "__wrapped__"):
-            self._fail(shape.star, "nothing fills * and ** parameters")
+            self._fail(shape.star, "nothing fills a * parameter")
         if sum(p.source == "request" for p in signature.parameters) > 1:
             names = [p.name for p in signature.parameters if p.source == "request"]
             self._fail(names[1], f"{names[0]!r} is the request already; annotate this one")
@@ -240,7 +242,7 @@ class Reader:
         return self._value(raw, ... if annotation is ... else annotation, metadata, marker)
 
     def _dependency_of(self, name: str, marker: DependsMarker, bare: Any) -> Dependency:
-        if marker.call is None and not isinstance(bare, type):
+        if marker.call is None and (not isinstance(bare, type) or bare is Any):
             self._fail(name, "Depends() without a callable needs a class as annotation")
         return self.dependency(marker, bare)
 
@@ -262,11 +264,14 @@ class Reader:
             return Parameter(raw.name, "response", bare)
         if bare is SecurityScopes:
             return Parameter(raw.name, "scopes", bare)
-        if bare is not ... or raw.name in self._names or raw.default is not ...:
+        # Any says as little as no annotation.
+        if bare not in (..., Any) or raw.name in self._names or raw.default is not ...:
             return None
         has_request = any(p.source == "request" for p in signature.parameters)
         if body is not None and (raw.name == "body" or has_request):
             return self._body(raw, body, ParamMarker("body"), {})
+        if raw.by_keyword:
+            self._fail(raw.name, "nothing gives it, as it is keyword-only; annotate it")
         if has_request:
             self._fail(raw.name, "nothing gives it; annotate it")
         return Parameter(raw.name, "request", _cello.Request)
