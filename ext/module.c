@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "bridge/bridge.h"
 #include "capi.h"
 #include "convert/json_bytes.h"
 #include "convert/json_decode.h"
@@ -93,6 +94,10 @@ static PyMethodDef methods[] = {
      "to_response(value, status=0, injected=None, /)\n--\n\nThe Response that a return value is "
      "answered as. status: of a bare value; 0: 200, or 204 for None. injected: a Response whose "
      "status, type and headers are merged in."},
+    {"error_response", (PyCFunction)(void (*)(void))cl_bridge_error_response, METH_FASTCALL,
+     "error_response(request, exception, /)\n--\n\nThe Response that an exception is answered "
+     "with, or a coroutine of it when an async exception handler makes it. What nobody expected "
+     "is logged."},
     {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
     {"request_id_step", cl_app_request_id_step, METH_O,
      "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
@@ -147,8 +152,10 @@ static int exec(PyObject *module) {
         cl_plan_setup_types(module, ext) < 0 || cl_body_view_setup_types(module, ext) < 0 ||
         cl_after_setup_types(module, ext) < 0)
         return -1;
-    return cl_capi_add(module) < 0 ? -1
-                                   : PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
+    if (cl_capi_add(module) < 0 ||
+        PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)
+        return -1;
+    return PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {

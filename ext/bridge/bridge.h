@@ -65,6 +65,10 @@ struct cl_origin {
  * the like are meant for the program, not for one request: they end the server. */
 void cl_bridge_report(struct cl_bridge *b, const struct cl_origin *origin, const char *what,
                       PyObject *exception);
+/* The same for a request that is being answered; unless whoever made the server takes care of the
+ * exception. */
+void cl_bridge_report_request(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
+                              const char *what, PyObject *exception);
 
 /* ---- between the files of the bridge ---- */
 
@@ -79,6 +83,16 @@ bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObjec
                               struct cl_str bytes);
 /* Headers of a mapping (a value may be a list of str), of pairs, or of None. -1: exception set. */
 int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *headers);
+/* What a hook of the program says about an exception: None when there is no hook. NULL: the hook
+ * has raised. */
+PyObject *cl_bridge_ask(PyObject *hook, PyObject *request, PyObject *exception);
+/* The status that goes with an exception: a problem's own, 400 for malformed JSON, else 500. */
+int cl_bridge_status_of(struct cl_ext *ext, PyObject *exception);
+/* _cello.error_response(request, exception, /). */
+PyObject *cl_bridge_error_response(PyObject *module, PyObject *const *args, Py_ssize_t n);
+/* The document of a Problem, and its status. NULL: exception set. */
+PyObject *cl_problem_document(struct cl_ext *ext, PyObject *exception, struct cl_request *r,
+                              int *status);
 /* A problem document (a dict); status and headers are set. -1: exception set, not answered. */
 int cl_bridge_send_problem(struct cl_bridge *b, struct cl_request *r, PyObject *document);
 /* The exception that is set, which is clear afterwards. */

@@ -294,10 +294,21 @@ PyDoc_STRVAR(
          "slots, keywords), slot len(fields) + j each. arguments: slots; the last ones go by "
          "keyword. result: None or (type or None, is_list, callable).");
 
+static PyMethodDef methods[] = {
+    {"resolve", cl_plan_resolve, METH_O,
+     "resolve($self, request, /)\n--\n\nThe arguments for a request, as a tuple; raises what "
+     "answers a request that does not fit. Not for plans with calls."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)doc},         {Py_tp_new, (void *)plan_new},
-    {Py_tp_dealloc, (void *)dealloc}, {Py_tp_traverse, (void *)traverse},
-    {Py_tp_members, members},         {0, NULL},
+    {Py_tp_doc, (void *)doc},
+    {Py_tp_new, (void *)plan_new},
+    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_traverse, (void *)traverse},
+    {Py_tp_members, members},
+    {Py_tp_methods, methods},
+    {0, NULL},
 };
 
 static PyType_Spec spec = {

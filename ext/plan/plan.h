@@ -93,6 +93,9 @@ static inline struct cl_plan *cl_plan_of(PyObject *object) {
  */
 bool cl_plan_is_trivial(const struct cl_plan *plan, bool *wants_request);
 
+/* Plan.resolve(request, /): the arguments as a tuple, for Python code that calls the handler. */
+PyObject *cl_plan_resolve(PyObject *self, PyObject *request);
+
 /* Adds Plan and the constants of the sources and kinds to the module; 0, or -1. */
 int cl_plan_setup_types(PyObject *module, struct cl_ext *ext);
 

@@ -5,7 +5,7 @@
 #include "plan/call.h"
 
 struct cl_walk {
-    struct cl_bridge *bridge;
+    struct cl_bridge *bridge; /* NULL: the call has its request */
     struct cl_ext *ext;
     const struct cl_plan *plan;
     struct cl_call *call;

@@ -95,9 +95,9 @@ static int merge_into(struct cl_pyresponse *response, PyObject *value,
     return injected->headers ? cl_pyresponse_add_all(response, injected->headers) : 0;
 }
 
-static struct cl_pyresponse *response_of(struct cl_ext *ext, PyObject *value, int status) {
+PyObject *cl_result_response(struct cl_ext *ext, PyObject *value, int status) {
     if (PyObject_TypeCheck(value, ext->response_type))
-        return cl_pyresponse_of(Py_NewRef(value));
+        return Py_NewRef(value);
     struct cl_pyresponse *response = cl_pyresponse_alloc(ext->response_type);
     int err = -1;
     if (response && PyTuple_CheckExact(value)) {
@@ -108,7 +108,7 @@ static struct cl_pyresponse *response_of(struct cl_ext *ext, PyObject *value, in
     }
     if (err)
         Py_CLEAR(response);
-    return response;
+    return (PyObject *)response;
 }
 
 PyObject *cl_result_to_response(PyObject *module, PyObject *const *args, Py_ssize_t n) {
@@ -125,9 +125,9 @@ PyObject *cl_result_to_response(PyObject *module, PyObject *const *args, Py_ssiz
     long status = n > 1 ? PyLong_AsLong(args[1]) : 0;
     if (status && (PyErr_Occurred() || cl_args_status(args[1]) < 0))
         return NULL;
-    struct cl_pyresponse *response = response_of(ext, args[0], (int)status);
-    if (response && injected && (PyObject *)response != injected &&
-        merge_into(response, args[0], cl_pyresponse_of(injected)) < 0)
+    PyObject *response = cl_result_response(ext, args[0], (int)status);
+    if (response && injected && response != injected &&
+        merge_into(cl_pyresponse_of(response), args[0], cl_pyresponse_of(injected)) < 0)
         Py_CLEAR(response);
-    return (PyObject *)response;
+    return response;
 }

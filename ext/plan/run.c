@@ -1,5 +1,6 @@
 /* The walk: guards, fields, calls, handler. */
 #include "plan/plan_internal.h"
+#include "types/request_internal.h"
 #include "types/text.h"
 
 /* Values and arguments of most handlers lie on the stack. */
@@ -110,36 +111,75 @@ static int make_calls(struct cl_walk *w, PyObject **room) {
 
 /* ---- all of it ---- */
 
-static PyObject *walk(struct cl_walk *w, PyObject *callable, PyObject **room) {
-    const struct cl_plan *plan = w->plan;
-    if (check_guards(w) < 0 || convert_fields(w) < 0 || make_calls(w, room) < 0)
-        return NULL;
-    if (!plan->in_order || plan->arguments.keywords)
-        return call_with(w, callable, &plan->arguments, room);
-    return PyObject_Vectorcall(callable, w->slots,
-                               plan->arguments.count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+static PyObject *call_handler(struct cl_walk *w, PyObject *callable, PyObject **room) {
+    const struct cl_arguments *a = &w->plan->arguments;
+    if (!w->plan->in_order || a->keywords)
+        return call_with(w, callable, a, room);
+    return PyObject_Vectorcall(callable, w->slots, a->count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-PyObject *cl_plan_call(struct cl_bridge *b, PyObject *callable, struct cl_call *call,
-                       struct cl_request *r) {
-    const struct cl_plan *plan = call->plan;
-    size_t count = plan->field_count + plan->call_count;
-    size_t need = count + plan->most_arguments + 2; /* one before each, for callees */
+static PyObject *tuple_of_arguments(const struct cl_walk *w) {
+    const struct cl_arguments *a = &w->plan->arguments;
+    PyObject *values = PyTuple_New((Py_ssize_t)a->count);
+    for (size_t i = 0; values && i < a->count; i++)
+        PyTuple_SET_ITEM(values, (Py_ssize_t)i, Py_NewRef(w->slots[a->slots[i]]));
+    return values;
+}
+
+/* What the callable gives; without one, the arguments it would get. */
+static PyObject *walk(struct cl_walk *w, PyObject *callable, PyObject **room) {
+    if (check_guards(w) < 0 || convert_fields(w) < 0 || make_calls(w, room) < 0)
+        return NULL;
+    return callable ? call_handler(w, callable, room) : tuple_of_arguments(w);
+}
+
+static PyObject *walk_with_room(struct cl_walk *w, PyObject *callable) {
+    size_t count = w->plan->field_count + w->plan->call_count;
+    size_t need = count + w->plan->most_arguments + 2; /* one before each, for callees */
     PyObject *on_stack[STACK_ROOM];
     PyObject **memory = need <= STACK_ROOM ? on_stack : PyMem_Malloc(need * sizeof(PyObject *));
     if (!memory)
         return PyErr_NoMemory();
-    struct cl_walk w = {
-        .bridge = b, .ext = b->ext, .plan = plan, .call = call, .r = r, .slots = memory + 1};
+    w->slots = memory + 1;
     for (size_t i = 0; i < count; i++)
-        w.slots[i] = NULL;
-    PyObject *value = walk(&w, callable, w.slots + count);
+        w->slots[i] = NULL;
+    PyObject *value = walk(w, callable, w->slots + count);
     for (size_t i = 0; i < count; i++)
-        Py_XDECREF(w.slots[i]);
-    Py_XDECREF(w.errors);
-    if (w.form)
-        cello_form_del(w.form);
+        Py_XDECREF(w->slots[i]);
+    Py_XDECREF(w->errors);
+    if (w->form)
+        cello_form_del(w->form);
     if (memory != on_stack)
         PyMem_Free(memory);
     return value;
+}
+
+PyObject *cl_plan_call(struct cl_bridge *b, PyObject *callable, struct cl_call *call,
+                       struct cl_request *r) {
+    struct cl_walk w = {.bridge = b, .ext = b->ext, .plan = call->plan, .call = call, .r = r};
+    return walk_with_room(&w, callable);
+}
+
+PyObject *cl_plan_resolve(PyObject *self, PyObject *request) {
+    struct cl_ext *ext = cl_ext_of_type(Py_TYPE(self));
+    if (!ext)
+        return NULL;
+    if (!Py_IS_TYPE(request, ext->request_type) || !cl_pyrequest_of(request)->r) {
+        PyErr_SetString(PyExc_TypeError, "resolve() takes a Request that a server made");
+        return NULL;
+    }
+    if (cl_plan_of(self)->call_count) {
+        PyErr_SetString(PyExc_TypeError, "resolve() is for plans without calls");
+        return NULL;
+    }
+    struct cl_call call = {.request = request}; /* borrowed: it is never cleared */
+    struct cl_walk w = {
+        .ext = ext,
+        .plan = cl_plan_of(self),
+        .call = &call,
+        .r = cl_pyrequest_of(request)->r,
+    };
+    PyObject *values = walk_with_room(&w, NULL);
+    Py_XDECREF(call.response);
+    return values;
 }

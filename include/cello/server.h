@@ -87,6 +87,9 @@ CELLO_API void cello_server_del(struct cl_server *s);
 
 /* The next request for the application, with a reference of its own; NULL: none. */
 CELLO_API struct cl_request *cello_server_next(struct cl_server *s);
+/* The `ctx` of the application slot of the request's server; NULL: the server is deleted. Thread:
+ * the one that runs the server, or ran it. */
+CELLO_API void *cello_request_application(const struct cl_request *r);
 /* The handler for routes that the application slot answers. */
 struct cello_handler;
 CELLO_API struct cello_handler *cello_application_handler(void);

@@ -6,6 +6,7 @@ from asyncio import TimerHandle as _TimerHandle
 from collections import deque
 from collections.abc import (
     Callable,
+    Coroutine,
     ItemsView,
     Iterable,
     Iterator,
@@ -28,6 +29,7 @@ _D = TypeVar("_D")
 _Ts = TypeVarTuple("_Ts")
 
 VERSION: str
+LIBRARIES: str  # those that the engine was built with, such as "liburing 2.3, pcre2 10.42"
 _C_API: object  # a PyCapsule: include/cello/capi.h
 
 _Pairs = Mapping[str, str | list[str] | tuple[str, ...]] | Iterable[tuple[str, str]]
@@ -304,6 +306,7 @@ class Plan:
         guards: tuple[Callable[[Request], Any], ...] = (),
         result: _Result | None = None,
     ) -> Self: ...
+    def resolve(self, request: Request, /) -> tuple[Any, ...]: ...
 
 @final
 class After:
@@ -318,6 +321,9 @@ class BodyView:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+def error_response(
+    request: Request, exception: BaseException, /
+) -> Response | Coroutine[Any, Any, Response]: ...
 def to_response(value: Any, status: int = 0, injected: Response | None = None, /) -> Response: ...
 
 @disjoint_base
@@ -349,6 +355,9 @@ class App:
         body: bytes,
         /,
     ) -> None: ...
+    def _add_refusal(
+        self, status: int, handler: Callable[..., Any], name: str, /
+    ) -> int: ...
     def _add_step(self, step: _Step, /) -> None: ...
     def _redirect_slashes(self, on: bool, /) -> None: ...
     def _set_json_default(self, hook: Callable[[Any], Any] | None, /) -> None: ...

@@ -346,6 +346,11 @@ struct cl_request *cello_server_next(struct cl_server *s) {
     return cl_app_queue_pop(&s->queue);
 }
 
+void *cello_request_application(const struct cl_request *r) {
+    const struct cl_server *s = CL_CONTAINER_OF(r->worker, struct cl_server, worker);
+    return s->zombie ? NULL : s->application.ctx;
+}
+
 const char *cello_server_backend(const struct cl_server *s) {
     return cl_loop_backend(s->worker.loop) == CL_BACKEND_URING ? "io_uring" : "epoll";
 }
