@@ -175,6 +175,28 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
     return raise_registration(err, text);
 }
 
+PyDoc_STRVAR(add_refusal_doc,
+             "_add_refusal($self, status, handler, name, /)\n--\n\nWho answers requests that no "
+             "route does, for status 404 or 405. The id for _set_plan. RuntimeError: frozen.");
+
+static PyObject *add_refusal(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_app_object *o = self_of(self);
+    long status = n == 3 && PyUnicode_Check(args[2]) ? PyLong_AsLong(args[0]) : -1;
+    if (status < 0) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "_add_refusal takes a status, a handler and a name");
+        return NULL;
+    }
+    uint32_t id;
+    if (cl_registry_add(&o->handlers, args[1], args[2], 0, &id) < 0)
+        return NULL;
+    int err = cello_app_refusal(o->app, (int)status, cello_application_handler(), id);
+    if (!err)
+        return PyLong_FromUnsignedLong(id);
+    cl_registry_drop_last(&o->handlers);
+    return raise_registration(err, "the engine refuses with 404 and 405 for lack of a route");
+}
+
 PyDoc_STRVAR(
     set_plan_doc,
     "_set_plan($self, id, callable, is_async, plan, /)\n--\n\nHow the handler of a route is "
@@ -365,6 +387,7 @@ static void app_dealloc(PyObject *self) {
 
 static PyMethodDef app_methods[] = {
     {"_add_route", (PyCFunction)(void (*)(void))add_route, METH_FASTCALL, add_route_doc},
+    {"_add_refusal", (PyCFunction)(void (*)(void))add_refusal, METH_FASTCALL, add_refusal_doc},
     {"_add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
     {"_add_step", add_step, METH_O, add_step_doc},
     {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},

@@ -64,6 +64,13 @@ CELLO_API int cello_app_constant(struct cl_app *app, unsigned methods, struct cl
                                  const char *where, int status, struct cl_str content_type,
                                  const struct cl_str (*headers)[2], size_t header_count,
                                  struct cl_str body, char *err, size_t err_len);
+/* Who answers, instead of the engine, requests whose path no route has (status 404), or not for
+ * their method (405: `Allow` is added to the answer unless it has one). The application's steps run
+ * around it, the body is read before; req.route is empty. Of several handlers for one status the
+ * last stays. The application owns the handler in any case. Errors: CELLO_EINVAL (another status),
+ * CELLO_ESTATE (frozen), CELLO_ENOMEM. */
+CELLO_API int cello_app_refusal(struct cl_app *app, int status, struct cello_handler *handler,
+                                uint32_t id);
 /* A step for every request, also those that no route answers. The application owns the step when
  * this succeeds. Errors: CELLO_ESTATE (frozen), CELLO_ENOMEM. */
 CELLO_API int cello_app_use(struct cl_app *app, struct cl_step *step);

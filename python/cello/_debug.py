@@ -57,13 +57,11 @@ def _is_local_name(host: str) -> bool:
     return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)
 
 
-def respond(
-    request: _cello.Request, exception: BaseException, handler: str
-) -> _cello.Response | None:
+def respond(request: _cello.Request, exception: BaseException) -> _cello.Response | None:
     """The engine's question when an exception is about to become a 500: the page, or None."""
     if not is_for(request):
         return None
-    return response_of(page(exception, request, handler))
+    return response_of(page(exception, request))
 
 
 def response_of(text: str) -> _cello.Response:
@@ -83,9 +81,7 @@ def response_of(text: str) -> _cello.Response:
 # ---- the page ----
 
 
-def page(
-    exception: BaseException, request: _cello.Request | None = None, handler: str | None = None
-) -> str:
+def page(exception: BaseException, request: _cello.Request | None = None) -> str:
     """One page of HTML. request: what was being answered; None while the program starts."""
     name, text = _name_of(exception), _text_of(exception)
     title = f"{name}: {text}" if text else name
@@ -99,7 +95,7 @@ def page(
         "<main>",
         *_exception_parts(exception),
         _plain_traceback(exception),
-        *(_request_parts(request, handler) if request is not None else ()),
+        *(_request_parts(request) if request is not None else ()),
         "</main>",
         f"<footer>Cello {escape(_cello.VERSION)} · Python {escape(sys.version.split()[0])} · ",
         f"{escape(sys.platform)} · This page is shown in development only, to browsers on this ",
@@ -159,7 +155,7 @@ def _exception_parts(exception: BaseException) -> Iterator[str]:
 
 
 def related(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
-    """An exception, the members of a group, what caused it and what was being handled; each once."""
+    """An exception, the members of a group, what caused it, what was being handled; each once."""
     seen: set[int] = set()
     waiting = [("", exception)]
     while waiting:
@@ -206,7 +202,9 @@ def _frame_parts(exception: BaseException) -> Iterator[str]:
             if i == half:
                 yield f'<p class="note">{cut} frames are left out.</p>'
             continue
-        yield _frame(place, is_open=i == first_own or not is_library(place.path), values=i == first_own)
+        yield _frame(
+            place, is_open=i == first_own or not is_library(place.path), values=i == first_own
+        )
     if not places:
         yield '<p class="note">It has no traceback.</p>'
 
@@ -253,9 +251,15 @@ def _frame(place: Place, *, is_open: bool, values: bool) -> str:
     return (
         f'<details class="{kind}"{" open" if is_open else ""}>'
         f"<summary><b>{escape(place.function)}</b> "
-        f'<span class="path">{escape(place.path)}:{place.line}</span></summary>'
+        f'<span class="path">{escape(_short(place.path))}:{place.line}</span></summary>'
         f"{_source(place)}{_locals(place.frame, values) if place.frame else ''}</details>"
     )
+
+
+def _short(path: str) -> str:
+    """A file below the current folder as it is called from there."""
+    here = os.path.join(os.getcwd(), "")
+    return path.removeprefix(here)
 
 
 def _source(place: Place) -> str:
@@ -277,7 +281,9 @@ def _line(place: Place, number: int, text: str) -> str:
     start, end = place.columns or (0, 0)
     if not raw[:start].strip() and not raw[end:].strip():
         start = end = 0  # all of the line: nothing to point at
-    parts = [escape(part.decode("utf-8", "replace")) for part in (raw[:start], raw[start:end], raw[end:])]
+    parts = [
+        escape(part.decode("utf-8", "replace")) for part in (raw[:start], raw[start:end], raw[end:])
+    ]
     marked = f"<u>{parts[1]}</u>" if parts[1] else ""
     return f'<span class="here" data-line="{number}">{parts[0]}{marked}{parts[2]}</span>'
 
@@ -316,7 +322,7 @@ def short_repr(value: object) -> str:
     from reprlib import Repr
 
     limited = Repr()
-    limited.maxstring = limited.maxother = limited.maxlong = MAX_VALUE
+    limited.maxstring, limited.maxother, limited.maxlong = 200, MAX_VALUE, 100
     limited.maxdict = limited.maxlist = limited.maxtuple = limited.maxset = 20
     limited.maxlevel = 4
     try:
@@ -332,7 +338,9 @@ def short_repr(value: object) -> str:
 def _request_line(request: _cello.Request | None) -> str:
     if request is None:
         return '<p class="request">while the program started</p>'
-    return f'<p class="request"><code>{escape(request.method)} {escape(_target(request))}</code></p>'
+    return (
+        f'<p class="request"><code>{escape(request.method)} {escape(_target(request))}</code></p>'
+    )
 
 
 def _target(request: _cello.Request) -> str:
@@ -341,10 +349,9 @@ def _target(request: _cello.Request) -> str:
     return f"{request.path}?{'&'.join(pairs)}" if pairs else request.path
 
 
-def _request_parts(request: _cello.Request, handler: str | None) -> Iterator[str]:
+def _request_parts(request: _cello.Request) -> Iterator[str]:
     facts = [
         ("Route", request.route or "none"),
-        ("Handler", handler or "none"),
         ("Path parameters", ", ".join(f"{n}={v!r}" for n, v in request.params.multi_items())),
         ("Client", str(request.remote_addr)),
         ("Request id", request.request_id or ""),

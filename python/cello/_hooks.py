@@ -1,5 +1,6 @@
 """Python around handlers: hooks before and after them, middleware, and exception handlers."""
 
+# ruff: noqa: F811 (at run time overload is our own, which ruff does not see through)
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cello import _cello, _debug, _log
 from cello._callables import is_async, shape_of
-from cello._errors import Problem
+from cello._errors import HTTPError, Problem
 
 if TYPE_CHECKING:
     from typing import overload
@@ -64,11 +65,13 @@ class Hooks(_cello.App):
     _after: list[Hook]  # the last one declared first
     _middleware: list[Middleware]  # the last one declared first, which is the outermost
     _exception_handlers: dict[type[BaseException], Function]
+    _refuses: bool
     _status_handlers: dict[int, Function]
 
     def _init_hooks(self, exception_handlers: Mapping[Any, Function] | None) -> None:
         self._before, self._after, self._middleware = [], [], []
         self._exception_handlers, self._status_handlers = {}, {}
+        self._refuses = self._debug_pages = False
         for kind, function in (exception_handlers or {}).items():
             self.add_exception_handler(kind, function)
 
@@ -126,7 +129,9 @@ class Hooks(_cello.App):
         self._check_open()
         taken = arguments_taken(function, 2)
         if taken == 0:
-            raise TypeError(f"an after_request hook takes (req, response) or (response): {function!r}")
+            raise TypeError(
+                f"an after_request hook takes (req, response) or (response): {function!r}"
+            )
         call = function if taken == 2 else lambda request, response: function(response)
         self._after.insert(0, Hook(function, path, is_async(function), call))
 
@@ -150,7 +155,9 @@ class Hooks(_cello.App):
 
     # ---- exception handlers ----
 
-    def exception_handler(self, kind: type[BaseException] | int) -> Callable[[FunctionT], FunctionT]:
+    def exception_handler(
+        self, kind: type[BaseException] | int
+    ) -> Callable[[FunctionT], FunctionT]:
         """Call a function with (req, exc) for exceptions of a type and its subtypes, or for a
         status that an HTTPError, or the engine for lack of a route (404, 405), would answer with.
 
@@ -186,6 +193,27 @@ class Hooks(_cello.App):
         handlers = (*self._exception_handlers.values(), *self._status_handlers.values())
         return any(map(is_async, handlers))
 
+    def _add_refusals(self) -> None:
+        """Requests that no route answers become exceptions, if there are handlers for those."""
+        if self._refuses:
+            return
+        self._refuses = True
+        kinds = [kind for kind in self._exception_handlers if kind is not Exception]
+        by_type = any(issubclass(HTTPError, kind) for kind in kinds)
+        for status, refuse in ((404, _not_found), (405, _not_allowed)):
+            if by_type or status in self._status_handlers:
+                self._add_refusal(status, refuse, f"the handler of status {status}")
+
+    def _check_hooks(self, paths: list[str]) -> None:
+        """ValueError: a hook that no route has, which may be a check that never happens."""
+        for hook in (*self._before, *self._after):
+            if hook.path is not None and not any(map(hook.concerns, paths)):
+                kind = "before_request" if hook in self._before else "after_request"
+                raise ValueError(
+                    f"{kind}({hook.path!r}): no route is declared with this path "
+                    "('/path/*' is for all below a path)"
+                )
+
     def _find_exception_handler(self, error: Exception) -> tuple[Function | None, bool]:
         """The handler for an exception, and whether it is one for whatever nobody expected."""
         if isinstance(error, Problem):
@@ -205,23 +233,25 @@ class Hooks(_cello.App):
         last_resort = self._exception_handlers.get(Exception) or self._status_handlers.get(500)
         return last_resort, True
 
-    def _answer_exception(self, request: _cello.Request, error: BaseException) -> Any:
-        """The engine's question for every exception: None, a Response, or a coroutine for one."""
-        if not isinstance(error, Exception):
-            return None
+    def _answer_exception(self, request: _cello.Request, error: Exception) -> Any:
+        """The engine's question about every exception: what a handler returns is the answer, or a
+        coroutine that gives it; NotImplemented: nobody handles it."""
         handler, unexpected = self._find_exception_handler(error)
         if handler is None:
-            return None
+            return NotImplemented
         if unexpected:
             if self._debug_pages and _debug.is_for(request):
-                return None  # the engine logs it, and asks for the page
+                return NotImplemented  # the engine logs it, and asks for the page
             _log.error(f"{request.method} {request.route}: exception", error, request.request_id)
-        status = error.status if isinstance(error, Problem) else 500
-        value = handler(request, error)
-        if hasattr(value, "__await__"):
-            return _response_of(value, status)
-        return _cello.to_response(value, status)
+        return handler(request, error)
 
 
-async def _response_of(value: Awaitable[Any], status: int) -> _cello.Response:
-    return _cello.to_response(await value, status)
+# What the engine says for lack of a route, where a program wants to say it.
+
+
+def _not_found() -> None:
+    raise HTTPError(404, "No route matches this path.")
+
+
+def _not_allowed() -> None:
+    raise HTTPError(405, "The resource does not support this method.")

@@ -1,5 +1,6 @@
 """What runs when a worker starts and when it ends: on_startup, on_shutdown, lifespan."""
 
+# ruff: noqa: F811 (at run time overload is our own, which ruff does not see through)
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -210,7 +211,9 @@ def _declare(hooks: list[Function], function: Any, per: str) -> Any:
 
     def declare(function: FunctionT) -> FunctionT:
         if not callable(function) or arguments_needed(function):
-            raise TypeError(f"a start-up or shutdown hook is a function without arguments: {function!r}")
+            raise TypeError(
+                f"a start-up or shutdown hook is a function without arguments: {function!r}"
+            )
         hooks.append(function)
         return function
 

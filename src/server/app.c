@@ -125,6 +125,29 @@ int cello_app_constant(struct cl_app *app, unsigned methods, struct cl_str path,
     return cello_app_route(app, &route, err, err_len);
 }
 
+int cello_app_refusal(struct cl_app *app, int status, struct cello_handler *handler, uint32_t id) {
+    struct cl_step *allow = cl_server_allow_step();
+    const struct cello_route spec = {
+        .path = CL_STR(""),
+        .handler = handler,
+        .id = id,
+        .steps = &allow,
+        .step_count = status == 405,
+    };
+    int err = app->frozen ? CELLO_ESTATE : status == 404 || status == 405 ? CELLO_OK : CELLO_EINVAL;
+    if (err) {
+        handler_del(handler);
+        return err;
+    }
+    struct cl_route *route = route_new(&spec);
+    if (!route)
+        return CELLO_ENOMEM;
+    route->next = app->routes;
+    app->routes = route;
+    *(status == 404 ? &app->not_found : &app->not_allowed) = route;
+    return CELLO_OK;
+}
+
 int cello_app_use(struct cl_app *app, struct cl_step *step) {
     if (app->frozen)
         return CELLO_ESTATE;

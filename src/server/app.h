@@ -30,8 +30,13 @@ struct cl_app {
     size_t step_count, step_cap;
     struct cl_step **steps;
     struct cl_chain chain; /* for requests that no route answers */
+    /* Who answers those, of `routes`; NULL: the engine. */
+    const struct cl_route *not_found, *not_allowed;
 };
 
 void cl_app_ref(struct cl_app *app);
+
+/* Adds `Allow` to a 405; static. */
+struct cl_step *cl_server_allow_step(void);
 
 #endif

@@ -56,6 +56,23 @@ static struct cl_str allow_value(struct cl_request *r, uint32_t mask) {
     return cl_str(text, n);
 }
 
+static int add_allow(const struct cl_step *step, struct cl_request *r) {
+    (void)step;
+    struct cl_header field;
+    struct cl_route_match m;
+    if (r->response.status != 405)
+        return CELLO_OK;
+    cl_router_find(server_of(r->worker)->app->router, r->method, r->path, &m);
+    struct cl_str allow = allow_value(r, m.allow_mask);
+    int err = allow.ptr ? cl_response_header_check(&field, CL_STR("Allow"), allow) : CELLO_ENOMEM;
+    return err || cl_response_has(r, &field) ? err : cl_response_add(r, &field);
+}
+
+struct cl_step *cl_server_allow_step(void) {
+    static struct cl_step step = {.after = add_allow, .name = "allow"};
+    return &step;
+}
+
 static int answer_allow(struct cl_request *r, uint32_t mask) {
     struct cl_str allow = allow_value(r, mask);
     if (!allow.ptr || cl_response_header(r, CL_STR("Allow"), allow) != CELLO_OK)
@@ -109,14 +126,28 @@ static int before_steps(struct cl_request *r, const struct cl_chain *chain) {
     return CELLO_OK;
 }
 
-/* No route answers: the application's own steps run, then the reason is given. */
+static int enter(struct cl_request *r, const struct cl_route *route) {
+    r->route = route;
+    if (route->max_body)
+        r->max_body = route->max_body;
+    return before_steps(r, &route->chain);
+}
+
+/* No route answers: the application's own steps run, then the reason is given, by the program if it
+ * wants to. */
 static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_result result,
                      const struct cl_route_match *m) {
+    bool other_method = result == CL_ROUTE_NOT_ALLOWED;
+    bool redirect =
+        !other_method && m->slash_redirect && s->app->redirect_slashes && r->path.len > 1;
+    const struct cl_route *own = other_method ? s->app->not_allowed : s->app->not_found;
+    if (own && !redirect && !(other_method && r->method == CL_METHOD_OPTIONS))
+        return enter(r, own);
     if (before_steps(r, &s->app->chain) != CELLO_OK)
         return CELLO_ECANCELED;
-    if (result == CL_ROUTE_NOT_ALLOWED)
+    if (other_method)
         return answer_allow(r, m->allow_mask);
-    if (m->slash_redirect && s->app->redirect_slashes && r->path.len > 1)
+    if (redirect)
         return redirect_slash(r);
     return refuse(r, 404, "No route matches this path.");
 }
@@ -168,14 +199,10 @@ static int on_head(struct cl_worker *w, struct cl_request *r) {
     enum cl_route_result result = cl_router_find(s->app->router, r->method, r->path, &m);
     if (CL_UNLIKELY(result != CL_ROUTE_FOUND))
         return unmatched(s, r, result, &m);
-    const struct cl_route *route = m.target;
-    r->route = route;
     r->param_count = m.param_count;
     for (unsigned i = 0; i < m.param_count; i++)
         r->params[i] = (struct cl_param){m.params[i].name, m.params[i].raw};
-    if (route->max_body)
-        r->max_body = route->max_body;
-    if (before_steps(r, &route->chain) != CELLO_OK)
+    if (enter(r, m.target) != CELLO_OK)
         return CELLO_ECANCELED;
     if (CL_UNLIKELY(is_encoded(r)))
         return refuse(r, 415, "The server does not decode this content coding.");
