@@ -164,6 +164,10 @@ class _Layout:
         handler = tree.root.signature
         self.last = Call(handler.call, slots, keywords, handler.is_async)
 
+    @property
+    def slot_of_response(self) -> int | None:
+        return self._known.get("response")
+
     def _call(self, call: Call) -> int:
         self.calls.append(call)
         return ~(len(self.calls) - 1)
@@ -291,7 +295,8 @@ def assemble(
     core, awaited = core_of(len(fields), layout.calls, layout.last, route.path)
     guards = () if async_guards else around.guards
     plan = _cello.Plan(fields, (), tuple(range(len(fields))), (), guards)
-    inner = Inner(plan, core, awaited, route.status, result)
+    response = layout.slot_of_response
+    inner = Inner(plan, core, awaited, route.status, result, response)
     around = around._replace(guards=around.guards if async_guards else ())
     hooks = (*around.before, *around.after)
     outer = _cello.Plan((REQUEST_FIELD,), (), (0,))

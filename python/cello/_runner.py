@@ -8,7 +8,7 @@ where something has to run before that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cello import _cello, _results
 from cello._params import name_of
@@ -172,6 +172,7 @@ class Inner(NamedTuple):
     is_async: bool
     status: int
     filter: _results.ResultFilter | None
+    response: int | None  # the slot of the injected Response
 
 
 def _filtered(value: Any, result: _results.ResultFilter) -> Any:
@@ -189,14 +190,17 @@ def _filtered(value: Any, result: _results.ResultFilter) -> Any:
     return convert(value)
 
 
-def _finish(inner: Inner, value: Any, callbacks: list[Callable[[], Any]]) -> _cello.Response:
-    """The Response of what a handler or a hook returned."""
+def _finish(
+    inner: Inner, value: Any, values: tuple[Any, ...], callbacks: list[Callable[[], Any]]
+) -> _cello.Response:
+    """The Response of what a handler returned, who was called with `values`."""
     if type(value) is _cello.After:
         callbacks.append(value.callback)
         value = value.value
     if inner.filter:
         value = _filtered(value, inner.filter)
-    return _cello.to_response(value, inner.status)
+    injected = None if inner.response is None else values[inner.response]
+    return _cello.to_response(value, inner.status, injected)
 
 
 def _after(value: Any, callbacks: list[Callable[[], Any]]) -> Any:
@@ -213,10 +217,11 @@ def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
                     response = _cello.to_response(value, 0)
                     break
             else:
-                value = inner.core(*inner.plan.resolve(request))
-                response = _finish(inner, value, callbacks)
+                values = inner.plan.resolve(request)
+                response = _finish(inner, inner.core(*values), values, callbacks)
         except Exception as error:
-            response = _cello.error_response(request, error)
+            # An async exception handler would have made this an async runner.
+            response = cast(_cello.Response, _cello.error_response(request, error))
         for hook in around.after:
             value = hook.call(request, response)
             if value is not None and value is not response:
@@ -242,10 +247,11 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
                 from cello._errors import HTTPError
 
                 raise HTTPError(403)
-        value = inner.core(*inner.plan.resolve(request))
+        values = inner.plan.resolve(request)
+        value = inner.core(*values)
         if inner.is_async:
             value = await value
-        return _finish(inner, value, callbacks)
+        return _finish(inner, value, values, callbacks)
 
     async def respond(request: _cello.Request, callbacks: list[Callable[[], Any]]) -> Any:
         try:
