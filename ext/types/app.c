@@ -169,9 +169,7 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
     int err = cello_app_route(o->app, &route, text, sizeof text);
     if (!err)
         return PyLong_FromUnsignedLong(route.id);
-    /* Of several methods, those before the refused one are routed already. */
-    if (err == CELLO_ESTATE || (common.methods & (common.methods - 1)) == 0)
-        cl_registry_drop_last(&o->handlers);
+    cl_registry_drop_last(&o->handlers);
     return raise_registration(err, text);
 }
 

@@ -68,6 +68,11 @@ void cl_router_del(struct cl_router *r);
 int cl_router_add(struct cl_router *r, unsigned method, struct cl_str pattern, const char *where,
                   void *target, char *errbuf, size_t errlen) CL_MUST_USE;
 
+/* The same for several methods, bits 1u << method, at least one: all of them or, after an error,
+ * none. */
+int cl_router_add_all(struct cl_router *r, uint32_t methods, struct cl_str pattern,
+                      const char *where, void *target, char *errbuf, size_t errlen) CL_MUST_USE;
+
 /* Lay the table out for look-ups. Errors: CELLO_ENOMEM (may be called again), CELLO_ELIMIT,
  * CELLO_ESTATE when it is frozen already. */
 int cl_router_freeze(struct cl_router *r) CL_MUST_USE;

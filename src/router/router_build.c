@@ -263,7 +263,29 @@ static void describe_conflict(const struct cl_router *r, uint32_t node, unsigned
              *other->where ? " registered at " : "", other->where);
 }
 
-static int insert(struct cl_router *r, unsigned method, const struct cl_pattern *pattern,
+/* Room for a definition of each method, then the definitions themselves; none after an error. */
+static int add_defs(struct cl_router *r, uint32_t methods, const struct cl_pattern *pattern,
+                    const char *where, void *target, uint32_t leaf) {
+    const uint32_t before = r->def_count;
+    for (unsigned method = 0; method < CL_ROUTER_MAX_METHODS; method++) {
+        if (!(methods >> method & 1))
+            continue;
+        void *defs = r->defs;
+        int err = reserve(&defs, r->def_count, &r->def_cap, sizeof(*r->defs));
+        r->defs = defs;
+        struct cl_route_def *def = err ? NULL : new_def(method, pattern, where, target);
+        if (!def) {
+            while (r->def_count > before)
+                free_def(r->defs[--r->def_count]);
+            return CELLO_ENOMEM;
+        }
+        def->node = leaf;
+        r->defs[r->def_count++] = def;
+    }
+    return CELLO_OK;
+}
+
+static int insert(struct cl_router *r, uint32_t methods, const struct cl_pattern *pattern,
                   const char *where, void *target, struct cl_pattern_error *error, char *errbuf,
                   size_t errlen) {
     uint32_t leaf = 0;
@@ -271,26 +293,23 @@ static int insert(struct cl_router *r, unsigned method, const struct cl_pattern 
     if (err)
         return err;
     struct cl_build_node *node = &r->build_nodes[leaf];
-    if (node->mask >> method & 1) {
-        describe_conflict(r, leaf, method, pattern->text, where, errbuf, errlen);
+    uint32_t taken = node->mask & methods;
+    if (taken) {
+        describe_conflict(r, leaf, (unsigned)__builtin_ctz(taken), pattern->text, where, errbuf,
+                          errlen);
         return CELLO_EEXIST;
     }
-    void *defs = r->defs;
-    err = reserve(&defs, r->def_count, &r->def_cap, sizeof(*r->defs));
-    r->defs = defs;
-    struct cl_route_def *def = err ? NULL : new_def(method, pattern, where, target);
-    if (!def)
-        return CELLO_ENOMEM;
-    def->node = leaf;
-    node->mask |= 1u << method;
-    r->defs[r->def_count++] = def;
+    err = add_defs(r, methods, pattern, where, target, leaf);
+    if (err)
+        return err;
+    node->mask |= methods;
     r->max_depth = CL_MAX(r->max_depth, pattern->segment_count);
     return CELLO_OK;
 }
 
-int cl_router_add(struct cl_router *r, unsigned method, struct cl_str pattern, const char *where,
-                  void *target, char *errbuf, size_t errlen) {
-    assert(target && method < CL_ROUTER_MAX_METHODS && errlen > 0);
+int cl_router_add_all(struct cl_router *r, uint32_t methods, struct cl_str pattern,
+                      const char *where, void *target, char *errbuf, size_t errlen) {
+    assert(target && methods && errlen > 0);
     errbuf[0] = '\0';
     if (!where)
         where = "";
@@ -304,10 +323,16 @@ int cl_router_add(struct cl_router *r, unsigned method, struct cl_str pattern, c
     int err =
         r->def_count >= MAX_ROUTES ? CELLO_ELIMIT : cl_pattern_parse(pattern, &parsed, &error);
     if (!err)
-        err = insert(r, method, &parsed, where, target, &error, errbuf, errlen);
+        err = insert(r, methods, &parsed, where, target, &error, errbuf, errlen);
     if (err && err != CELLO_EEXIST)
         describe(err, pattern, where, &error, errbuf, errlen);
     return err;
+}
+
+int cl_router_add(struct cl_router *r, unsigned method, struct cl_str pattern, const char *where,
+                  void *target, char *errbuf, size_t errlen) {
+    assert(method < CL_ROUTER_MAX_METHODS);
+    return cl_router_add_all(r, 1u << method, pattern, where, target, errbuf, errlen);
 }
 
 int cl_router_walk(const struct cl_router *r, int (*visit)(void *ctx, const struct cl_route_info *),

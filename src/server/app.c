@@ -91,24 +91,19 @@ int cello_app_route(struct cl_app *app, const struct cello_route *spec, char *er
         snprintf(err, err_len, "out of memory");
         return CELLO_ENOMEM;
     }
-    int result = spec->methods ? CELLO_OK : CELLO_EINVAL;
-    if (result)
+    int result = CELLO_EINVAL;
+    if (spec->methods)
+        result = cl_router_add_all(app->router, spec->methods, spec->path, spec->where, route, err,
+                                   err_len);
+    else
         snprintf(err, err_len, "a route needs at least one method");
-    unsigned added = 0;
-    for (unsigned m = 0; !result && m < CL_METHOD_COUNT; m++) {
-        if (!(spec->methods & (1u << m)))
-            continue;
-        result = cl_router_add(app->router, m, spec->path, spec->where, route, err, err_len);
-        added += result == CELLO_OK;
-    }
-    if (result && !added) {
+    if (result) {
         route_del(route);
         return result;
     }
-    /* Methods that were added before one failed stay in the table, so the route must live on. */
     route->next = app->routes;
     app->routes = route;
-    return result;
+    return CELLO_OK;
 }
 
 int cello_app_constant(struct cl_app *app, unsigned methods, struct cl_str path, const char *where,

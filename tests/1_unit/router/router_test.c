@@ -385,6 +385,35 @@ static void conflicts_name_both_routes(void **state) {
     cl_router_del(r);
 }
 
+static void several_methods_are_added_together_or_not_at_all(void **state) {
+    (void)state;
+    struct cl_router *r = cl_router_new();
+    char why[256];
+    struct cl_str path = CL_STR("/a/{x}");
+    assert_int_equal(cl_router_add(r, CL_METHOD_PUT, path, "app.py:1", why, why, sizeof why),
+                     CELLO_OK);
+    assert_int_equal(cl_router_add_all(r, BIT(GET) | BIT(POST) | BIT(PUT), CL_STR("/a/{y}"),
+                                       "app.py:2", why, why, sizeof why),
+                     CELLO_EEXIST);
+    assert_string_equal(why, "app.py:2: route \"PUT /a/{y}\" conflicts with \"PUT /a/{x}\" "
+                             "registered at app.py:1");
+    for (unsigned long n = 1;; n++) {
+        cl_alloc_fail_nth(n);
+        int err =
+            cl_router_add_all(r, BIT(GET) | BIT(POST), path, "app.py:3", why, why, sizeof why);
+        cl_alloc_fail_nth(0);
+        if (err == CELLO_OK)
+            break;
+        assert_int_equal(err, CELLO_ENOMEM);
+    }
+    assert_int_equal(cl_router_freeze(r), CELLO_OK);
+    struct cl_route_match m;
+    assert_int_equal(find(r, CL_METHOD_DELETE, "/a/1", &m), CL_ROUTE_NOT_ALLOWED);
+    assert_int_equal(m.allow_mask, BIT(GET) | BIT(HEAD) | BIT(POST) | BIT(PUT) | BIT(OPTIONS));
+    assert_int_equal(find(r, CL_METHOD_POST, "/a/1", &m), CL_ROUTE_FOUND);
+    cl_router_del(r);
+}
+
 static void alternatives_are_limited(void **state) {
     (void)state;
     struct cl_router *r = cl_router_new();
@@ -554,6 +583,7 @@ int main(void) {
         cmocka_unit_test(trailing_slashes),
         cmocka_unit_test(errors_name_the_place),
         cmocka_unit_test(conflicts_name_both_routes),
+        cmocka_unit_test(several_methods_are_added_together_or_not_at_all),
         cmocka_unit_test(alternatives_are_limited),
         cmocka_unit_test(hostile_expressions_are_counted_and_cut_off),
         cmocka_unit_test(walking_lists_in_order),
