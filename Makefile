@@ -59,7 +59,7 @@ test-fuzz: build/fuzz/.built ## one minute of fuzzing, split over all targets
 
 test-all: test ctest-clang ctest-tsan asan ## other Pythons, clang, sanitizers on all, slow tests
 	tools/each_python.sh $(PYTHON) $(MAKE) --no-print-directory test-api test-http
-	$(pytest) -m slow tests
+	$(pytest) -m 'slow or browser' tests
 	tools/fuzz.sh 600
 
 asan: ctest-asan ## everything under ASan and UBSan, the Python module included

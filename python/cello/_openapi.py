@@ -155,6 +155,7 @@ VALIDATION_PROBLEM: Object = {
     "description": "What is wrong with the request, each with its place.",
     "properties": {
         **PROBLEM["properties"],
+        "status": {"type": "integer", "examples": [422]},
         "detail": {"type": "array", "items": _FIELD_ERROR},
     },
 }
@@ -378,14 +379,18 @@ class _Writer:
         found: Object = {"description": _text_of(status)}
         media = media_type(bare)
         if media and status not in (204, 205, 304):
-            content: Object = {}
-            if media != "text/event-stream":
-                content["schema"] = self._schemas.add(bare, "serialization")
-            found["content"] = {media: content}
+            found["content"] = {media: self._content(bare, media)}
         answers = {str(status): found}
         if optional and status == 200:
             answers["204"] = {"description": _text_of(204)}
         return answers
+
+    def _content(self, annotation: Any, media: str) -> Object:
+        if media == "text/event-stream":
+            return {}
+        if isinstance(annotation, type) and issubclass(annotation, _cello.Response):
+            return {"schema": {"type": "string"}} if media.startswith("text/") else {}
+        return {"schema": self._schemas.add(annotation, "serialization")}
 
     def _declared(self, status: str, given: Any) -> Object:
         """An entry of responses=: a description, a type, or an object of OpenAPI in which "model"
@@ -442,6 +447,11 @@ _TEXTS: dict[str, tuple[Any, Schema]] = {
     "datetime.time": (str, {"format": "time"}),
 }
 _OF_FIELDS = {"default", "examples", "format"}.union(*(k.values() for k in KEYWORDS.values()))
+_OF_RESPONSES = {
+    "cello.responses.HTMLResponse": "text/html",
+    "cello.responses.JSONResponse": "application/json",
+    "cello.responses.PlainTextResponse": "text/plain",
+}
 _STREAMS = ("Generator", "AsyncGenerator", "Iterator", "AsyncIterator", "AsyncIterable")
 
 
@@ -459,7 +469,8 @@ def media_type(annotation: Any) -> str | None:
     if origin is Literal and all(isinstance(value, str) for value in get_args(annotation)):
         return "text/plain"
     if isinstance(origin, type) and issubclass(origin, _cello.Response):
-        return None
+        found = (_OF_RESPONSES.get(full_name(base)) for base in origin.__mro__)
+        return next((kind for kind in found if kind), None)
     if getattr(origin, "__module__", "") == "collections.abc" and origin.__name__ in _STREAMS:
         items = get_args(annotation)
         is_sse = bool(items) and getattr(items[0], "__name__", "") == "SseEvent"

@@ -1,0 +1,154 @@
+"""The pages /docs and /redoc in Chromium, which reaches no other server."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from api_client import Client, serving
+from cello import App, Query
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+class Item(msgspec.Struct):
+    name: str
+    price: Annotated[float, msgspec.Meta(gt=0)]
+
+
+def shop() -> App:
+    app = App(title="shop", version="1.0")
+
+    @app.get("/search/{kind}")
+    def search(kind: str, q: str, page: Annotated[int, Query(ge=1)] = 1) -> dict[str, str | int]:
+        """Look for things."""
+        return {"kind": kind, "q": q, "page": page}
+
+    @app.post("/items", status=201)
+    def create(item: Item) -> Item:
+        return Item(item.name.upper(), item.price)
+
+    app.enable_openapi()
+    return app
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with serving(shop()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--window-size=1200,1400")
+    # Nothing but this machine has a name or an address.
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    if os.geteuid() == 0:  # Chromium's sandbox is not for root
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
+    )
+    yield driver
+    driver.quit()
+
+
+class Page:
+    def __init__(self, browser: Any, client: Client, path: str) -> None:
+        self.browser = browser
+        host, port = client.address
+        browser.get_log("browser")  # of the page before
+        browser.get(f"http://{host}:{port}{path}")
+
+    def find(self, css: str, text: str = "") -> Any:
+        """The first element that is shown and has the text, once there is one."""
+
+        def look(browser: Any) -> Any:
+            found = browser.find_elements(By.CSS_SELECTOR, css)
+            return next((e for e in found if e.is_displayed() and text in e.text), None)
+
+        return WebDriverWait(self.browser, 30).until(look, f"no {css} with {text!r}")
+
+    def click(self, css: str, text: str = "") -> None:
+        element = self.find(css, text)
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def complaints(self) -> list[str]:
+        """What the browser logs: errors of scripts, what could not be loaded."""
+        return [entry["message"] for entry in self.browser.get_log("browser")]
+
+    def keep(self, name: str) -> None:
+        """Leave a picture for people to look at, where they ask for it."""
+        folder = os.environ.get("CELLO_SCREENSHOTS")
+        if folder:
+            self.browser.save_screenshot(f"{folder}/{name}.png")
+
+
+def test_swagger_ui_shows_the_api(browser: Any, client: Client) -> None:
+    page = Page(browser, client, "/docs")
+    assert "shop" in page.find(".info .title").text
+    assert page.find(".opblock-summary-path", "/search").text.replace("\u200b", "")
+    page.find(".opblock-summary-description", "Search")
+    page.find("section.models", "Item")
+    page.keep("docs")
+    assert browser.title == "shop - Swagger UI"
+    assert page.complaints() == []
+
+
+def test_try_it_out_sends_a_query(browser: Any, client: Client) -> None:
+    page = Page(browser, client, "/docs")
+    page.click(".opblock-get .opblock-summary-control")
+    page.click(".opblock-get .try-out__btn")
+    for name, value in (("kind", "books"), ("q", "C & Python")):
+        page.find(f".opblock-get tr[data-param-name={name}] input").send_keys(value)
+    page.click(".opblock-get .execute")
+    assert page.find(".live-responses-table .response-col_status", "200")
+    answer = page.find(".live-responses-table .response-col_description pre.microlight").text
+    page.keep("docs-try-query")
+    assert msgspec.json.decode(answer) == {"kind": "books", "q": "C & Python", "page": 1}
+    assert page.complaints() == []
+
+
+def test_try_it_out_sends_a_body(browser: Any, client: Client) -> None:
+    page = Page(browser, client, "/docs")
+    page.click(".opblock-post .opblock-summary-control")
+    page.click(".opblock-post .try-out__btn")
+    body = page.find(".opblock-post textarea.body-param__text")
+    example = msgspec.json.decode(body.get_attribute("value"))
+    assert example.keys() == {"name", "price"}
+    page.click(".opblock-post .execute")
+    page.find(".live-responses-table .response-col_status", "201")
+    answer = page.find(".live-responses-table .response-col_description pre.microlight").text
+    page.keep("docs-try-body")
+    assert msgspec.json.decode(answer)["name"] == example["name"].upper()
+    assert page.complaints() == []
+
+
+def test_redoc_shows_the_api(browser: Any, client: Client) -> None:
+    page = Page(browser, client, "/redoc")
+    assert "shop" in page.find("h1").text
+    page.find("h2", "Search")
+    page.find("td", "page")
+    page.keep("redoc")
+    assert browser.title == "shop - ReDoc"
+    # Its maker's logo, which is elsewhere, is not asked for, and then not shown.
+    assert [text for text in page.complaints() if "logo-mini.svg" not in text] == []
+
+
+def test_pages_behind_a_prefix(browser: Any, client: Client) -> None:
+    app = App()
+    app.get("/hello")(lambda req: "hi")
+    app.enable_openapi(docs_url="/inner/docs", redoc_url="/inner/redoc", openapi_url="/api.json")
+    with serving(app) as other:
+        assert "Cello API" in Page(browser, other, "/inner/docs").find(".info .title").text
+        assert "Cello API" in Page(browser, other, "/inner/redoc").find("h1").text
