@@ -1,4 +1,4 @@
-"""What the API tests share: an application served for a block, and a client that keeps to HTTP."""
+"""What the API tests share: an application that is asked without a port, or served on one."""
 
 import http.client
 import json
@@ -10,6 +10,7 @@ from email.message import Message
 from typing import Any
 
 from cello import App, Server
+from cello.testing import TestClient
 
 BACKENDS = ("epoll", "io_uring")
 
@@ -28,6 +29,58 @@ class Answer:
     @property
     def data(self) -> Any:
         return json.loads(self.body)
+
+
+class Asker:
+    """Asks an application without a port, with requests that say no more than the test does."""
+
+    def __init__(self, app: App) -> None:
+        self._client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+        self._client.headers.clear()
+
+    def ask(
+        self,
+        target: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        answer = self._client.request(
+            method,
+            "/",
+            content=body,
+            headers=headers,
+            extensions={"target": target.encode()},  # as it is: httpx would mend the path
+        )
+        self._client.cookies.clear()
+        message = Message()
+        for name, value in answer.headers.raw:
+            message[name.decode("latin-1")] = value.decode("latin-1")
+        return Answer(answer.status_code, answer.reason_phrase, message, answer.content)
+
+    def get(self, target: str, **headers: str) -> Answer:
+        return self.ask(target, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def raw(self, data: bytes) -> bytes:
+        """All that comes back on a connection of its own, which the data ask to close."""
+        pump = self._client._engine._pump
+        connection = pump.connect()
+        while data:
+            data = data[connection.send(data) :]
+            pump.wait(connection, 10)
+        received = b""
+        while (more := connection.receive(65536)) != b"":
+            if more is None:
+                pump.wait(connection, 10)
+            received += more or b""
+        return received
+
+    def __enter__(self) -> "Asker":
+        self._client.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.__exit__()
 
 
 class Client:
@@ -107,6 +160,11 @@ def read_answer(s: socket.socket) -> bytes:
         body += chunk
     assert len(body) == length, "more than one answer"
     return head + b"\r\n\r\n" + body
+
+
+def asking(app: App) -> Asker:
+    """The application, started up; its start and its end are those of the block."""
+    return Asker(app)
 
 
 @contextmanager

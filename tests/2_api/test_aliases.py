@@ -6,7 +6,7 @@ from typing import Any
 
 import cello
 import pytest
-from api_client import serving
+from api_client import asking
 from cello import App, Blueprint, HTTPError, Request, Response, status
 from cello.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 
@@ -56,7 +56,7 @@ def test_kinds_of_responses() -> None:
     }
     for path, response in answers.items():
         app.get(path)(giving(response))
-    with serving(app) as client:
+    with asking(app) as client:
         found = {path: client.get(path) for path in answers}
         assert client.get("/made").status == 201
     types = {path: a.headers["Content-Type"] for path, a in found.items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import BACKENDS, Client, serving
+from api_client import BACKENDS, Client, asking, serving
 from cello import App, LimitsConfig, Request, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
 
 VERBS = ["get", "post", "put", "delete", "patch", "options", "head"]
@@ -31,7 +31,7 @@ VERBS = ["get", "post", "put", "delete", "patch", "options", "head"]
 def test_verbs(verb: str) -> None:
     app = App()
     getattr(app, verb)("/")(lambda req: req.method)
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.ask("/", verb.upper())
         assert answer.status == 200
         assert answer.text == ("" if verb == "head" else verb.upper())
@@ -48,7 +48,7 @@ def test_a_decorator_gives_the_handler_back() -> None:
     assert app.get("/a")(handler) is handler
     assert app.route("/b", methods=["PUT", "PATCH"])(handler) is handler
     app.add_route("/c", handler, ["post", "GET"], status=202)
-    with serving(app) as client:
+    with asking(app) as client:
         assert [client.ask("/b", m).status for m in ("PUT", "PATCH", "GET")] == [200, 200, 405]
         assert [client.ask("/c", m).status for m in ("POST", "HEAD", "PUT")] == [202, 202, 405]
 
@@ -126,7 +126,7 @@ CALLABLES: list[tuple[Any, str]] = [
 def test_callables(handler: Any, expected: str) -> None:
     app = App()
     app.get("/")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").text == expected
 
 
@@ -168,7 +168,7 @@ def test_wrong_declarations_fail_at_once(declare: Any, error: Any, message: str)
     with pytest.raises(error, match=message):
         declare(app)
     app.get("/ok")(lambda: "ok")
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/ok").text == "ok", "the application is as before"
 
 
@@ -199,9 +199,9 @@ def test_trailing_slashes() -> None:
     for app in (strict, redirect):
         app.route("/a", ["GET", "POST"])(lambda: "a")
         app.get("/b/")(lambda: "b")
-    with serving(strict) as client:
+    with asking(strict) as client:
         assert [client.get(p).status for p in ("/a", "/a/", "/b", "/b/")] == [200, 404, 404, 200]
-    with serving(redirect) as client:
+    with asking(redirect) as client:
         answer = client.get("/a/?q=1")
         assert (answer.status, answer.headers["Location"]) == (307, "/a?q=1")
         assert client.ask("/a/", "POST", b"").status == 308
@@ -213,7 +213,7 @@ def test_static_responses() -> None:
     app.static_response("/text", "ä")
     app.static_response("/bytes", b"\xff", status=203, headers={"X-A": "1"})
     app.static_response("/json", "{}", content_type="application/json", methods=["GET", "POST"])
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/text")
         assert answer.body == "ä".encode() and answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -230,7 +230,7 @@ def test_state_and_what_an_application_knows() -> None:
     app = App("shop", "1.2")
     app.state.db = {"a": 1}
     app.get("/")(lambda req: [req.app.state.db["a"], req.app.title, req.app.version])
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == [1, "shop", "1.2"]
 
 
@@ -239,12 +239,12 @@ def test_max_body_of_a_route() -> None:
     app.set_limits(LimitsConfig(max_body_size=10))
     app.post("/small")(lambda req: len(req.body()))
     app.post("/large", max_body=100)(lambda req: len(req.body()))
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.ask("/small", "POST", b"x" * 10).data == 10
         assert client.ask("/large", "POST", b"x" * 100).data == 100
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.ask("/large", "POST", b"x" * 101).status == 413
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.ask("/small", "POST", b"x" * 11).status == 413
 
 
@@ -265,7 +265,7 @@ def test_every_handler_runs_in_a_context_of_its_own() -> None:
         await asyncio.sleep(0)
         return before
 
-    with serving(app) as client:
+    with asking(app) as client:
         for _ in range(3):
             assert client.get("/def").text == client.get("/async").text == "unset"
 
@@ -282,7 +282,7 @@ def test_middleware_of_application_and_route() -> None:
     def handler(req: Request) -> Any:
         return req.request_id, 200, {"Referrer-Policy": "no-referrer"}
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/", X_Id="abc")
         assert answer.text == answer.headers["X-Id"] == "abc"
         assert answer.headers.get_all("X-Frame-Options") == ["SAMEORIGIN"]

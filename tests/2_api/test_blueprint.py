@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from api_client import serving
+from api_client import asking
 from cello import APIRouter, App, Blueprint, Router, SecurityHeadersConfig
 from cello._params import Depends
 from cello._routes import Route
@@ -26,7 +26,7 @@ def test_all_verbs() -> None:
     blueprint.add_route("/added", lambda: "x", ["POST"])
     app = App()
     app.register_blueprint(blueprint)
-    with serving(app) as client:
+    with asking(app) as client:
         for verb in VERBS:
             assert client.ask(f"/b/{verb}", verb.upper()).status == 202
         assert client.ask("/b/two", "PUT").status == client.ask("/b/added", "POST").status == 200
@@ -41,7 +41,7 @@ def test_prefixes_and_nesting() -> None:
     app = App()
     app.include_router(outer, prefix="/api")
     app.include(inner)
-    with serving(app) as client:
+    with asking(app) as client:
         route = "/api/outer/{id:int}/between/inner"
         assert client.get("/api/outer/7/between/inner").data == [route, {"id": "7"}]
         assert client.get("/api/outer/7/between/inner/x").data == [f"{route}/x", {"id": "7"}]
@@ -55,7 +55,7 @@ def test_routes_are_copied_when_registered() -> None:
     app = App()
     app.register_blueprint(blueprint)
     blueprint.get("/late")(lambda: "x")
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/b/early").status == 200 and client.get("/b/late").status == 404
 
 
@@ -66,7 +66,7 @@ def test_middleware_from_the_outside_in() -> None:
     outer.register_blueprint(inner)
     app = App(use=[SecurityHeadersConfig(csp="app", coep="app")])
     app.register_blueprint(outer)
-    with serving(app) as client:
+    with asking(app) as client:
         headers = client.get("/o/i").headers
         assert headers["Content-Security-Policy"] == "route"
         assert headers["Cross-Origin-Opener-Policy"] == "inner"

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from api_client import serving
+from api_client import asking, serving
 from cello import App, LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
 
 LIMITS = {
@@ -93,7 +93,7 @@ def test_limits_reach_the_engine() -> None:
     )
     app.route("/", ["GET", "POST"])(lambda req: [len(req.query), len(req.cookies)])
     app.post("/json")(lambda req: req.json())
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/?a&b&c").status == 400
         assert client.get("/", Cookie="a=1; b=2").status == 400
         assert client.ask("/json", "POST", b"[[1]]").status == 200
@@ -105,7 +105,7 @@ def test_limits_reach_the_engine() -> None:
         b"GET / HTTP/1.1\r\nHost: x\r\nA: %s\r\n\r\n" % (b"a" * 1000): 431,
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n": 413,
     }
-    with serving(app) as client:
+    with asking(app) as client:
         for request, status in answers.items():
             assert client.raw(request).startswith(b"HTTP/1.1 %d " % status)
         assert client.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 60).count(b"HTTP/1.1 200") == 50
@@ -146,7 +146,7 @@ def test_timeouts_reach_the_engine() -> None:
     app = App()
     app.set_timeouts(TimeoutConfig(read_header=0.2, read_body=0.2, idle=0.2))
     app.route("/", ["GET", "POST"])(lambda: "x")
-    with serving(app) as client:
+    with asking(app) as client:
         for request, status in (
             (b"GET / HT", b"408"),
             (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nx", b"408"),
@@ -189,7 +189,7 @@ def test_security_headers(name: str, header: str) -> None:
         lambda: ("x", 200, {header: "o"})
     )
     app.get("/off", use=[SecurityHeadersConfig(**{name: None})])(lambda: "x")
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").headers.get_all(header) == ["value"]
         assert client.get("/own").headers.get_all(header) == ["o"]
         assert client.get("/none").headers.get_all(header) == ["own"]
@@ -205,6 +205,6 @@ def test_content_type_options() -> None:
     app = App()
     app.get("/on", use=[SecurityHeadersConfig()])(lambda: "x")
     app.get("/off", use=[SecurityHeadersConfig(x_content_type_options=False)])(lambda: "x")
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/on").headers["X-Content-Type-Options"] == "nosniff"
         assert "X-Content-Type-Options" not in client.get("/off").headers

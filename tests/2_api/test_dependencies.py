@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from api_client import Client, serving
+from api_client import Client, asking, serving
 from cello import (
     App,
     Blueprint,
@@ -124,7 +124,7 @@ def test_kinds_of_dependencies(is_async: bool) -> None:
     ) -> Any:
         return [n, a, b, r.path]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/sync/2").data == ["none", 0, 10, False, 6, "7", "none", "h"]
         answer = client.get("/sync/2?q=x&skip=1&limit=5&verbose=1", x_h="y")
         assert answer.data == ["x", 1, 5, True, 6, "7", "x", "y"]
@@ -157,7 +157,7 @@ def test_one_value_for_a_request(is_async: bool, dependency_is_async: bool) -> N
     ) -> Any:
         return [a, b, c]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == [1, 1, 2]
         assert client.get("/").data == [3, 3, 4]
 
@@ -182,7 +182,7 @@ def test_of_app_blueprints_and_routes() -> None:
     app = App(dependencies=[mark("app")])
     app.register_blueprint(outer, dependencies=[mark("registered")])
     app.get("/")(lambda req: req.path)
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/o/i", x_key="good").text == "x"
         assert calls == ["app", "registered", "outer", "inner", "route"]
         assert client.get("/o/i").status == 401
@@ -227,7 +227,7 @@ def test_security_scopes() -> None:
     ) -> Any:
         return [a, b, c]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == [["me", "read", "active"], ["me", "write"], ["me"]]
 
 
@@ -241,7 +241,7 @@ def test_response_of_a_dependency() -> None:
     def handler() -> dict[str, int]:
         return {"a": 1}
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/")
         assert answer.data == {"a": 1} and "seen=1" in answer.headers["Set-Cookie"]
 
@@ -301,7 +301,7 @@ def test_generators_close_after_the_answer(is_async: bool, handler_is_async: boo
         calls.append("handler")
         return [a, b]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == ["outer", "outer inner"]
         calls.wait("outer opens", "inner opens", "handler", "inner closes", "outer closes")
 
@@ -322,7 +322,7 @@ def test_generators_see_the_exception(is_async: bool, handler_is_async: bool) ->
     def depends(a: None = Depends(fails)) -> Any:
         raise AssertionError("entered")
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").status == 418
         calls.wait(
             "outer opens",
@@ -357,7 +357,7 @@ def test_generators_may_raise_another_exception(is_async: bool, handler_is_async
     def handler(a: None = Depends(replaces_later if is_async else replaces)) -> Any:
         raise ValueError("conflict")
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/")
         assert answer.status == 409 and answer.data["detail"] == "conflict"
 
@@ -403,7 +403,7 @@ def test_generators_that_break_the_rules(
     def handler_twice(a: int = Depends(twice_later if is_async else twice)) -> Any:
         return a
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/swallows").status == 500
         assert client.get("/never").status == 500
         assert client.get("/twice").data == 1
@@ -430,7 +430,7 @@ def test_context_variables_of_generators() -> None:
 
     app.get("/async", dependencies=[Depends(sets)])(lambda: variable.get())
     app.get("/sync", dependencies=[Depends(sets_now)])(lambda: variable.get())
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/async").text == client.get("/sync").text == "set"
         calls.wait("unset", "unset")
 
@@ -521,7 +521,7 @@ def test_hooks_around_typed_handlers(is_async: bool, handler_is_async: bool) -> 
             raise HTTPError(418, "tea")
         return {"id": id}
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/7")
         assert answer.data == {"id": 7} and answer.headers["X-After"] == "200"
         calls.wait("before", "outer opens", "inner opens", "inner closes", "outer closes")
@@ -549,7 +549,7 @@ def test_middleware_around_typed_handlers() -> None:
     def handler(id: int, a: str = Depends(inner)) -> Any:
         return {"id": id}
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/7")
         assert answer.status == 202 and answer.data == {"id": 7}
         assert answer.headers["X-Mark"] == "202"
@@ -574,7 +574,7 @@ def test_guards_come_first() -> None:
 
     app.get("/sync/{id}", guards=[key])(handler)
     app.get("/async/{id}", guards=[key_later])(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         for path in ("/sync", "/async"):
             assert client.get(f"{path}/x").status == 403
             assert client.get(f"{path}/x", x_key="good").status == 422

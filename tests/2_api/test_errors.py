@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from api_client import Answer, Client, serving
+from api_client import Answer, Client, asking, serving
 from cello import App, HTTPError, HTTPException, JSONDecodeError, Request
 
 
@@ -23,7 +23,7 @@ def served(error: BaseException, **headers: str) -> Answer:
         await asyncio.sleep(0)
         raise error
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/items/%C3%A4", **headers)
         other = client.get("/async/%C3%A4", **headers)
     assert (answer.status, answer.headers["Content-Type"]) == (
@@ -128,7 +128,7 @@ def test_malformed_json_is_400(caplog: pytest.LogCaptureFixture) -> None:
         except JSONDecodeError as error:
             return str(error)
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.ask("/", "POST", b'{"a" 1}')
         assert answer.status == 400 and "byte 5" in answer.data["detail"]
         assert "byte 5" in client.ask("/caught", "POST", b'{"a" 1}').text
@@ -150,7 +150,7 @@ def test_malformed_json_is_400(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_engine_answers_with_documents_too(request_: tuple[str, str], status: int) -> None:
     app = App()
     app.get("/")(lambda: "x")
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.ask(*request_)
         assert answer.status == status and answer.data["status"] == status
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -172,7 +172,7 @@ def test_an_error_while_logging_is_no_error_of_the_server(
     logger, broken = logging.getLogger("cello"), Broken()
     logger.addHandler(broken)
     try:
-        with serving(app) as client:
+        with asking(app) as client:
             assert [client.get("/").status for _ in range(2)] == [500, 500]
     finally:
         logger.removeHandler(broken)
@@ -186,7 +186,7 @@ def test_headers_beyond_the_memory_of_a_request(caplog: pytest.LogCaptureFixture
     def long(req: Request) -> Any:
         return "x", 200, {"X-Long": "a" * int(req.params["length"])}
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get(f"/{1 << 20}").status == 500
         assert len(client.get("/50000").headers["X-Long"]) == 50_000
     assert "MemoryError" in caplog.text
@@ -198,7 +198,7 @@ def test_errors_do_not_hurt_the_connection() -> None:
     app.get("/error")(lambda: 1 / 0)
     app.get("/http")(_raise)
     logging.getLogger("cello").addHandler(handler := logging.NullHandler())
-    with serving(app) as client:
+    with asking(app) as client:
         for _ in range(20):
             statuses = [client.get(path).status for path in ("/error", "/ok", "/http", "/ok")]
             assert statuses == [500, 200, 409, 200]

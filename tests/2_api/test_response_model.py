@@ -8,7 +8,7 @@ import attrs
 import msgspec
 import pydantic
 import pytest
-from api_client import serving
+from api_client import asking
 from cello import App, Depends, Response
 
 
@@ -121,7 +121,7 @@ def test_filters(declared: Any, value: Any, expected: Any, with_hook: bool) -> N
     app.get("/response", response_model=declared)(lambda: Response.json({"own": 1}))
     if with_hook:
         app.after_request()(lambda req, response: None)
-    with serving(app) as client:
+    with asking(app) as client:
         for path in ("/annotated", "/later", "/model"):
             answer = client.get(path)
             assert answer.status == 200
@@ -138,7 +138,7 @@ def test_tuples_with_a_status() -> None:
     def handler() -> tuple[User, int, dict[str, str]]:
         return ADMIN, 201, {"X-A": "b"}
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.ask("/", "POST")
         assert (answer.status, answer.data, answer.headers["X-A"]) == (201, NAME, "b")
 
@@ -150,7 +150,7 @@ def test_model_before_annotation() -> None:
     def handler() -> dict[str, str]:
         return SECRET
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == NAME
 
 
@@ -167,7 +167,7 @@ def test_with_async_dependencies() -> None:
     def handler() -> User:
         return ADMIN
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == NAME
 
 
@@ -177,7 +177,7 @@ def test_values_that_do_not_fit(declared: Any, caplog: pytest.LogCaptureFixture)
     app.get("/", response_model=declared)(lambda: {"nam": "n"})
     app.get("/hook", response_model=declared)(lambda: {"nam": "n"})
     app.after_request("/hook")(lambda req, response: None)
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").status == client.get("/hook").status == 500
     assert "GET /: " in caplog.text and "GET /hook: " in caplog.text
 
@@ -189,5 +189,5 @@ def test_none_and_empty_answers() -> None:
     def handler() -> User | None:
         return None
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").status == 204

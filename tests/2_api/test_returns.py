@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, NamedTuple, TypedDict
 
 import pytest
-from api_client import BACKENDS, Answer, serving
+from api_client import BACKENDS, Answer, asking, serving
 from cello import App, HTTPError, Response
 
 TEXT = "text/plain; charset=utf-8"
@@ -30,7 +30,7 @@ def answer_of(value: Any, *, asynchronous: bool = False, **options: Any) -> Answ
         app.get("/", **options)(handler)
     else:
         app.get("/", **options)(lambda: value)
-    with serving(app) as client:
+    with asking(app) as client:
         return client.get("/")
 
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_sent_is_500_and_one_line_in_the_log(
     def handler() -> Any:
         return value
 
-    with serving(app) as client, caplog.at_level(logging.ERROR, "cello"):
+    with asking(app) as client, caplog.at_level(logging.ERROR, "cello"):
         answer = client.get("/items/7", X_A="1")
         assert answer.status == 500
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -232,7 +232,7 @@ def test_the_json_encoder_of_the_application() -> None:
     def failing(value: Unknown) -> object:
         raise HTTPError(418, "not now")
 
-    with serving(app) as client:
+    with asking(app) as client:
         base_, derived, numbers = client.get("/").data
         assert (base_["type"], derived["type"]) == ("Base", "Derived")
         assert derived["more"] == ["red"] and numbers == [1, 2, 3]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_client import BACKENDS, Answer, Client, serving
+from api_client import BACKENDS, Answer, Client, asking, serving
 from cello import App, HTTPError, JSONDecodeError, MultiMap, Request, Response, Server
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ class Odd:
 def answer_of(handler: Callable[..., Any]) -> Answer:
     app = App()
     app.get("/")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         return client.get("/")
 
 
@@ -114,7 +114,7 @@ def test_headers_cannot_be_injected(handler: Callable[[], Any]) -> None:
 def test_statuses_without_a_body(status: int, body: object) -> None:
     app = App()
     app.get("/")(lambda: (body, status))
-    with serving(app) as client:
+    with asking(app) as client:
         raw = client.raw(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     head, _, sent = raw.partition(b"\r\n\r\n")
     assert sent == b""
@@ -260,7 +260,7 @@ def test_an_encoder_may_be_replaced_while_it_runs() -> None:
     app._set_json_default(hook)
     del hook
     app.get("/")(lambda: [Odd(), Odd()])
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == ["odd", "odd"]
     assert alive == [True, True]
     assert first() is None
@@ -281,7 +281,7 @@ def test_the_body_may_be_replaced_while_it_is_encoded() -> None:
         gc.collect()
         return "odd"
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == ["odd", "odd"]
 
 
@@ -329,7 +329,7 @@ def test_bodies_go_once_they_are_sent(is_async: bool) -> None:
         return handler()
 
     app.get("/")(coroutine if is_async else handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert len(client.get("/").body) == 200_000
         deadline = time.monotonic() + 10
         while sent[0]() is not None and time.monotonic() < deadline:
@@ -342,7 +342,7 @@ def test_large_bodies() -> None:
     app.get("/text")(lambda: "é" * (5 << 20))
     app.get("/json")(lambda: ["x" * 1000] * 10_000)
     app.get("/buffer")(lambda: memoryview(bytearray(10 << 20)))
-    with serving(app) as client:
+    with asking(app) as client:
         assert len(client.get("/text").body) == 10 << 20
         assert len(client.get("/json").body) == 10_000 * 1003 + 1
         assert len(client.get("/buffer").body) == 10 << 20
@@ -365,7 +365,7 @@ def test_context_variables_stay_with_their_request() -> None:
 
     app.get("/plain")(handler)
     app.get("/async")(coroutine)
-    with serving(app) as client:
+    with asking(app) as client:
         for target in ("/plain", "/async", "/async", "/plain", "/plain"):
             assert client.get(target).data == 0
 
@@ -523,7 +523,7 @@ def test_a_fork_in_a_handler() -> None:
 
     app = App()
     app.get("/")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert [client.get("/").data for _ in range(3)] == [7, 7, 7]
 
 

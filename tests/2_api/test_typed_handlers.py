@@ -13,7 +13,7 @@ import attrs
 import msgspec
 import pydantic
 import pytest
-from api_client import Answer, Client, serving
+from api_client import Answer, Client, asking
 from cello import App, Body, Cookie, Form, Header, Path, Query, Request, Response
 
 JSON = {"Content-Type": "application/json"}
@@ -47,7 +47,7 @@ def test_path_query_and_request() -> None:
     def untyped(b, r, a):  # type: ignore[no-untyped-def]
         return [a, b, r.path]
 
-    with serving(app) as client:
+    with asking(app) as client:
         path = "/shops/7/items/x%20y"
         assert client.get(path).data == [7, "x y", "/shops/7/items/x y", 1, None]
         assert client.get(f"{path}?page=3&q=a+b").data[3:] == [3, "a b"]
@@ -68,7 +68,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     ) -> None:
         raise AssertionError("entered")
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/x?n=9", Cookie="flag=perhaps", x_token="ab")
         assert problems(answer) == {
             "path.id": "int_parsing",
@@ -97,7 +97,7 @@ def test_markers_as_defaults_and_without_parentheses() -> None:
     ) -> Any:
         return [item, q, must, agent, bare, snake_case, session]
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/5?must=m", User_Agent="me", bare="b", Cookie="session=s")
         assert answer.data == [5, "none", "m", "me", "b", "-", "s"]
         assert problems(client.get("/0?q=123456", User_Agent="me")) == {
@@ -153,7 +153,7 @@ def test_scalars(annotation: Any, text: str, value: Any) -> None:
     handler.__annotations__ = {"v": annotation}
     app.get("/query")(handler)
     app.get("/path/{v:path}")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get(f"/query?v={text}").status == 204
         assert client.get(f"/path/{text}").status == 204
     assert seen == [value, value] and type(seen[0]) is type(value)
@@ -186,7 +186,7 @@ def test_scalars_that_do_not_fit(annotation: Any, text: str, kind: str) -> None:
 
     handler.__annotations__ = {"v": annotation}
     app.get("/")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert problems(client.get(f"/?v={text}")) == {"query.v": kind}
 
 
@@ -202,7 +202,7 @@ def test_lists() -> None:
         tag.append("own")  # a list of this request
         return [tag, sorted(n), pair]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/").data == [["own"], [], None]
         assert client.get("/").data == [["own"], [], None]
         assert client.get("/?tag=a&n=1&tag=b&n=1&n=2&pair=3&pair=4").data == [
@@ -225,7 +225,7 @@ def test_unannotated_defaults_are_left_alone() -> None:
 
     app.get("/anything")(anything)
     app.get("/behind")(lambda i=5, *, q=Query("x"): [i, q])
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/closure?i=7").text == "5"
         assert client.get("/behind?i=7&q=y").data == [5, "y"]
         assert client.get("/anything?x=1").data == ["/anything", "1"]
@@ -242,7 +242,7 @@ def test_response_is_injected() -> None:
             response.status = 418
         return {"a": 1}
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.get("/")
         assert answer.status == 200 and answer.data == {"a": 1}
         assert answer.headers["X-Mine"] == "yes" and "a=b" in answer.headers["Set-Cookie"]
@@ -313,7 +313,7 @@ def test_bodies(annotation: Any, text: str, value: Any) -> None:
     handler.__annotations__ = {"v": annotation}
     app.post("/")(handler)
     app.get("/")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert post(client, "/", text).status == 204
         assert client.ask("/", "GET", text.encode()).status == 204, "without a content type"
         assert post(client, "/", text, **{"Content-Type": "text/plain"}).status == 415
@@ -348,7 +348,7 @@ def test_bodies_that_do_not_fit(annotation: Any, text: str, expected: Any) -> No
 
     handler.__annotations__ = {"v": annotation}
     app.post("/")(handler)
-    with serving(app) as client:
+    with asking(app) as client:
         assert problems(post(client, "/", text)) == expected
 
 
@@ -359,7 +359,7 @@ def test_parameters_and_body_are_told_together() -> None:
     def handler(id: int, item: Item) -> None:
         raise AssertionError("entered")
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.ask("/x", "PUT", b'{"name":1}', JSON)
         assert set(problems(answer)) == {"path.id", "body.name"}
 
@@ -384,7 +384,7 @@ def test_several_bodies_are_one_object() -> None:
         return item.name
 
     item, user = '"item": {"name": "i", "price": 1}', '"user": {"name": "u", "age": 20}'
-    with serving(app) as client:
+    with asking(app) as client:
         body = f'{{{item}, "point": {{"x": 1}}}}'
         assert post(client, "/structs", body).data == ["i", 1, 5]
         assert post(client, "/structs", body[:-1] + ', "n": 2}').data == ["i", 1, 2]
@@ -409,7 +409,7 @@ def test_body_that_need_not_be_there() -> None:
         tags.append("own")
         return [item, tags]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert post(client, "/one", "").status == 204
         assert post(client, "/two", "").data == [None, ["own"]]
         assert post(client, "/two", "").data == [None, ["own"]]
@@ -421,7 +421,7 @@ def test_body_of_the_route() -> None:
     app.post("/request", body=Item)(lambda req: req.json())
     app.post("/value", body=Item)(lambda req, item: item.name)
     app.post("/body", body=Item)(lambda body: body.name)
-    with serving(app) as client:
+    with asking(app) as client:
         good, bad = '{"name": "n", "price": 1}', '{"name": "n"}'
         assert post(client, "/request", good).data == {"name": "n", "price": 1}
         for path in ("/request", "/value", "/body"):
@@ -486,7 +486,7 @@ def test_models_of_the_query() -> None:
     def checked(checked: Annotated[Checked, Query()]) -> Any:
         return checked
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/struct").data == {"page": 1, "tags": [], "order-by": "id"}
         answer = client.get("/struct?page=2&tags=a&tags=b&order-by=x")
         assert answer.data == {"page": 2, "tags": ["a", "b"], "order-by": "x"}
@@ -519,7 +519,7 @@ def test_forms() -> None:
     def model(filter: Annotated[Filter, Form()]) -> Any:
         return filter
 
-    with serving(app) as client:
+    with asking(app) as client:
         answer = client.ask("/fields", "POST", b"name=a+b&t=1&t=%32", FORM)
         assert answer.data == ["a b", 1, ["1", "2"]]
         assert problems(client.ask("/fields", "POST", b"n=x", FORM)) == {
@@ -545,7 +545,7 @@ def test_annotations_are_names_of_the_function_around() -> None:
     ) -> "Local":  # type: ignore[assignment]
         return local
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert post(client, "/", '{"local": {"a": 1}}').data == {"a": 1}
 
 
@@ -556,6 +556,6 @@ def test_async_handlers() -> None:
     async def handler(id: int, item: Item, q: str = "x") -> Any:
         return [id, item.name, q]
 
-    with serving(app) as client:
+    with asking(app) as client:
         assert post(client, "/3", '{"name": "n", "price": 1}').data == [3, "n", "x"]
         assert problems(post(client, "/3", "{}")) == {"body.name": "missing"}

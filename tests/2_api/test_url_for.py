@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from api_client import serving
+from api_client import asking
 from cello import App, Blueprint
 from cello._versioning import HeaderVersioning, PathVersioning
 
@@ -52,7 +52,7 @@ def test_urls_lead_back(
     app = App()
     app.get(path)(show)
     assert app.url_for("show", **params) == url
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get(url).data == [path, arrives, {}]
 
 
@@ -61,7 +61,7 @@ def test_what_is_not_in_the_path_is_the_query() -> None:
     app.get("/{id:int}")(show)
     url = app.url_for("show", id=1, q="a&b=c d+é", tags=["x", 2], page=None, on=False, empty="")
     assert url == "/1?q=a%26b%3Dc%20d%2B%C3%A9&tags=x&tags=2&on=false&empty="
-    with serving(app) as client:
+    with asking(app) as client:
         query = {"q": ["a&b=c d+é"], "tags": ["x", "2"], "on": ["false"], "empty": [""]}
         assert client.get(url).data == ["/{id:int}", {"id": "1"}, query]
 
@@ -124,7 +124,7 @@ def test_a_given_name_is_taken_once() -> None:
     app.post("/a", name="same")(show)
     with pytest.raises(ValueError, match=r"test_url_for\.py:\d+: .*'same' .*'/a' \(.*\.py:\d+\)"):
         app.get("/b", name="same")(show)
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/b").status == 404, "the refused route is not there"
     assert app.url_for("same") == "/a"
 
