@@ -96,6 +96,16 @@ static PyObject *make_body(struct cl_pyrequest *self) {
     return PyBytes_FromStringAndSize(body.ptr, (Py_ssize_t)body.len);
 }
 
+/* What the application's lifespan gave for every request, a dict; NULL: nothing. */
+static PyObject *given_state(PyObject *app) {
+    PyObject *given = app ? PyObject_GetAttrString(app, "_request_state") : NULL;
+    if (given && PyDict_Check(given))
+        return given;
+    PyErr_Clear();
+    Py_XDECREF(given);
+    return NULL;
+}
+
 static PyObject *make_state(struct cl_pyrequest *self) {
     /* Not only there: sys.implementation is the SimpleNamespace that is always at hand. */
     PyObject *example = PySys_GetObject("implementation");
@@ -104,7 +114,10 @@ static PyObject *make_state(struct cl_pyrequest *self) {
         PyErr_SetString(PyExc_RuntimeError, "sys.implementation is gone");
         return NULL;
     }
-    return PyObject_CallNoArgs((PyObject *)Py_TYPE(example));
+    PyObject *given = given_state(self->app);
+    PyObject *state = PyObject_VectorcallDict((PyObject *)Py_TYPE(example), NULL, 0, given);
+    Py_XDECREF(given);
+    return state;
 }
 
 static const struct attribute REQUEST_ID = {CL_KEPT_REQUEST_ID, make_request_id};

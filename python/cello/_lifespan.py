@@ -92,6 +92,8 @@ class LifespanRun:
         elif hasattr(context, "__enter__"):
             state = context.__enter__()
         else:
+            if hasattr(context, "close"):
+                context.close()  # a coroutine, which nobody awaits
             raise TypeError(
                 "lifespan must give a context manager: decorate it with "
                 f"contextlib.asynccontextmanager; it gave {context!r}"

@@ -113,9 +113,13 @@ def _origin(exception: BaseException | None) -> tuple[str, int]:
 
 
 def from_program(exception: BaseException) -> BaseException:
-    """The exception, its traceback beginning with the program's code and not with Cello's."""
-    package, tb = os.path.dirname(__file__), exception.__traceback__
-    while tb is not None and os.path.dirname(tb.tb_frame.f_code.co_filename) == package:
+    """The exception, its traceback beginning with the program's code, not with what called it."""
+    callers = {
+        os.path.dirname(__file__),
+        os.path.dirname(getattr(sys.modules.get("asyncio"), "__file__", "")),
+    }
+    tb = exception.__traceback__
+    while tb is not None and os.path.dirname(tb.tb_frame.f_code.co_filename) in callers:
         tb = tb.tb_next
     return exception.with_traceback(tb) if tb is not None else exception
 
