@@ -126,13 +126,14 @@ int cl_walk_validator_raised(struct cl_walk *w, const struct cl_field *f, bool i
 }
 
 /* The validator has raised: errors of the value are noted (0), malformed text is a 400 with the
- * words of req.json(), what else the program raises goes on. */
+ * words of req.json(), what else the program raises goes on. A validator may find a value of the
+ * wrong type before it finds that the text is malformed. */
 static int settle(struct cl_walk *w, const struct cl_field *f, struct cl_str body) {
     bool malformed = PyErr_ExceptionMatches(PyExc_RecursionError);
     if (malformed)
         PyErr_Clear();
     else if (cl_walk_validator_raised(w, f, false, &malformed) == 0)
-        return 0;
+        return raise_as_json(w, body) ? -1 : 0;
     if (malformed && !raise_as_json(w, body))
         cl_text_raise_http(w->ext, 400, "The body is no JSON that can be read.");
     return -1;

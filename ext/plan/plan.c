@@ -46,9 +46,10 @@ static const char *read_field(struct cl_ext *ext, PyObject *item, struct cl_fiel
     if (wrong)
         return wrong;
     out->takes_all = out->source <= CL_SOURCE_FORM && cl_converter_is_list(out->convert);
-    out->copies =
-        out->fallback && (PyList_CheckExact(out->fallback) || PyDict_CheckExact(out->fallback) ||
-                          PySet_CheckExact(out->fallback));
+    /* A constant is the program's own object. */
+    out->copies = out->fallback && out->source != CL_SOURCE_CONST &&
+                  (PyList_CheckExact(out->fallback) || PyDict_CheckExact(out->fallback) ||
+                   PySet_CheckExact(out->fallback));
     return NULL;
 }
 

@@ -7,7 +7,6 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cello._bodies import pydantic_errors
 from cello._errors import RequestValidationError
 from cello._types import is_named_tuple, is_pydantic, is_struct, is_typed_dict, shape
 
@@ -107,9 +106,9 @@ def constructor(model: Any, fields: list[ModelField], source: str) -> Callable[.
 def model_reader(model: Any, source: str, names: dict[str, str]) -> Callable[[dict[str, Any]], Any]:
     """What makes a pydantic model of the values of a query, a form, cookies or headers. names: of
     the fields in the request, to their own."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
-    validate = TypeAdapter(model).validate_python
+    validate = TypeAdapter(model).validator.validate_python
     lists = {f.name for f in model_fields(model) if shape(f.annotation) == "list"}
 
     def read(values: dict[str, Any]) -> Any:
@@ -120,10 +119,7 @@ def model_reader(model: Any, source: str, names: dict[str, str]) -> Callable[[di
                 continue
             key = key or name
             given[key] = _as_declared(value, key in lists)
-        try:
-            return validate(given)
-        except ValidationError as error:
-            raise RequestValidationError(pydantic_errors(error, source)) from error
+        return validate(given)
 
     return read
 
