@@ -235,15 +235,25 @@ class Hooks(_cello.App):
 
     def _answer_exception(self, request: _cello.Request, error: Exception) -> Any:
         """The engine's question about every exception: what a handler returns is the answer, or a
-        coroutine that gives it; NotImplemented: nobody handles it."""
+        coroutine that gives it; None: nobody handles it."""
         handler, unexpected = self._find_exception_handler(error)
         if handler is None:
-            return NotImplemented
+            return None
         if unexpected:
             if self._debug_pages and _debug.is_for(request):
-                return NotImplemented  # the engine logs it, and asks for the page
+                return None  # the engine logs it, and asks for the page
             _log.error(f"{request.method} {request.route}: exception", error, request.request_id)
-        return handler(request, error)
+        try:
+            value = handler(request, error)
+        except Problem as problem:
+            return problem
+        return _cello.Response(None, _status_of(error)) if value is None else value
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, Problem):
+        return error.status
+    return 400 if isinstance(error, _cello.JSONDecodeError) else 500
 
 
 # What the engine says for lack of a route, where a program wants to say it.
