@@ -23,6 +23,7 @@ static int check_guard(struct cl_walk *w, PyObject *guard, PyObject *request) {
         return -1;
     int allowed;
     if (PyCoro_CheckExact(verdict)) {
+        Py_XDECREF(PyObject_CallMethod(verdict, "close", NULL));
         PyErr_Format(PyExc_TypeError, "the guard %R gave a coroutine, which nobody awaits", guard);
         allowed = -1;
     } else {

@@ -70,7 +70,8 @@ CELLO_API int cello_server_run(struct cl_server *s);
  * shorter time shortens it. */
 CELLO_API void cello_server_stop(struct cl_server *s, uint64_t timeout_ns);
 /* Work that outlives its requests: a stop waits for it, within its time, as for requests in flight.
- * Each hold needs a release. Thread: the one that runs the server. */
+ * What was answered before a hold has left the process when the turn ends, so that the work can
+ * begin. Each hold needs a release. Thread: the one that runs the server. */
 CELLO_API void cello_server_hold(struct cl_server *s);
 CELLO_API void cello_server_release(struct cl_server *s);
 /* Stopped and drained. */

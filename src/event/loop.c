@@ -246,6 +246,11 @@ int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns) {
     return err;
 }
 
+void cl_loop_submit(struct cl_loop *l) {
+    if (!l->stopped)
+        l->ops->settle(l, true);
+}
+
 void cl_loop_need_turn(struct cl_loop *l) {
     if (CL_UNLIKELY(l->driven && !l->in_turn))
         cl_loop_wake(l);

@@ -83,6 +83,7 @@ bool cello_server_done(const struct cl_server *s) {
 
 void cello_server_hold(struct cl_server *s) {
     s->holds++;
+    s->hold_begun = true;
 }
 
 /* A loop that drives this one has to look whether it is done now. */
@@ -315,6 +316,12 @@ int cello_server_turn(struct cl_server *s, uint64_t timeout_ns) {
     if (cello_server_done(s))
         timeout_ns = 0;
     int err = cl_loop_turn(s->worker.loop, timeout_ns);
+    if (s->hold_begun) {
+        int saved = errno;
+        cl_loop_submit(s->worker.loop);
+        errno = saved;
+        s->hold_begun = false;
+    }
     check_stop(s);
     if (s->log && cello_server_done(s))
         (void)cl_access_log_flush(s->log); /* no turn may come in which the timer would */

@@ -38,6 +38,7 @@ struct cl_server {
     struct cl_timer accept_timer; /* when there may be */
     bool draining;
     bool overdue; /* the time to drain is over: holds count no more */
+    bool hold_begun; /* since the last turn */
     unsigned holds;
     struct cl_timer drain_timer;
     struct cl_timer log_timer;

@@ -52,7 +52,9 @@ def client():
     app.plan("/path/{id}", show, (path("id"),))
     app.plan("/query", show, (query("a", INT), query("b", STR, "none")))
     ints = Converter("set", item=INT)
-    app.plan("/queries", lambda a, b: [a, sorted(b)], (query("a", INTS, [7]), query("b", ints, {1})))
+    app.plan(
+        "/queries", lambda a, b: [a, sorted(b)], (query("a", INTS, [7]), query("b", ints, {1}))
+    )
     app.plan("/header", show, (header("x-number", INT), header("user-agent")))
     app.plan("/headers", show, (header("x-number", INTS),))
     app.plan("/cookie", show, (cookie("a", INT), cookie("b", STR, None), cookie("c", INTS, [])))
@@ -324,7 +326,9 @@ def test_views_that_are_kept_show_their_own_body() -> None:
         raw: msgspec.Raw
 
     def keep(data: Any) -> int:
-        kept.append((data, memoryview(data), memoryview(data)[2:], msgspec.json.decode(data, type=Raw)))
+        kept.append(
+            (data, memoryview(data), memoryview(data)[2:], msgspec.json.decode(data, type=Raw))
+        )
         return len(data)
 
     app = PlannedApp()
