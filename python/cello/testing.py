@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 try:
     import httpcore
     import httpx
-except ImportError as error:  # pragma: no cover
-    raise ImportError("cello.testing needs httpx: pip install 'cello[test]'") from error
+except ImportError as _error:
+    raise ImportError("cello.testing needs httpx: pip install 'cello[test]'") from _error
 
 from cello._testing import Clock, Guest, Pump, abandon
 
