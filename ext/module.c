@@ -95,9 +95,9 @@ static PyMethodDef methods[] = {
      "answered as. status: of a bare value; 0: 200, or 204 for None. injected: a Response whose "
      "status, type and headers are merged in."},
     {"error_response", (PyCFunction)(void (*)(void))cl_bridge_error_response, METH_FASTCALL,
-     "error_response(request, exception, /)\n--\n\nThe Response that an exception is answered "
-     "with, or a coroutine of it when an async exception handler makes it. What nobody expected "
-     "is logged."},
+     "error_response(request, exception, ask=True, /)\n--\n\nThe Response that an exception is "
+     "answered with, or the coroutine of an async exception handler for it. What nobody expected "
+     "is logged. ask: the application's exception handlers."},
     {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
     {"request_id_step", cl_app_request_id_step, METH_O,
      "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
@@ -146,7 +146,8 @@ static int exec(PyObject *module) {
     if (!ext->json_error || PyModule_AddObjectRef(module, "JSONDecodeError", ext->json_error) < 0)
         return -1;
     if (cl_multimap_setup_types(module, ext) < 0 || cl_request_setup_types(module, ext) < 0 ||
-        cl_response_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
+        cl_response_setup_types(module, ext) < 0 ||
+        cl_response_headers_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
         cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
         cl_guest_setup_types(module, ext) < 0 || cl_converter_setup_types(module, ext) < 0 ||
         cl_plan_setup_types(module, ext) < 0 || cl_body_view_setup_types(module, ext) < 0 ||
@@ -169,6 +170,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->plan_type);
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
+    Py_VISIT(ext->response_headers_type);
     Py_VISIT(ext->server_type);
     Py_VISIT(ext->problem);
     Py_VISIT(ext->http_error);
@@ -202,6 +204,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->multimap_type);
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);
+    Py_CLEAR(ext->response_headers_type);
     Py_CLEAR(ext->server_type);
     Py_CLEAR(ext->problem);
     Py_CLEAR(ext->http_error);

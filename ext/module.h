@@ -34,6 +34,7 @@ struct cl_ext {
     PyTypeObject *plan_type;
     PyTypeObject *request_type;
     PyTypeObject *response_type;
+    PyTypeObject *response_headers_type;
     PyTypeObject *server_type;
     PyObject *problem;       /* cello._errors.Problem: exceptions that are answers */
     PyObject *http_error;    /* cello.HTTPError, one of them */
@@ -88,6 +89,7 @@ int cl_body_view_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_response_headers_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_server_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_guest_setup_types(PyObject *module, struct cl_ext *ext);
 

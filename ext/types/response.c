@@ -210,7 +210,7 @@ static PyGetSetDef attributes[] = {
      "The Content-Type that will be sent; None: none. Set to None: by the body's type.", NULL},
     {"media_type", get_content_type, set_content_type, "The same as content_type.", NULL},
     {"headers", cl_pyresponse_get_headers, NULL,
-     "A MultiMap of the headers set so far, Content-Type included.", NULL},
+     "The headers, Content-Type included, as a mapping that can be changed.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

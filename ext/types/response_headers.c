@@ -68,6 +68,23 @@ int cl_pyresponse_replace_field(struct cl_pyresponse *self, PyObject *name, PyOb
     return append_checked(self, name, value);
 }
 
+int cl_pyresponse_remove_field(struct cl_pyresponse *self, PyObject *name) {
+    struct cl_str span = {NULL, 0};
+    if (cl_args_str("header name", name, &span) < 0)
+        return -1;
+    if (is_content_type(span)) {
+        int was_set = self->content_type != NULL;
+        Py_CLEAR(self->content_type);
+        return was_set;
+    }
+    PyObject *kept = self->headers ? without(self->headers, span) : NULL;
+    if (!kept)
+        return self->headers ? -1 : 0;
+    int found = PyList_GET_SIZE(kept) < PyList_GET_SIZE(self->headers);
+    Py_SETREF(self->headers, kept);
+    return found;
+}
+
 /* ---- many at once ---- */
 
 /* A value of a mapping: one str, or several. */
@@ -112,8 +129,7 @@ int cl_pyresponse_add_all(struct cl_pyresponse *self, PyObject *headers) {
     return err;
 }
 
-PyObject *cl_pyresponse_get_headers(PyObject *object, void *unused) {
-    (void)unused;
+PyObject *cl_pyresponse_all_headers(PyObject *object) {
     struct cl_ext *ext = cl_ext_of_type(Py_TYPE(object));
     PyObject *type = ext ? PyObject_GetAttrString(object, "content_type") : NULL;
     PyObject *all = type ? PyList_New(0) : NULL;

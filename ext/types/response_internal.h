@@ -39,14 +39,21 @@ struct cl_pyresponse *cl_pyresponse_alloc(PyTypeObject *type);
 /* Both refuse what must not be sent. Content-Type goes to where it belongs. */
 int cl_pyresponse_append(struct cl_pyresponse *self, PyObject *name, PyObject *value);
 int cl_pyresponse_replace_field(struct cl_pyresponse *self, PyObject *name, PyObject *value);
+/* 1: all of that name are gone; 0: there were none. */
+int cl_pyresponse_remove_field(struct cl_pyresponse *self, PyObject *name);
 /* A mapping (a value may be a list of str), pairs, None or NULL. */
 int cl_pyresponse_add_all(struct cl_pyresponse *self, PyObject *headers);
-PyObject *cl_pyresponse_get_headers(PyObject *self, void *unused);
+/* A MultiMap of what is set now, Content-Type included. */
+PyObject *cl_pyresponse_all_headers(PyObject *self);
 
 PyObject *cl_pyresponse_set_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                    PyObject *names);
 PyObject *cl_pyresponse_append_header(PyObject *self, PyObject *const *args, Py_ssize_t n,
                                       PyObject *names);
+
+/* ---- response_fields.c ---- */
+
+PyObject *cl_pyresponse_get_headers(PyObject *self, void *unused);
 
 /* ---- response_cookie.c ---- */
 

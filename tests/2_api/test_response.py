@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -28,7 +29,7 @@ def one_cookie(*args: object, **kwargs: object) -> str:
 def test_defaults() -> None:
     r = Response()
     assert r.body is None and r.status == 200 and r.content_type is None
-    assert isinstance(r.headers, MultiMap) and len(r.headers) == 0
+    assert isinstance(r.headers, Mapping) and len(r.headers) == 0
 
 
 def test_everything_given() -> None:
@@ -127,11 +128,11 @@ def test_set_replaces_and_append_adds() -> None:
     assert r.headers["x-b"] == ""
 
 
-def test_headers_is_a_snapshot() -> None:
+def test_headers_shows_what_is_set_later() -> None:
     r = Response("x")
     before = r.headers
     r.set_header("X-A", "1")
-    assert "x-a" not in before and "x-a" in r.headers
+    assert before["x-a"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -385,6 +386,47 @@ def test_no_content_and_created() -> None:
     bare = Response.created()
     assert bare.body is None and bare.content_type is None and "location" not in bare.headers
     assert Response.created("x").content_type == "application/json"
+
+
+# ---- headers as a mapping ----
+
+
+def test_headers_are_set_through_the_mapping() -> None:
+    r = Response("x")
+    r.headers["X-A"] = "1"
+    r.headers.append("x-a", "2")
+    assert r.headers.get_all("X-A") == ["1", "2"] and r.headers["x-a"] == "1"
+    r.headers["x-A"] = "3"
+    assert r.headers.get_all("x-a") == ["3"] and len(r.headers) == 2
+    assert r.headers.setdefault("X-A", "4") == "3" and r.headers.setdefault("X-B", "5") == "5"
+    r.headers.update({"X-B": "6", "content-type": "text/csv"})
+    r.headers.update([("X-C", "7")])
+    assert r.content_type == "text/csv"
+    assert dict(r.headers) == {"content-type": "text/csv", "x-a": "3", "x-b": "6", "x-c": "7"}
+    del r.headers["X-a"]
+    assert "x-a" not in r.headers and r.headers.get("x-a", "none") == "none"
+    assert repr(r.headers).startswith("ResponseHeaders([('content-type'")
+
+
+def test_what_the_mapping_refuses() -> None:
+    headers = Response("x").headers
+    for name, value in [("X A", "1"), ("X-A", "1\r\nX-B: 2"), ("Content-Length", "9")]:
+        with pytest.raises(ValueError, match="cannot be set"):
+            headers[name] = value
+    with pytest.raises(TypeError, match="header value must be str"):
+        headers["X-A"] = 1  # type: ignore[assignment]
+    with pytest.raises(KeyError):
+        del headers["X-A"]
+    with pytest.raises(KeyError):
+        headers["X-A"]
+    with pytest.raises(TypeError, match="mapping or pairs"):
+        headers.update(["ab", "abc"])  # type: ignore[list-item]
+
+
+def test_headers_keep_their_response() -> None:
+    headers = Response("x", headers={"X-A": "1"}).headers
+    gc.collect()
+    assert headers["x-a"] == "1" and headers == Response("y", headers={"X-A": "1"}).headers
 
 
 # ---- subclasses and memory ----
