@@ -154,6 +154,7 @@ class _Layout:
         self._where = where
         self._known: dict[Any, int] = {}
         self._bodies: dict[str, int] = {}
+        self._lay_named(tree)
         self._lay_body(body_of(tree.signatures()))
         for node in tree.nodes:
             signature = node.signature
@@ -234,6 +235,13 @@ class _Layout:
             kind = _MODEL_SOURCES[p.source]
             return self._field(kind, p.alias, p.converter, p.default, (p.source,))
         return self._call(Call(p.converter, tuple(self._scalar(f) for f in p.fields), ()))
+
+    def _lay_named(self, tree: _Tree) -> None:
+        """Before the body: what is wrong is told in the order of the fields."""
+        for signature in tree.signatures():
+            for parameter in signature.parameters:
+                if parameter.source in _SOURCES:
+                    self._named(parameter)
 
     def _lay_body(self, body: Body | None) -> None:
         if body is None or body.media_type != "application/json":

@@ -1,19 +1,28 @@
 """What users write: mypy --strict has nothing to say."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, assert_type
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Annotated, Any, assert_type
 
 import cello
 from cello import (
     App,
     Blueprint,
+    Body,
+    Cookie,
+    Depends,
+    Form,
+    Header,
     HTTPError,
     LimitsConfig,
     MultiMap,
+    Path,
+    Query,
     Request,
     RequestIdConfig,
     Response,
+    Security,
     SecurityHeadersConfig,
+    SecurityScopes,
     Server,
     TimeoutConfig,
 )
@@ -90,5 +99,50 @@ def serve() -> None:
 async def serve_here() -> None:
     await app.serve("127.0.0.1", 0)
 
+
+class Pager:
+    def __init__(self, skip: int = 0, limit: Annotated[int, Query(le=100)] = 10) -> None:
+        self.skip, self.limit = skip, limit
+
+
+def session() -> Iterator[list[int]]:
+    yield [1]
+
+
+async def session_later(scopes: SecurityScopes) -> AsyncIterator[str]:
+    assert_type(scopes.scopes, list[str])
+    yield scopes.scope_str
+
+
+@app.post("/typed/{id}", dependencies=[Depends(session)], response_model=Money, body=Money)
+def annotated(
+    id: Annotated[int, Path(gt=0, title="the id")],
+    pager: Annotated[Pager, Depends()],
+    db: Annotated[list[int], Depends(session)],
+    named: Annotated[str, Depends("name")],
+    agent: Annotated[str, Header(alias="User-Agent", convert_underscores=False)],
+    q: Annotated[str | None, Query(max_length=50, pattern="^a")] = None,
+) -> int:
+    return id + pager.skip + len(db)
+
+
+@app.post("/defaults")
+async def defaults(
+    q: str = Query(..., min_length=1),
+    tags: list[str] = Query([]),
+    token: str | None = Cookie(None),
+    field: int = Form(1, ge=1),
+    body: Money = Body(embed=True),
+    user: str = Security(session_later, scopes=["read"]),
+) -> str:
+    return q
+
+
+direct: int = annotated(1, Pager(), [1], "n", "a")
+assert_type(annotated(1, Pager(), [1], "n", "a"), int)
+later_too: Callable[..., Awaitable[str]] = defaults
+app.register_singleton("name", 5)
+app.dependency_overrides[session] = lambda: [2]
+app.dependency_overrides = {}
 
 version: str = cello.__version__

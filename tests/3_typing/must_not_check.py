@@ -1,6 +1,19 @@
 """Mistakes that mypy finds; each line names the kind of error it must be."""
 
-from cello import App, Blueprint, HTTPError, LimitsConfig, Request, Response, TimeoutConfig
+from typing import Annotated
+
+from cello import (
+    App,
+    Blueprint,
+    Cookie,
+    Depends,
+    HTTPError,
+    LimitsConfig,
+    Query,
+    Request,
+    Response,
+    TimeoutConfig,
+)
 
 app = App(titel="x")  # E: call-arg
 app.get("/", statuss=200)  # E: call-arg
@@ -29,3 +42,20 @@ def handler(req: Request) -> str:
     req.method = "POST"  # E: misc
     print(name, page, req.nothing)  # E: attr-defined
     return req.body()  # E: return-value
+
+
+Query(minimum=3)  # E: call-arg
+Query(max_length="3")  # E: arg-type
+Cookie(embed=True)  # E: call-arg
+Depends(5)  # E: arg-type
+app.register_singleton(5, 5)  # E: arg-type
+app.dependency_overrides["session"] = handler  # E: index
+app.dependency_overrides[handler] = "fake"  # E: assignment
+
+
+@app.get("/{id}")
+def typed(id: Annotated[int, Query(ge=1)], q: str = Query("")) -> str:
+    return id  # E: return-value
+
+
+typed("1")  # E: arg-type
