@@ -88,7 +88,7 @@ int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *h
 PyObject *cl_bridge_ask(PyObject *hook, PyObject *request, PyObject *exception);
 /* The status that goes with an exception: a problem's own, 400 for malformed JSON, else 500. */
 int cl_bridge_status_of(struct cl_ext *ext, PyObject *exception);
-/* _cello.error_response(request, exception, /). */
+/* _cello.error_response(request, exception, ask=True, /). */
 PyObject *cl_bridge_error_response(PyObject *module, PyObject *const *args, Py_ssize_t n);
 /* The document of a Problem, and its status. NULL: exception set. */
 PyObject *cl_problem_document(struct cl_ext *ext, PyObject *exception, struct cl_request *r,

@@ -104,8 +104,9 @@ static PyObject *known_or_not(const struct failure *f) {
     return response;
 }
 
-static PyObject *respond(const struct failure *f) {
-    PyObject *value = cl_bridge_ask(f->app->exception_hook, f->request, f->exception);
+static PyObject *respond(const struct failure *f, bool ask) {
+    PyObject *hook = ask ? f->app->exception_hook : NULL;
+    PyObject *value = cl_bridge_ask(hook, f->request, f->exception);
     PyObject *response = NULL;
     if (!value) {
         PyObject *error = cl_ext_fetch_exception();
@@ -115,6 +116,8 @@ static PyObject *respond(const struct failure *f) {
         response = known_or_not(f);
     } else if (PyCoro_CheckExact(value)) {
         return value;
+    } else if (PyObject_TypeCheck(value, (PyTypeObject *)f->ext->problem)) {
+        response = response_of_problem(f->ext, f->r, value);
     } else {
         response = cl_result_response(f->ext, value, cl_bridge_status_of(f->ext, f->exception));
     }
@@ -124,7 +127,8 @@ static PyObject *respond(const struct failure *f) {
 
 PyObject *cl_bridge_error_response(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct cl_ext *ext = cl_ext_of_module(module);
-    if (n != 2 || !Py_IS_TYPE(args[0], ext->request_type) || !PyExceptionInstance_Check(args[1])) {
+    if (n < 2 || n > 3 || !Py_IS_TYPE(args[0], ext->request_type) ||
+        !PyExceptionInstance_Check(args[1])) {
         PyErr_SetString(PyExc_TypeError, "error_response takes a Request and an exception");
         return NULL;
     }
@@ -140,5 +144,5 @@ PyObject *cl_bridge_error_response(PyObject *module, PyObject *const *args, Py_s
         .exception = args[1],
         .app = (struct cl_app_object *)request->app,
     };
-    return respond(&f);
+    return respond(&f, n == 2 || args[2] == Py_True);
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from cello import _cello, _results
+from cello._errors import HTTPError, Problem
 from cello._params import name_of
 
 
@@ -197,10 +198,33 @@ def _finish(
     if type(value) is _cello.After:
         callbacks.append(value.callback)
         value = value.value
+    if isinstance(value, Problem):
+        raise value
     if inner.filter:
         value = _filtered(value, inner.filter)
     injected = None if inner.response is None else values[inner.response]
     return _cello.to_response(value, inner.status, injected)
+
+
+def _response_of(value: Any, status: int) -> _cello.Response:
+    """A problem that was returned is raised."""
+    if isinstance(value, Problem):
+        raise value
+    return _cello.to_response(value, status)
+
+
+async def _error_response(request: _cello.Request, error: Exception) -> _cello.Response:
+    """What an exception is answered with, also by an async exception handler."""
+    response = _cello.error_response(request, error)
+    if isinstance(response, _cello.Response):
+        return response
+    try:
+        value = await response
+    except Exception as other:
+        value = other
+    if isinstance(value, Exception):
+        return cast(_cello.Response, _cello.error_response(request, value, False))
+    return _cello.to_response(value, error.status if isinstance(error, Problem) else 500)
 
 
 def _after(value: Any, callbacks: list[Callable[[], Any]]) -> Any:
@@ -214,7 +238,7 @@ def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
             for hook in around.before:
                 value = hook.call(request)
                 if value is not None and value is not request:
-                    response = _cello.to_response(value, 0)
+                    response = _response_of(value, 0)
                     break
             else:
                 values = inner.plan.resolve(request)
@@ -225,7 +249,7 @@ def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
         for hook in around.after:
             value = hook.call(request, response)
             if value is not None and value is not response:
-                response = _cello.to_response(value, response.status)
+                response = _response_of(value, response.status)
         return _after(response, callbacks)
 
     return run
@@ -238,14 +262,12 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
             if hook.is_async:
                 value = await value
             if value is not None and value is not request:
-                return _cello.to_response(value, 0)
+                return _response_of(value, 0)
         for guard in around.guards:
             allowed = guard(request)
             if hasattr(allowed, "__await__"):
                 allowed = await allowed
             if not allowed:
-                from cello._errors import HTTPError
-
                 raise HTTPError(403)
         values = inner.plan.resolve(request)
         value = inner.core(*values)
@@ -257,15 +279,13 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
         try:
             response = await answer(request, callbacks)
         except Exception as error:
-            response = _cello.error_response(request, error)
-            if not isinstance(response, _cello.Response):
-                response = await response
+            response = await _error_response(request, error)
         for hook in around.after:
             value = hook.call(request, response)
             if hook.is_async:
                 value = await value
             if value is not None and value is not response:
-                response = _cello.to_response(value, response.status)
+                response = _response_of(value, response.status)
         return response
 
     async def run(request: _cello.Request) -> Any:
@@ -286,7 +306,6 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
 
 def _bound(middleware: Callable[..., Any], call_next: Callable[..., Any]) -> Callable[..., Any]:
     async def call(request: _cello.Request) -> Any:
-        value = await middleware(request, call_next)
-        return _cello.to_response(value, 0)
+        return _response_of(await middleware(request, call_next), 0)
 
     return call

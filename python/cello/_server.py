@@ -137,6 +137,7 @@ class Serving(Lifespan, _cello.App):
         """A server that does not listen."""
         app: App = self  # type: ignore[assignment]
         app._add_refusals()
+        app._check_hooks([endpoint.route.path for endpoint in app._endpoints])
         app._freeze()
         return _cello.Server(
             app,
