@@ -1,15 +1,20 @@
 /* UUIDs, RFC 9562. */
 #include "scalar/scalar_internal.h"
 
-enum { HEX_BYTES = 32, HYPHENATED_BYTES = 36, NOT_HEX = 16 };
+enum { HEX_BYTES = 32, HYPHENATED_BYTES = 36, IS_HEX = 16 };
 
-static unsigned hex_value(char c) {
-    unsigned digit = (unsigned char)c - '0';
-    if (digit < 10)
-        return digit;
-    unsigned letter = (unsigned)cl_lower((unsigned char)c) - 'a';
-    return letter < 6 ? letter + 10 : NOT_HEX;
-}
+/* The value of a hexadecimal digit, and IS_HEX. */
+static const uint8_t HEX[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23,
+    ['8'] = 24, ['9'] = 25, ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
+    ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
+};
+
+/* Where the bytes' digits are, without and with hyphens. */
+static const uint8_t PLACES[2][16] = {
+    {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30},
+    {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34},
+};
 
 /* What is within braces or behind the name space of URNs. */
 static struct cl_str unwrap(struct cl_str s) {
@@ -26,17 +31,19 @@ int cello_uuid_parse(struct cl_str text, uint8_t out[16], const char **why) {
     bool has_hyphens = s.len == HYPHENATED_BYTES;
     if (!has_hyphens && s.len != HEX_BYTES)
         return cl_text_refuse(why, "invalid length");
-    uint8_t bytes[16];
     const char *p = s.ptr;
-    for (unsigned i = 0; i < sizeof bytes; i++, p += 2) {
-        bool starts_group = i == 4 || i == 6 || i == 8 || i == 10;
-        if (has_hyphens && starts_group && *p++ != '-')
-            return cl_text_refuse(why, "invalid group length");
-        unsigned high = hex_value(p[0]), low = hex_value(p[1]);
-        if ((high | low) >= NOT_HEX)
-            return cl_text_refuse(why, "invalid character");
-        bytes[i] = (uint8_t)(high << 4 | low);
+    if (has_hyphens && !(p[8] == '-' && p[13] == '-' && p[18] == '-' && p[23] == '-'))
+        return cl_text_refuse(why, "invalid group length");
+    uint8_t bytes[16];
+    unsigned all = IS_HEX;
+    for (unsigned i = 0; i < sizeof bytes; i++) {
+        const char *digits = p + PLACES[has_hyphens][i];
+        unsigned high = HEX[(unsigned char)digits[0]], low = HEX[(unsigned char)digits[1]];
+        all &= high & low;
+        bytes[i] = (uint8_t)(high << 4 | (low & 15));
     }
+    if (!all)
+        return cl_text_refuse(why, "invalid character");
     memcpy(out, bytes, sizeof bytes);
     return CELLO_OK;
 }
