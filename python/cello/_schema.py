@@ -1,12 +1,13 @@
 """JSON Schemas of Python types, for a document that refers to its components.
 
 Types are collected first and described together, because only then can two different classes of
-one name be told apart. msgspec describes what it decodes, pydantic its own models.
+one name be told apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from cello._types import contains_pydantic
@@ -78,54 +79,31 @@ class Schemas:
         """After build(): the component that a schema refers to, or the schema itself."""
         return self._components.get(_name_of(schema), schema)
 
-    def _describe_msgspec(self, types: dict[Any, tuple[Any, Mode]], nested: dict[Any, str]) -> Any:
-        from msgspec.json import schema_components
+    def _describe_msgspec(
+        self, types: dict[Any, tuple[Any, Mode]], nested: dict[Any, str]
+    ) -> dict[Any, Schema]:
+        from cello._msgspec_schema import Describer
 
         def custom(type_: type) -> Schema:
             if contains_pydantic(type_):
                 return {"$ref": nested.setdefault(type_, f"{_PENDING}{len(nested)}")}
-            return {"title": type_.__name__}  # whatever its encoder or decoder makes of it
+            return {} if type_ is object else {"title": type_.__name__}  # its encoder knows what
 
-        def describe(some: dict[Any, tuple[Any, Mode]]) -> tuple[dict[Any, Schema], Any]:
-            schemas, components = schema_components(
-                [annotation for annotation, _ in some.values()],
-                schema_hook=custom,
-                ref_template=REF + "{name}",
-            )
-            return dict(zip(some, schemas, strict=True)), components
+        found = Describer([annotation for annotation, _ in types.values()], REF, custom)
+        schemas = dict(zip(types, found.schemas(), strict=True))
+        return self._merge(schemas, found.components())
 
-        return self._together_or_alone(describe, types)
-
-    def _describe_pydantic(self, types: dict[Any, tuple[Any, Mode]]) -> Any:
+    def _describe_pydantic(self, types: dict[Any, tuple[Any, Mode]]) -> dict[Any, Schema]:
+        """What has no schema leaves the others theirs, and may be anything."""
         if not types:
             return {}
-        from pydantic import TypeAdapter
-
-        def describe(some: dict[Any, tuple[Any, Mode]]) -> tuple[dict[Any, Schema], Any]:
-            inputs = [
-                (str(number), mode, TypeAdapter(annotation))
-                for number, (annotation, mode) in enumerate(some.values())
-            ]
-            found, rest = TypeAdapter.json_schemas(inputs, ref_template=REF + "{model}")
-            schemas = [dict(found[number, mode]) for number, mode, _ in inputs]
-            return dict(zip(some, schemas, strict=True)), rest.get("$defs", {})
-
-        return self._together_or_alone(describe, types)
-
-    def _together_or_alone(
-        self,
-        describe: Callable[[Any], tuple[dict[Any, Schema], dict[str, Schema]]],
-        types: dict[Any, tuple[Any, Mode]],
-    ) -> dict[Any, Schema]:
-        """What has no schema leaves the others theirs, and may be anything."""
-        # What they raise for a type without a schema is not one kind of exception.
-        try:
-            return self._merge(*describe(types))
-        except Exception:
-            described: dict[Any, Schema] = {}
+        # What pydantic and a model's own code raise is not one kind of exception.
+        with suppress(Exception):
+            return self._merge(*_pydantic_schemas(types))
+        described: dict[Any, Schema] = {}
         for key, type_ in types.items():
             try:
-                described |= self._merge(*describe({key: type_}))
+                described |= self._merge(*_pydantic_schemas({key: type_}))
             except Exception:
                 described[key] = {}
         return described
@@ -167,20 +145,27 @@ class Schemas:
         return free
 
     def _resolve(self, described: dict[Any, Schema]) -> None:
-        """Put pydantic's models where msgspec's types have them, and say what type enums are."""
+        """Put pydantic's models where msgspec's types have them."""
         for node in _nodes([*described.values(), *self._components.values()]):
             ref = node.get("$ref")
             if isinstance(ref, str) and ref.startswith(_PENDING):
                 del node["$ref"]
                 node.update(described[ref])
-            values = node.get("enum")
-            if isinstance(values, list) and "type" not in node:
-                kinds = {_JSON_TYPES.get(type(value)) for value in values}
-                if len(kinds) == 1 and None not in kinds:
-                    node["type"] = kinds.pop()
 
 
-_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+def _pydantic_schemas(
+    types: dict[Any, tuple[Any, Mode]],
+) -> tuple[dict[Any, Schema], dict[str, Schema]]:
+    """The schemas of types, and the components they refer to."""
+    from pydantic import TypeAdapter
+
+    inputs = [
+        (str(number), mode, TypeAdapter(annotation))
+        for number, (annotation, mode) in enumerate(types.values())
+    ]
+    found, rest = TypeAdapter.json_schemas(inputs, ref_template=REF + "{model}")
+    schemas = [dict(found[number, mode]) for number, mode, _ in inputs]
+    return dict(zip(types, schemas, strict=True)), rest.get("$defs", {})
 
 
 def _name_of(node: Schema) -> str:

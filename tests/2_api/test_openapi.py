@@ -11,10 +11,10 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import attrs
 import jsonschema
@@ -82,6 +82,13 @@ class Box:
     content: User
 
 
+T = TypeVar("T")
+
+
+class Wrapped(msgspec.Struct, Generic[T]):
+    value: T
+
+
 def written(app: App, version: str | None = None) -> dict[str, Any]:
     """The document, valid, as a client reads it."""
     document: dict[str, Any] = json.loads(json.dumps(app.openapi(version)))
@@ -98,6 +105,13 @@ def operation(
     document = written(app)
     (found,) = document["paths"].values()
     return resolved(found[method], document)
+
+
+def written_for(model: Any) -> Any:
+    """The document of one operation that answers this."""
+    app = App()
+    app.get("/x", response_model=model)(lambda req: None)
+    return written(app)
 
 
 def resolved(node: Any, document: dict[str, Any]) -> Any:
@@ -283,7 +297,7 @@ def test_parameters_of_the_path() -> None:
         (clock, {"type": "string", "format": "time"}),
         (int | None, {"type": "integer"}),
         (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
-        (Color, {"title": "Color", "type": "string", "enum": ["blue", "red"]}),
+        (Color, {"title": "Color", "type": "string", "enum": ["red", "blue"]}),
         (list[int], {"type": "array", "items": {"type": "integer"}}),
         (int | str, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
     ],
@@ -594,7 +608,8 @@ def test_two_classes_of_one_name() -> None:
         handler.__annotations__ = {"body": model, "return": list[model]}
         app.post(f"/{number}")(handler)
     document = written(app)
-    assert len(document["components"]["schemas"]) == 3
+    names = sorted(document["components"]["schemas"])
+    assert len(names) == 3 and names[0] == "Thing" and names[1].endswith("first._locals_.Thing")
     for number, field in enumerate("abc"):
         found = resolved(document["paths"][f"/{number}"]["post"], document)
         taken = found["requestBody"]["content"]["application/json"]["schema"]
@@ -627,6 +642,92 @@ def test_input_and_output_of_a_model_differ() -> None:
     assert "twice" not in taken["properties"] and "twice" in given["properties"]
 
 
+@pytest.mark.parametrize(
+    ("annotation", "schema"),
+    [
+        (datetime, {"type": "string", "format": "date-time"}),
+        (clock | None, {"anyOf": [{"type": "string", "format": "time"}, {"type": "null"}]}),
+        (timedelta, {"type": "string", "format": "duration"}),
+        (bytes, {"type": "string", "contentEncoding": "base64"}),
+        (Literal[1, "a"], {"enum": [1, "a"]}),
+        (object, {}),
+        (set[int], {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}),
+        (
+            tuple[int, str],
+            {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": 2,
+                "prefixItems": [{"type": "integer"}, {"type": "string"}],
+            },
+        ),
+        (
+            dict[int, str],
+            {
+                "type": "object",
+                "propertyNames": {"pattern": "^-?[0-9]+$"},
+                "additionalProperties": {"type": "string"},
+            },
+        ),
+        (
+            Annotated[list[int], msgspec.Meta(min_length=1, description="some")],
+            {"type": "array", "items": {"type": "integer"}, "minItems": 1, "description": "some"},
+        ),
+    ],
+)
+def test_types_of_fields(annotation: Any, schema: dict[str, Any]) -> None:
+    model = msgspec.defstruct("Model", [("field", annotation)])
+    ((_, found),) = answers(model)["200"]
+    assert found["properties"] == {"field": schema} and found["required"] == ["field"]
+
+
+def test_decimals_are_digits() -> None:
+    ((_, found),) = answers(msgspec.defstruct("Model", [("field", Decimal)]))["200"]
+    pattern = found["properties"]["field"]["pattern"]
+    assert [bool(re.search(pattern, text)) for text in ("-1.50", "7", "x", "1.", "")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_forms_of_structs() -> None:
+    class Cat(msgspec.Struct, tag="cat", forbid_unknown_fields=True):
+        name: str = msgspec.field(name="Name")
+
+    class Dog(msgspec.Struct, tag="dog"):
+        age: int = 0
+
+    class Row(msgspec.Struct, array_like=True):
+        a: int
+        b: int = 0
+
+    document = written_for(tuple[Cat | Dog, Row])
+    schemas = document["components"]["schemas"]
+    assert schemas["Cat"] == {
+        "title": "Cat",
+        "type": "object",
+        "properties": {"type": {"type": "string", "enum": ["cat"]}, "Name": {"type": "string"}},
+        "required": ["type", "Name"],
+        "additionalProperties": False,
+    }
+    assert schemas["Dog"]["required"] == ["type"]
+    assert (schemas["Row"]["minItems"], len(schemas["Row"]["prefixItems"])) == (1, 2)
+    both = written_for(Cat | Dog)["paths"]["/x"]["get"]["responses"]["200"]["content"]
+    assert both["application/json"]["schema"]["discriminator"] == {
+        "propertyName": "type",
+        "mapping": {"cat": "#/components/schemas/Cat", "dog": "#/components/schemas/Dog"},
+    }
+
+
+def test_generic_structs() -> None:
+    schemas = written_for(Wrapped[int] | list[Wrapped[str]])["components"]["schemas"]
+    assert sorted(schemas) == ["Wrapped_int_", "Wrapped_str_"]
+    assert schemas["Wrapped_int_"]["title"] == "Wrapped[int]"
+
+
 def test_a_recursive_model() -> None:
     class Tree(msgspec.Struct):
         children: list["Tree"] = []
@@ -645,9 +746,14 @@ def test_a_type_without_a_schema_is_anything() -> None:
     class Odd(msgspec.Struct):
         field: Any = Opaque()
 
+    class Unknown(pydantic.BaseModel):
+        field: Callable[[], int]
+
     app = App()
     app.get("/custom", response_model=dict[str, Opaque])(lambda req: None)
     app.get("/odd", response_model=Odd)(lambda req: None)
+    app.get("/unknown", response_model=Unknown)(lambda req: None)
+    app.get("/user", response_model=User)(lambda req: None)
     app.get("/good", response_model=Item)(lambda req: None)
     document = resolved(app.openapi(), app.openapi())
 
@@ -656,7 +762,9 @@ def test_a_type_without_a_schema_is_anything() -> None:
         return answer["content"]["application/json"]["schema"]
 
     assert schema("/custom")["additionalProperties"] == {"title": "Opaque"}
-    assert (schema("/odd"), schema("/good")) == ({}, ITEM)
+    assert schema("/odd")["properties"] == {"field": {}}, "a default that is no JSON is left out"
+    assert (schema("/unknown"), schema("/good")) == ({}, ITEM)
+    assert schema("/user")["title"] == "User"
 
 
 # ---- security ----
