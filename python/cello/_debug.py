@@ -20,12 +20,15 @@ MAX_EXCEPTIONS = 8
 MAX_LOCALS = 40
 MAX_VALUE = 400  # characters of a value's repr
 MAX_TEXT = 4000  # characters of an exception's text
+MAX_PLAIN = 20_000  # characters of the traceback as text
 AROUND = 5  # lines of source before and after
 
 HIDDEN = "••••••"
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
-_SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "api-key")
-_SECRET_WORDS += ("credential", "private_key", "session", "csrf", "authorization", "cookie")
+_SECRET_WORDS = (
+    *("password", "passwd", "secret", "token", "api_key", "apikey", "api-key", "private_key"),
+    *("credential", "session", "csrf", "authorization", "cookie"),
+)
 
 # Set by proxies: then the peer is one, and not who asks.
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -175,7 +178,8 @@ def related(exception: BaseException) -> Iterator[tuple[str, BaseException]]:
 def _plain_traceback(exception: BaseException) -> str:
     from traceback import format_exception
 
-    text = escape("".join(format_exception(exception, limit=MAX_FRAMES)))
+    text = "".join(format_exception(exception, limit=MAX_FRAMES))
+    text = escape(text if len(text) <= MAX_PLAIN else f"{text[:MAX_PLAIN]}…")
     return f'<details class="more"><summary>As text, to copy</summary><pre>{text}</pre></details>'
 
 

@@ -170,10 +170,10 @@ class Lifespan:
         self._request_state = None
 
     @overload
-    def on_startup(self, function: FunctionT, /) -> FunctionT: ...
+    def on_startup(self, function: FunctionT) -> FunctionT: ...
     @overload
     def on_startup(self, *, per: str = "worker") -> Callable[[FunctionT], FunctionT]: ...
-    def on_startup(self, function: Any = None, /, *, per: str = "worker") -> Any:
+    def on_startup(self, function: Any = None, *, per: str = "worker") -> Any:
         """Call a function before the first request: def, or async def on the loop of the handlers.
 
         An exception stops the start: run() ends the program with exit code 1, start(), serve() and
@@ -182,10 +182,10 @@ class Lifespan:
         return _declare(self._startup_hooks, function, per)
 
     @overload
-    def on_shutdown(self, function: FunctionT, /) -> FunctionT: ...
+    def on_shutdown(self, function: FunctionT) -> FunctionT: ...
     @overload
     def on_shutdown(self, *, per: str = "worker") -> Callable[[FunctionT], FunctionT]: ...
-    def on_shutdown(self, function: Any = None, /, *, per: str = "worker") -> Any:
+    def on_shutdown(self, function: Any = None, *, per: str = "worker") -> Any:
         """Call a function after the last request; the last one declared comes first. When one
         fails, the others still run."""
         return _declare(self._shutdown_hooks, function, per)

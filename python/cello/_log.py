@@ -132,7 +132,7 @@ def _own(logging: Any) -> logging.Handler:
     global _own_handler
     if _own_handler is None:
 
-        class Handler(logging.StreamHandler):  # type: ignore[misc, name-defined]
+        class Handler(logging.StreamHandler):  # type: ignore[misc]
             @property
             def stream(self) -> Any:
                 return sys.stderr
@@ -207,7 +207,7 @@ MAX_FRAMES = 8
 def summary(exception: BaseException) -> str:
     """An exception in a line: type, text, and the places of the innermost calls, innermost first,
     then the same of what caused it."""
-    parts = []
+    parts: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = exception
     while current is not None and id(current) not in seen and len(parts) < 4:
