@@ -18,10 +18,6 @@ static int join_selector(struct cl_guest *g) {
     g->selector = cl_selector_of_loop(g->state, g->loop);
     if (!g->selector)
         return -1;
-    if (g->own->guest) {
-        PyErr_SetString(PyExc_RuntimeError, "the loop has a server already");
-        return -1;
-    }
     int err = cello_server_watch(g->bridge->server, &g->watch, cl_selector_fd(g->selector),
                                  on_fds_ready, g);
     if (err) {
@@ -64,7 +60,7 @@ struct cl_guest *cl_guest_new(struct cl_bridge *b, PyObject *loop) {
     g->state = (struct cl_guest_state *)(void *)Py_NewRef((PyObject *)s);
     g->loop = Py_NewRef(loop);
     g->eager = PY_VERSION_HEX >= 0x030C0000;
-    if (PyObject_TypeCheck(loop, s->loop_type)) {
+    if (cl_loop_is_free(s, loop)) {
         g->own = (struct cl_engine_loop *)(void *)loop;
         if (join_selector(g) < 0) {
             cl_guest_del(g);
@@ -352,11 +348,13 @@ enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_call *call, Py
 
 /* ---- what Python calls ---- */
 
-PyDoc_STRVAR(attach_doc,
-             "attach_loop(server, loop, on_done=None, /)\n--\n\nRun the server's async handlers on "
-             "an asyncio loop, which is running or about to. An EngineLoop drives the server from "
-             "its select(), and calls on_done() once when the server is done; another loop calls "
-             "server.turn() when server.poll_fd is readable, and in server.next_turn_in.");
+PyDoc_STRVAR(
+    attach_doc,
+    "attach_loop(server, loop, on_done=None, /)\n--\n\nRun the server's async handlers on "
+    "an asyncio loop, which is running or about to. An EngineLoop that has no server drives "
+    "this one from its select(), and calls on_done() once when the server is done; another "
+    "loop calls server.turn() when server.poll_fd is readable, and in "
+    "server.next_turn_in.");
 
 static PyObject *attach_loop(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     if (n < 2 || n > 3) {

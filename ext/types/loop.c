@@ -308,6 +308,16 @@ static PyMemberDef loop_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+static PyObject *get_has_server(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(loop_of(self)->guest != NULL);
+}
+
+static PyGetSetDef loop_getset[] = {
+    {"_has_server", get_has_server, NULL, "bool: a server is driven by this loop", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 PyDoc_STRVAR(loop_doc, "The part in C of an asyncio loop that runs inside the engine.");
 
 static PyType_Slot loop_slots[] = {
@@ -318,6 +328,7 @@ static PyType_Slot loop_slots[] = {
     {Py_tp_clear, (void *)loop_clear},
     {Py_tp_methods, loop_methods},
     {Py_tp_members, loop_members},
+    {Py_tp_getset, loop_getset},
     {0, NULL},
 };
 

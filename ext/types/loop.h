@@ -41,6 +41,12 @@ static inline bool cl_loop_is_plain(const struct cl_engine_loop *l) {
     return !l->ready || !l->scheduled || !PyList_CheckExact(l->scheduled) || l->debug != Py_False;
 }
 
+/* An EngineLoop that drives no server yet. */
+static inline bool cl_loop_is_free(const struct cl_guest_state *s, PyObject *loop) {
+    return PyObject_TypeCheck(loop, s->loop_type) &&
+           ((struct cl_engine_loop *)(void *)loop)->guest == NULL;
+}
+
 static inline double cl_loop_time(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -498,6 +498,8 @@ class Selector(BaseSelector):
 
 @disjoint_base
 class LoopBase:
+    @property
+    def _has_server(self) -> bool: ...
     _ready: deque[Any]
     _scheduled: list[Any]
     _closed: bool

@@ -97,7 +97,7 @@ async def serve(server: _cello.Server, lifespan: LifespanRun | None = None) -> N
 
 async def _serve(server: _cello.Server) -> None:
     loop = asyncio.get_running_loop()
-    if isinstance(loop, EngineLoop):
+    if isinstance(loop, EngineLoop) and not loop._has_server:
         await _until_done(server)
         return
     done = asyncio.Event()

@@ -447,16 +447,24 @@ def test_serve_gives_back_what_it_opened() -> None:
         gc.enable()
 
 
-def test_a_loop_serves_one_server() -> None:
+def test_a_loop_serves_several_servers() -> None:
+    """The first one drives the loop, the others are its guests."""
+
     async def main() -> None:
-        app = small_app()
-        first = asyncio.create_task(app.serve("127.0.0.1", free_port(), logs=False))
+        ports = [free_port() for _ in range(3)]
+        tasks = [
+            asyncio.create_task(small_app().serve("127.0.0.1", port, logs=False)) for port in ports
+        ]
         await asyncio.sleep(0.01)
-        with pytest.raises(RuntimeError, match="the loop has a server already"):
-            await app.serve("127.0.0.1", free_port(), logs=False)
-        first.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await first
+        for _ in range(3):
+            async with httpx.AsyncClient() as client:
+                urls = [f"http://127.0.0.1:{port}/async" for port in ports]
+                answers = await asyncio.gather(*map(client.get, urls))
+            assert {answer.status_code for answer in answers} == {200}
+            first = tasks.pop(0)
+            del ports[0]
+            first.cancel()
+            await asyncio.wait([first])
 
     with asyncio.Runner(loop_factory=EngineLoop) as runner:
         runner.run(main())

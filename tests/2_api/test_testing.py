@@ -15,11 +15,17 @@ import httpx
 import pytest
 import uvloop
 from cello import App, HTTPError, LimitsConfig, Response, TimeoutConfig
+from cello._loop import EngineLoop
 from cello.testing import AsyncEngineTransport, AsyncTestClient, EngineTransport, TestClient
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-RUNNERS = {"asyncio": asyncio.run, "uvloop": uvloop.run, "anyio": lambda main: anyio.run(_of(main))}
+RUNNERS = {
+    "asyncio": asyncio.run,
+    "uvloop": uvloop.run,
+    "anyio": lambda main: anyio.run(_of(main)),
+    "own": lambda main: _run_on_own(main),
+}
 
 
 def _of(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Any]:
@@ -27,6 +33,11 @@ def _of(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Any]:
         return await coroutine
 
     return main
+
+
+def _run_on_own(main: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=EngineLoop) as runner:
+        return runner.run(main)
 
 
 @pytest.fixture(params=RUNNERS)
@@ -398,6 +409,32 @@ def test_the_async_transport_in_a_plain_client() -> None:
             assert (await client.get("http://any.example/plain")).text == "plain"
 
     asyncio.run(main())
+
+
+def calling_app() -> App:
+    """Asks another application, as a program asks other services."""
+    app = App()
+    transport = AsyncEngineTransport(async_app())
+
+    @app.get("/call")
+    async def call():
+        async with httpx.AsyncClient(transport=transport) as client:
+            answers = await asyncio.gather(*(client.get("http://other/sleep/1") for _ in range(3)))
+        return [answer.json() for answer in answers]
+
+    return app
+
+
+def test_handlers_ask_other_applications(run: Callable[..., Any]) -> None:
+    with TestClient(calling_app()) as client:
+        for _ in range(2):
+            assert client.get("/call").json() == [{"slept": "1"}] * 3
+
+    async def main() -> None:
+        async with AsyncTestClient(calling_app()) as client:
+            assert (await client.get("/call")).json() == [{"slept": "1"}] * 3
+
+    run(main())
 
 
 # ---- start and end of the application ----
