@@ -227,7 +227,8 @@ int cl_bridge_send_value(struct cl_bridge *b, struct cl_call *call, struct cl_re
     }
     int status = call->status ? call->status : e->status;
     cello_response_status(r, status ? status : value == Py_None ? 204 : 200);
-    return send_body(b, e, r, value, cello_response_get_type(r), false);
+    const struct cl_str none = {NULL, 0};
+    return send_body(b, e, r, value, call->response ? cello_response_get_type(r) : none, false);
 }
 
 /* What the plan makes of the value (stolen) before it is sent. NULL: exception set. */
@@ -244,7 +245,7 @@ static PyObject *prepare(struct cl_bridge *b, struct cl_call *call, struct cl_re
 
 void cl_bridge_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                       PyObject *value) {
-    if (value)
+    if (value && (call->plan || Py_IS_TYPE(value, b->ext->after_type)))
         value = prepare(b, call, r, value);
     if (!value) {
         cl_bridge_answer_exception(b, call, r);

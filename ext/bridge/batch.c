@@ -54,7 +54,7 @@ static void serve(struct cl_bridge *b, struct cl_request *r) {
     PyObject *value = NULL;
     if (cl_bridge_call(b, &call, r, &value))
         cl_bridge_answer(b, &call, r, value);
-    cl_call_clear(b->ext, &call);
+    cl_call_end(b->ext, &call);
     cello_request_unref(r);
 }
 

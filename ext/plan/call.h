@@ -9,6 +9,7 @@
 
 #include "bridge/bridge.h"
 #include "plan/plan.h"
+#include "types/request.h"
 
 struct cl_call {
     struct cl_entry *entry; /* borrowed: entries live as long as the application */
@@ -30,6 +31,15 @@ void cl_call_move(struct cl_bridge *b, struct cl_call *call, struct cl_call *to)
 /* Let go of everything. */
 void cl_call_clear(struct cl_ext *ext, struct cl_call *call);
 int cl_call_traverse(const struct cl_call *call, visitproc visit, void *arg);
+
+/* The same, for the end of a batch's call: almost always a request is all there is. */
+static inline void cl_call_end(struct cl_ext *ext, struct cl_call *call) {
+    if (call->plan || call->response || call->context || call->generators || call->callback ||
+        call->escaped)
+        cl_call_clear(ext, call);
+    else if (call->request)
+        cl_pyrequest_release_object(ext, call->request);
+}
 
 /* Something is to be done once the answer is out. */
 static inline bool cl_call_has_more(const struct cl_call *call) {
