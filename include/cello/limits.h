@@ -65,4 +65,8 @@ struct cl_timeouts {
 #define CL_LINGER_BYTES ((size_t)1048576)
 #define CL_LINGER_NS (2 * CELLO_SECOND)
 
+/* A server that stops waits this long for the first request of a connection that it has accepted:
+ * its client had no way to know, and would see a reset. */
+#define CL_DRAIN_GRACE_NS (50 * CELLO_SECOND / 1000)
+
 #endif

@@ -66,7 +66,8 @@ struct cl_listener {
     uint32_t state;
     uint32_t pending;
     /* A connection was accepted: close-on-exec, and non-blocking where the back end wants it so.
-     * The callee owns fd. After a pause, a few that the kernel had handed over may still come. */
+     * The callee owns fd. After a pause or a close, a few that the kernel had handed over may still
+     * come, until on_closed. */
     void (*on_accept)(struct cl_listener *l, int fd);
     void (*on_closed)(struct cl_listener *l);
     struct cl_listener *next, *all_next; /* the loop's lists: closed, open */

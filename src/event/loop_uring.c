@@ -106,16 +106,16 @@ static void accepted(struct cl_listener *ls, int res, uint32_t cqe_flags) {
         ls->state &= ~(CL_LISTENER_ARMED | CL_LISTENER_CANCELED);
         ls->pending--;
     }
+    if (res >= 0 && ls->loop->stopped)
+        close(res);
+    else if (res >= 0)
+        ls->on_accept(ls, res);
     if (ls->state & CL_LISTENER_CLOSED) {
-        if (res >= 0)
-            close(res);
         if (!ls->pending)
             finish_listener_close(ls);
         return;
     }
-    if (res >= 0)
-        ls->on_accept(ls, res);
-    else if (res != -ECANCELED && res != -EAGAIN)
+    if (res < 0 && res != -ECANCELED && res != -EAGAIN)
         cl_listener_failed(ls, -res);
     /* on_accept may have closed it, and then there is nothing left to do. */
     if (!(ls->state & CL_LISTENER_CLOSED))

@@ -542,7 +542,9 @@ void cl_h1_flush(struct cl_flush *f) {
 static void drain(struct cl_conn *super) {
     struct cl_h1 *c = cl_h1_of(super);
     c->keep_alive = false;
-    if ((c->state == CL_H1_IDLE || c->state == CL_H1_HEAD) && !c->fill && !c->fly)
+    if (c->first && c->state == CL_H1_IDLE)
+        cl_h1_idle(c);
+    else if ((c->state == CL_H1_IDLE || c->state == CL_H1_HEAD) && !c->fill && !c->fly)
         cl_h1_close(c);
     else if (c->state == CL_H1_IDLE)
         c->close_after = true;

@@ -55,7 +55,8 @@ int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) {
 void cl_server_on_accept(struct cl_listener *l, int fd) {
     struct cl_server *s = CL_CONTAINER_OF(l, struct cl_server_listener, super)->server;
     struct cl_stream *stream;
-    if (s->draining || !cl_server_make_room(s) ||
+    /* While draining: one that the kernel had taken in before the listener was closed. */
+    if (s->overdue || !cl_server_make_room(s) ||
         cl_tcp_open(s->worker.loop, fd, &cl_h1_stream_handler, NULL, &stream) != CELLO_OK) {
         close(fd);
         return;

@@ -318,6 +318,7 @@ static void test_the_drain_counts_them(void **state) {
     fixture_turn(&f);
     cello_server_stop(f.server, 60000000000ull);
     fixture_turn(&f);
+    fixture_pass(&f, CL_DRAIN_GRACE_NS + 20000000);
     assert_int_equal(receive_all(&f, &idle), CELLO_EOF);
     assert_false(cello_server_done(f.server));
     assert_int_equal(cello_server_connect(f.server, "127.0.0.1", 1, &late), CELLO_ESTATE);

@@ -493,6 +493,33 @@ static void test_drain(void **state) {
     stop(&l);
 }
 
+/* Who was accepted may ask once; who does not is not waited for. */
+static void test_drain_of_new_connections(void **state) {
+    (void)state;
+    struct live l;
+    start(&l, NULL);
+    struct peer *asks = dial(&l);
+    struct peer *halves = dial(&l);
+    struct peer *silent = dial(&l);
+    until(&l, l.f.server->worker.conn_count == 3);
+    say(asks, GET("/")); /* the server has not read it when it stops */
+    cello_server_stop(l.f.server, 60000 * MS);
+    uint64_t begin = cl_now_ns();
+    turn(&l);
+    assert_true(expect(&l, asks, 200).close);
+    expect_end(&l, asks);
+    say(halves, GET("/"));
+    assert_true(expect(&l, halves, 200).close);
+    assert_false(cello_server_done(l.f.server));
+    expect_end(&l, silent);
+    assert_int_equal(silent->got, 0);
+    assert_in_range(cl_now_ns() - begin, 40 * MS, 2000 * MS);
+    until(&l, l.f.server->worker.conn_count <= 2);
+    hang_up_all(&l);
+    until(&l, cello_server_done(l.f.server));
+    stop(&l);
+}
+
 static void test_drain_deadline(void **state) {
     (void)state;
     struct live l;
@@ -654,6 +681,7 @@ static const struct CMUnitTest tests[] = {
     T(reader_that_stopped_is_dropped),
     T(slow_reader_is_kept),
     T(drain),
+    T(drain_of_new_connections),
     T(drain_deadline),
     T(stop_from_another_thread),
     T(nobody_accepts_when_done),
