@@ -106,7 +106,7 @@ static int common_args(PyObject *const *args, struct route_args *out) {
     return 0;
 }
 
-enum { MAX_STEPS = 32 };
+enum { MAX_STEPS = 32, MAX_VERSIONS = 32 };
 
 static int take_steps(PyObject *capsules, struct cl_step **steps) {
     if (PyTuple_GET_SIZE(capsules) > MAX_STEPS) {
@@ -124,18 +124,31 @@ static int take_steps(PyObject *capsules, struct cl_step **steps) {
     return 0;
 }
 
+/* Spans of the strs of a tuple. */
+static int take_versions(PyObject *texts, struct cl_str *versions) {
+    if (!PyTuple_CheckExact(texts) || PyTuple_GET_SIZE(texts) > MAX_VERSIONS) {
+        PyErr_SetString(PyExc_ValueError, "too many versions of one route");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(texts); i++)
+        if (cl_args_str("version", PyTuple_GET_ITEM(texts, i), &versions[i]) < 0)
+            return -1;
+    return 0;
+}
+
 PyDoc_STRVAR(
     add_route_doc,
-    "_add_route($self, methods, path, where, handler, name, status, max_body, steps, /)\n--\n\n"
+    "_add_route($self, methods, path, where, handler, name, status, max_body, steps, versions, "
+    "/)\n--\n\n"
     "Register a handler, and return its id for _set_plan. methods: bits of GET=1 HEAD=2 POST=4 "
-    "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. ValueError: bad or conflicting path. RuntimeError: "
-    "frozen.");
+    "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. versions: of it, where _version_by tells them apart. "
+    "ValueError: bad or conflicting path. RuntimeError: frozen.");
 
 static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct cl_app_object *o = self_of(self);
     struct route_args common;
-    if (n != 8) {
-        PyErr_SetString(PyExc_TypeError, "_add_route takes 8 arguments");
+    if (n != 9) {
+        PyErr_SetString(PyExc_TypeError, "_add_route takes 9 arguments");
         return NULL;
     }
     if (common_args(args, &common) < 0)
@@ -149,7 +162,8 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
         return NULL;
     }
     struct cl_step *steps[MAX_STEPS];
-    if (take_steps(args[7], steps) < 0)
+    struct cl_str versions[MAX_VERSIONS];
+    if (take_versions(args[8], versions) < 0 || take_steps(args[7], steps) < 0)
         return NULL;
     struct cello_route route = {
         .methods = common.methods,
@@ -159,6 +173,8 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
         .max_body = max_body,
         .steps = steps,
         .step_count = (size_t)PyTuple_GET_SIZE(args[7]),
+        .versions = versions,
+        .version_count = (size_t)PyTuple_GET_SIZE(args[8]),
     };
     if (cl_registry_add(&o->handlers, args[3], args[4], (int)status, &route.id) < 0) {
         for (size_t i = 0; i < route.step_count; i++)
@@ -295,6 +311,28 @@ static PyObject *add_step(PyObject *self, PyObject *capsule) {
     return raise_registration(err, "invalid step");
 }
 
+PyDoc_STRVAR(
+    version_by_doc,
+    "_version_by($self, how, header, fallback, /)\n--\n\nTell the versions of routes apart "
+    "by a header, or by a media type in it; before any route. how: \"header\" or "
+    "\"media_type\"; fallback: a version, or None. ValueError: not a header's name.");
+
+static PyObject *version_by(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_str how, header, fallback = {"", 0};
+    if (n != 3) {
+        PyErr_SetString(PyExc_TypeError, "_version_by takes 3 arguments");
+        return NULL;
+    }
+    if (cl_args_str("how", args[0], &how) < 0 || cl_args_str("header", args[1], &header) < 0 ||
+        (args[2] != Py_None && cl_args_str("default", args[2], &fallback) < 0))
+        return NULL;
+    enum cello_versioning kind =
+        how.ptr[0] == 'h' ? CELLO_VERSION_HEADER : CELLO_VERSION_MEDIA_TYPE;
+    int err = cello_app_versioning(self_of(self)->app, kind, header, fallback);
+    return err ? raise_registration(err, "header must be the name of a header")
+               : Py_NewRef(Py_None);
+}
+
 PyDoc_STRVAR(redirect_slashes_doc,
              "_redirect_slashes($self, on, /)\n--\n\nAnswer a path with the other "
              "trailing slash by a redirect instead of 404.");
@@ -388,6 +426,7 @@ static PyMethodDef app_methods[] = {
     {"_add_refusal", (PyCFunction)(void (*)(void))add_refusal, METH_FASTCALL, add_refusal_doc},
     {"_add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
     {"_add_step", add_step, METH_O, add_step_doc},
+    {"_version_by", (PyCFunction)(void (*)(void))version_by, METH_FASTCALL, version_by_doc},
     {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
     {"_set_plan", (PyCFunction)(void (*)(void))set_plan, METH_FASTCALL, set_plan_doc},
     {"_set_exception_hook", set_exception_hook, METH_O, set_exception_hook_doc},

@@ -46,6 +46,14 @@ struct cello_route {
     uint64_t max_body;             /* bytes; 0: LimitsConfig.max_body_size */
     struct cl_step *const *steps;  /* for this route, after the application's; owned likewise */
     size_t step_count;
+    const struct cl_str *versions; /* that have it, see cello_app_versioning; copied */
+    size_t version_count;          /* 0: those that no other route of the same path has */
+};
+
+/* How a request says which version of a route it means. */
+enum cello_versioning {
+    CELLO_VERSION_HEADER,     /* the value of a header */
+    CELLO_VERSION_MEDIA_TYPE, /* Accept: application/vnd.shop.v1+json, or ...; version=v1 */
 };
 
 /* NULL: out of memory. */
@@ -57,6 +65,13 @@ CELLO_API void cello_app_del(struct cl_app *app);
  * (frozen), CELLO_ENOMEM. */
 CELLO_API int cello_app_route(struct cl_app *app, const struct cello_route *route, char *err,
                               size_t err_len);
+/* From now on routes may share path and method if their versions differ. `header` says which one a
+ * request means ("Accept" for CELLO_VERSION_MEDIA_TYPE), `fallback`, which may be empty, what it
+ * means without; both are copied. A version that no route has: 406. Where versions matter, answers
+ * have `Vary`. Errors: CELLO_EINVAL (not the name of a header), CELLO_ESTATE (there are routes
+ * already), CELLO_ENOMEM. */
+CELLO_API int cello_app_versioning(struct cl_app *app, enum cello_versioning how,
+                                   struct cl_str header, struct cl_str fallback);
 /* A constant answered without any code of the application. Everything is copied. `headers` holds
  * pairs name, value. Errors: as cello_app_route; CELLO_EINVAL also for the status (200 to 599) and
  * the headers. */

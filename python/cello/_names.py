@@ -5,18 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+from cello import _cello
 from cello._blueprint import Verbs
 from cello._routes import Route
 from cello._versioning import Versioning
 
 
-class Routing(Verbs):
+class Routing(Verbs, _cello.App):
     """What an application knows of all its routes; a base of App."""
 
     def __init__(self, versioning: Versioning | None) -> None:
         if versioning is not None and not isinstance(versioning, Versioning):
             raise TypeError(f"versioning is PathVersioning() or the like, not {versioning!r}")
         self._versioning = versioning
+        if versioning and versioning._engine:
+            self._version_by(*versioning._engine)
         self._names: dict[str, list[Route]] = {}
 
     @abstractmethod

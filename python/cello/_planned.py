@@ -116,6 +116,7 @@ class Planned(Guarded, Hooks):
             route.status,
             route.max_body,
             tuple(config._step() for config in route.use),
+            route.versions,
         )
         self._endpoints.append(endpoint)
 

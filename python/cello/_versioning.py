@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from cello._routes import Route, check_prefix
 
 
@@ -9,7 +11,7 @@ class Versioning:
     """The base of the ways; App(versioning=...) takes one."""
 
     # What the engine is told: the way, the header's name, the version of who says none.
-    _engine: tuple[str, str, str | None] | None = None
+    _engine: tuple[Literal["header", "media_type"], str, str | None] | None = None
 
     def _paths(self, route: Route) -> list[Route]:
         """The route as the engine gets it."""

@@ -118,6 +118,18 @@ static int parse_element(struct cl_str element, struct cl_str *name) {
     return quality;
 }
 
+bool cl_accept_next(struct cl_str *accept, struct cl_media *range, unsigned *quality) {
+    struct cl_str element, name;
+    while (next_part(accept, ',', &element)) {
+        int q = parse_element(element, &name);
+        if (q < 0 || cl_media_parse(element, range) != CELLO_OK)
+            continue;
+        *quality = (unsigned)q;
+        return true;
+    }
+    return false;
+}
+
 /* 3: the very type, 2: its type with any subtype, 1: anything, 0: no match. */
 static int specificity(struct cl_str range, struct cl_str offer) {
     if (cl_str_eq(range, CL_STR("*/*")))

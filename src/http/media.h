@@ -26,6 +26,10 @@ bool cl_media_is_json(struct cl_str value);
  * quoted strings stay as they are. false: absent, or the parameters are malformed before it. */
 bool cl_media_param(const struct cl_media *media, struct cl_str name, struct cl_str *value);
 
+/* The next media range of an Accept field and its quality, 0 to 1000; malformed ones are skipped.
+ * `accept` moves behind it. false: there is no more. */
+bool cl_accept_next(struct cl_str *accept, struct cl_media *range, unsigned *quality);
+
 /* How much an Accept field wants `offer` ("application/json"): 0 (not at all) to 1000. The most
  * specific range decides: the very type, then any of its subtypes, then anything. Parameters but q
  * are ignored, malformed elements skipped; an empty field wants everything. */

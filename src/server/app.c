@@ -32,7 +32,8 @@ static void handler_del(struct cello_handler *h) {
         h->del(h);
 }
 
-static void route_del(struct cl_route *route) {
+void cl_route_del(struct cl_route *route) {
+    cl_versions_free(&route->versions);
     handler_del(route->handler);
     for (size_t i = 0; i < route->own_step_count; i++)
         cello_step_del(route->own_steps[i]);
@@ -46,9 +47,10 @@ void cello_app_del(struct cl_app *app) {
     if (!app || atomic_fetch_sub(&app->refs, 1) != 1)
         return;
     cl_router_del(app->router);
+    cl_versioning_free(&app->versioning);
     while (app->routes) {
         struct cl_route *next = app->routes->next;
-        route_del(app->routes);
+        cl_route_del(app->routes);
         app->routes = next;
     }
     for (size_t i = 0; i < app->step_count; i++)
@@ -92,13 +94,15 @@ int cello_app_route(struct cl_app *app, const struct cello_route *spec, char *er
         return CELLO_ENOMEM;
     }
     int result = CELLO_EINVAL;
-    if (spec->methods)
+    if (!spec->methods)
+        snprintf(err, err_len, "a route needs at least one method");
+    else if (app->versioning.rule.kind != CL_VERSION_NONE)
+        result = cl_app_add_version(app, spec, route, err, err_len);
+    else
         result = cl_router_add_all(app->router, spec->methods, spec->path, spec->where, route, err,
                                    err_len);
-    else
-        snprintf(err, err_len, "a route needs at least one method");
     if (result) {
-        route_del(route);
+        cl_route_del(route);
         return result;
     }
     route->next = app->routes;
@@ -162,16 +166,21 @@ void cello_app_redirect_slashes(struct cl_app *app, bool redirect) {
     app->redirect_slashes = redirect;
 }
 
-static int compile_chain(struct cl_chain *chain, const struct cl_app *app, struct cl_step **own,
-                         size_t own_count) {
-    size_t count = app->step_count + own_count;
+/* `route` NULL: the application's steps alone. */
+static int compile_chain(struct cl_chain *chain, const struct cl_app *app,
+                         const struct cl_route *route) {
+    const struct cl_step *vary = route ? cl_app_vary(app, route) : NULL;
+    size_t own_end = app->step_count + (route ? route->own_step_count : 0);
+    size_t count = own_end + (vary != NULL);
     if (!count)
         return CELLO_OK;
     const struct cl_step **steps = cl_malloc(count * sizeof *steps);
     if (!steps)
         return CELLO_ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        steps[i] = i < app->step_count ? app->steps[i] : own[i - app->step_count];
+    for (size_t i = 0; i < own_end; i++)
+        steps[i] = i < app->step_count ? app->steps[i] : route->own_steps[i - app->step_count];
+    if (vary)
+        steps[own_end] = vary;
     *chain = (struct cl_chain){.steps = steps, .count = count};
     return CELLO_OK;
 }
@@ -179,10 +188,10 @@ static int compile_chain(struct cl_chain *chain, const struct cl_app *app, struc
 int cello_app_freeze(struct cl_app *app) {
     if (app->frozen)
         return CELLO_OK;
-    int err = app->chain.steps ? CELLO_OK : compile_chain(&app->chain, app, NULL, 0);
+    int err = app->chain.steps ? CELLO_OK : compile_chain(&app->chain, app, NULL);
     for (struct cl_route *r = app->routes; r && !err; r = r->next)
         if (!r->chain.steps)
-            err = compile_chain(&r->chain, app, r->own_steps, r->own_step_count);
+            err = compile_chain(&r->chain, app, r);
     if (!err)
         err = cl_router_freeze(app->router);
     app->frozen = !err;

@@ -133,6 +133,22 @@ static int enter(struct cl_request *r, const struct cl_route *route) {
     return before_steps(r, &route->chain);
 }
 
+/* The path exists, but not in the version that the request says. */
+static int refuse_version(struct cl_request *r, const struct cl_route *front) {
+    enum { DETAIL = 256 };
+    static const char begin[] = "The resource has the versions ";
+    if (enter(r, front) != CELLO_OK)
+        return CELLO_ECANCELED;
+    char *text = cl_arena_alloc(&r->arena, DETAIL);
+    if (!text)
+        return refuse_err(r, CELLO_ENOMEM);
+    memcpy(text, begin, sizeof begin);
+    size_t n = sizeof begin - 1;
+    n += cl_versions_list(&front->versions, r->method, text + n, DETAIL - 2 - n);
+    memcpy(text + n, ".", 2);
+    return refuse(r, 406, text);
+}
+
 /* No route answers: the application's own steps run, then the reason is given, by the program if it
  * wants to. */
 static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_result result,
@@ -202,7 +218,14 @@ static int on_head(struct cl_worker *w, struct cl_request *r) {
     r->param_count = m.param_count;
     for (unsigned i = 0; i < m.param_count; i++)
         r->params[i] = (struct cl_param){m.params[i].name, m.params[i].raw};
-    if (enter(r, m.target) != CELLO_OK)
+    const struct cl_route *route = m.target;
+    if (CL_UNLIKELY(route->versions.count > 0)) {
+        const struct cl_route *front = route;
+        route = cl_app_pick_version(s->app, front, r);
+        if (!route)
+            return refuse_version(r, front);
+    }
+    if (enter(r, route) != CELLO_OK)
         return CELLO_ECANCELED;
     if (CL_UNLIKELY(is_encoded(r)))
         return refuse(r, 415, "The server does not decode this content coding.");

@@ -213,9 +213,9 @@ def test_a_route_is_refused_with_all_its_methods() -> None:
     app = App()
     app.delete("/x")(handler)
     place = r"test_blueprint\.py:\d+"
-    with pytest.raises(ValueError, match=rf'{place}: route "DELETE /x" .*{place}'):
+    with pytest.raises(ValueError, match=rf"{place}: route .DELETE /x. .*{place}"):
         app.route("/x", ["GET", "POST", "DELETE"])(handler)
     app.get("/x")(lambda: "the second try")
-    with serving(app) as client:
+    with asking(app) as client:
         assert client.get("/x").text == "the second try"
         assert client.ask("/x", "POST").status == 405
