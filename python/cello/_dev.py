@@ -108,7 +108,7 @@ class Supervisor:
             elif kind == "exit" and what is self._child:
                 self._mourn(what.returncode)
             elif kind == "blind":
-                _log.info(f"cello: no longer watching files: {what}")
+                _log.notice(f"cello: no longer watching files: {what}")
         self._end(FINAL_GRACE)
         return 0
 
@@ -152,10 +152,22 @@ class Supervisor:
     def _replace(self, paths: Iterable[str]) -> None:
         names = sorted({os.path.relpath(path) for path in paths})
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        _log.info(f"cello: {', '.join(names[:3])}{more} changed")
+        _log.notice(f"cello: {', '.join(names[:3])}{more} changed")
         self._end(GRACE)
+        self._read_env_file()
         if not self._stopping:
             self._start(self._command)
+
+    def _read_env_file(self) -> None:
+        if self._watch.env_file is None:
+            return
+        from cello._cli import env_file
+        from cello._cli.load import Stop
+
+        try:
+            env_file.use(self._watch.env_file)
+        except Stop as stop:
+            _log.notice(f"cello: {stop}; its variables stay as they were")
 
     def _mourn(self, status: int) -> None:
         """It ended by itself. Show so to who asks, until the next save."""
@@ -163,7 +175,7 @@ class Supervisor:
             how = f"was ended by signal {-status} ({signal.strsignal(-status)})"
         else:
             how = f"ended with status {status}"
-        _log.info(f"cello: the program {how}; waiting for a change")
+        _log.notice(f"cello: the program {how}")
         self._start(["ended", f"The program {how}. The terminal may say why."])
 
     def _end(self, grace: float) -> None:
@@ -210,17 +222,17 @@ def supervise(command: list[str], settings: Settings, watch: Watch) -> int:
     from importlib.util import find_spec
 
     if find_spec("watchfiles") is None:
-        _log.info("cello: restarting on changes needs watchfiles: pip install 'cello[standard]'")
+        _log.notice("cello: restarting on changes needs watchfiles: pip install 'cello[standard]'")
         return 1
     try:
         listener = listen(settings)
     except OSError as error:
         where = settings.uds or f"{settings.host}:{settings.port}"
-        _log.info(f"cello: cannot listen on {where}: {error.strerror}")
+        _log.notice(f"cello: cannot listen on {where}: {error.strerror}")
         return 1
     try:
         shown = ", ".join(os.path.relpath(folder) for folder in watch.roots())
-        _log.info(f"Cello {_cello.VERSION} on {_url(listener)}, watching {shown}")
+        _log.notice(f"Cello {_cello.VERSION} on {_url(listener)}, watching {shown}")
         return Supervisor(command, listener, watch).run()
     finally:
         listener.close()
@@ -241,7 +253,7 @@ def socket_of_child(settings: Settings) -> int:
     is the supervisor of those from here on: in it this raises SystemExit at the end."""
     if inherited_fd is None:
         raise SystemExit(_supervise_program(settings))
-    return inherited_fd
+    return os.dup(inherited_fd)  # a server closes what it is given
 
 
 def _supervise_program(settings: Settings) -> int:
@@ -267,6 +279,8 @@ def child() -> None:
     global inherited_fd
     fd, life, kind, what, *rest = sys.argv[1:]
     inherited_fd = int(fd)
+    for number in (inherited_fd, int(life)):
+        os.set_inheritable(number, False)  # not for processes that the program starts
     # A terminal sends it to both processes; the supervisor says when to end.
     signal.signal(signal.SIGINT, lambda *_: None)
     threading.Thread(target=_end_with, args=(int(life),), daemon=True).start()
@@ -319,6 +333,7 @@ def _serve_error(error: BaseException, kind: str = "") -> None:
     process is replaced."""
     if kind != "told":
         _print(error)
+    _log.notice("cello: waiting for a change")
     from cello import App, Response, _debug
 
     app = App()
@@ -340,7 +355,6 @@ def _print(error: BaseException) -> None:
     from cello._cli.load import Stop
 
     if isinstance(error, Stop):
-        _log.info(f"cello: {error}")
+        _log.notice(f"cello: {error}")
     else:
         traceback.print_exception(error)
-    _log.info("cello: waiting for a change")

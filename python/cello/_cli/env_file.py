@@ -52,8 +52,16 @@ def _value(match: re.Match[str]) -> str:
 
 
 def use(path: Path) -> None:
-    """Put what is in the file into the environment, where that does not say otherwise."""
-    for name, value in read(path).items():
+    """Put what is in the file into the environment, where that does not say otherwise; what an
+    earlier call put there goes.
+
+    Stop: it cannot be read; then nothing changes.
+    """
+    found = read(path)
+    for name in used:
+        os.environ.pop(name, None)
+    used.clear()
+    for name, value in found.items():
         if name not in os.environ:
             os.environ[name] = value
             used[name] = str(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from cello import _server
@@ -130,25 +130,25 @@ def _others(module: ModuleType, name: str) -> str:
 def _application(found: Any, target: Target) -> App:
     if target.factory:
         if not callable(found):
-            raise Stop(f"{target} is not a function that makes an application, but {_kind(found)}")
+            raise Stop(f"{target} is not a function but {_kind(found)}")
         try:
             found = found()
         except Exception as error:
             raise UserError(trimmed(error)) from None
     if isinstance(found, App):
         return found
-    hint = ""
-    if callable(found) and not isinstance(found, type) and not target.factory:
-        hint = "; add --factory if it makes one"
-    what = "what it returns is" if target.factory else "it is"
-    raise Stop(f"{target} is not a cello.App: {what} {_kind(found)}{hint}")
+    is_function = isinstance(found, FunctionType)
+    hint = "; add --factory if it makes one" if is_function and not target.factory else ""
+    call = "()" if target.factory else ""
+    raise Stop(f"{target}{call} is not a cello.App but {_kind(found)}{hint}")
 
 
 def _kind(value: object) -> str:
     kind = type(value)
-    if kind.__module__ == "builtins":
-        return f"a {kind.__name__}" if value is not None else "None"
-    return f"a {kind.__module__}.{kind.__qualname__}"
+    if value is None or isinstance(value, FunctionType):
+        return "None" if value is None else "a function"
+    where = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"of type {where}{kind.__qualname__}"
 
 
 _OURS = str(Path(__file__).resolve().parents[1])  # the package
