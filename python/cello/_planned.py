@@ -77,8 +77,8 @@ class Planned(Guarded, Hooks):
     @property
     def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
         """What is called instead of a dependency, by the dependency. Changes take effect at once,
-        also while the application is served; but a server that was started for an application
-        without anything async has no loop for an async one."""
+        also while the application is served. (A server, unlike a test client, that was started for
+        an application without anything async has no loop for an async one.)"""
         return self._overrides
 
     @dependency_overrides.setter

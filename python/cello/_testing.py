@@ -43,7 +43,9 @@ class Engine:
         self._waiting: set[Callable[[], object]] = set()
 
     def _new_server(self) -> _cello.Server:
-        server = self.app._engine(Settings(env="production", backend="epoll"))
+        debug = self.app._debug or False  # whatever the environment says
+        settings = Settings(env="production", debug=debug, logs=False, backend="epoll")
+        server = self.app._engine(settings)
         server.on_error = self._on_error
         self._stopped = False
         return server
@@ -144,7 +146,10 @@ class Pump(Engine):
         if self._stopped:
             self._drop_server()
         elif self._server is not None and self._served is None:
-            self._turn(0)
+            if self._server.needs_loop:  # since a dependency was overridden by an async one
+                self._start_serving(self._loop(), self._server)
+            else:
+                self._turn(0)
 
     def wait(self, connection: _cello.Connection, seconds: float | None) -> None:
         """Run the engine until something has happened on the connection, perhaps; TimeoutError

@@ -23,6 +23,7 @@ from cello import (
     Security,
     SecurityScopes,
 )
+from cello.testing import TestClient
 
 IS_ASYNC = [False, True]
 
@@ -484,6 +485,23 @@ def test_overrides() -> None:
         assert answers(client)[0] == "real"
         with pytest.raises(TypeError, match="callable"):
             app.dependency_overrides[database] = "fake"  # type: ignore[assignment]
+
+
+def test_overrides_by_what_is_async() -> None:
+    app = App()
+    app.get("/")(lambda db=Depends(database): db)
+
+    async def fake_later() -> str:
+        await asyncio.sleep(0.001)
+        return "later"
+
+    client = TestClient(app)
+    with client:
+        assert client.get("/").text == "real"
+        app.dependency_overrides[database] = fake_later
+        assert client.get("/").text == client.get("/").text == "later"
+        app.dependency_overrides.clear()
+        assert client.get("/").text == "real"
 
 
 def test_overrides_in_a_circle() -> None:
