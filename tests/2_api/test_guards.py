@@ -1,4 +1,4 @@
-"""Guards: what they let in, and what they answer."""
+"""Guards: what they let in, what they answer, in which order they are asked."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from api_client import asking
 from cello import (
     And,
     App,
     Authenticated,
+    Blueprint,
     Guard,
     HTTPError,
     Not,
@@ -131,3 +133,84 @@ def test_what_is_no_guard() -> None:
     for declare in wrong:
         with pytest.raises(TypeError):
             declare()
+
+
+def user(request: Request) -> Any:
+    name = request.get_header("x-user")
+    return {"name": name, "roles": request.get_header("x-roles", "")} if name else None
+
+
+async def user_later(request: Request) -> Any:
+    await asyncio.sleep(0)
+    return user(request)
+
+
+def who(req: Any) -> Any:
+    return req.identity
+
+
+@pytest.mark.parametrize("identify", [user, user_later], ids=["def", "async def"])
+def test_guards_of_a_served_application(identify: Any) -> None:
+    app = App()
+    app.authenticate(identify, challenge="Custom realm=x")
+    app.get("/open")(who)
+    app.get("/mine", guards=[Authenticated()])(who)
+    app.get("/admin", guards=[RoleGuard("admin"), IsLocal()])(who)
+    app.get("/none", guards=[no])(who)
+
+    @app.get("/later/{n:int}", guards=[later])
+    async def number(n: int) -> int:
+        return n
+
+    with asking(app) as client:
+        assert client.get("/open", x_user="me").status == 204, "no guards: nobody asks who it is"
+        refused = client.get("/mine")
+        assert refused.status == 401 and refused.headers["WWW-Authenticate"] == "Custom realm=x"
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert refused.data["detail"] == "Not authenticated."
+        assert client.get("/mine", x_user="me").data["name"] == "me"
+        assert client.get("/admin", x_user="me", x_roles="user").status == 403
+        assert client.get("/admin", x_user="me", x_roles="admin user").data["name"] == "me"
+        assert client.get("/none", x_user="me").status == 403
+        assert client.get("/later/5").status == 403
+        assert client.get("/later/5", x_user="me").data == 5
+
+
+def test_guards_are_asked_from_the_outside_in() -> None:
+    asked_for: list[str] = []
+
+    def named(name: str) -> Callable[[Request], bool]:
+        def guard(request: Request) -> bool:
+            asked_for.append(name)
+            return name != request.query.get("stop")
+
+        return guard
+
+    app = App(guards=[named("app")])
+    app.add_guard(named("added"))
+    inner, outer = (
+        Blueprint("/i", guards=[named("inner")]),
+        Blueprint("/o", guards=[named("outer")]),
+    )
+
+    @inner.get("/{n:int}", guards=[named("route")])
+    def show(n: int, wrong: int) -> list[int]:
+        return [n, wrong]
+
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer, guards=[named("include")])
+    with asking(app) as client:
+        assert client.get("/o/i/1?wrong=2").data == [1, 2]
+        assert asked_for == ["app", "added", "include", "outer", "inner", "route"]
+        del asked_for[:]
+        assert client.get("/o/i/1?wrong=x&stop=outer").status == 403, "guards go before values"
+        assert asked_for == ["app", "added", "include", "outer"]
+
+
+def test_an_exception_in_a_guard_is_one_of_the_route() -> None:
+    app = App()
+    app.get("/teapot", guards=[teapot])(who)
+    app.get("/bug", guards=[lambda request: 1 / 0])(who)
+    with asking(app) as client:
+        assert client.get("/teapot").status == 418
+        assert client.get("/bug").status == 500

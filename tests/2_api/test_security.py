@@ -1,10 +1,11 @@
 """Where credentials come from: what the schemes find, refuse and say of themselves."""
 
 import base64
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from cello import HTTPError, Request
+from api_client import asking
+from cello import App, Depends, HTTPError, Request
 from cello.security import (
     APIKeyCookie,
     APIKeyHeader,
@@ -15,6 +16,9 @@ from cello.security import (
     HTTPBearer,
     OAuth2PasswordBearer,
     OAuth2PasswordRequestForm,
+    OAuth2PasswordRequestFormStrict,
+    Security,
+    SecurityScopes,
 )
 
 
@@ -117,3 +121,87 @@ def test_passwords_are_not_shown() -> None:
     form = OAuth2PasswordRequestForm(username="me", password="secret", scope="a b")
     assert "secret" not in repr(credentials) and "secret" not in repr(form)
     assert form.scopes == ["a", "b"] and form.password == "secret"
+
+
+def shop() -> App:
+    app = App()
+    oauth2 = OAuth2PasswordBearer("token", scopes={"items": "Read items."})
+
+    @app.post("/token")
+    def token(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, Any]:
+        if form.password != "secret":
+            raise HTTPError(400, "Incorrect username or password.")
+        return {"access_token": form.username, "scopes": form.scopes, "id": form.client_id}
+
+    @app.post("/strict")
+    def strict(form: Annotated[OAuth2PasswordRequestFormStrict, Depends()]) -> str | None:
+        return form.grant_type
+
+    def user(scopes: SecurityScopes, bearer: Annotated[str, Depends(oauth2)]) -> list[Any]:
+        return [bearer, scopes.scopes]
+
+    @app.get("/me")
+    def me(who: Annotated[list[Any], Security(user, scopes=["items"])]) -> list[Any]:
+        return who
+
+    @app.get("/basic")
+    def with_basic(who: Annotated[HTTPBasicCredentials, Depends(HTTPBasic(realm="x"))]) -> str:
+        return who.username
+
+    @app.get("/maybe", dependencies=[Depends(APIKeyQuery(name="k", auto_error=False))])
+    async def maybe(
+        key: Annotated[str | None, Depends(APIKeyHeader(name="X-Key", auto_error=False))],
+    ) -> dict[str, str | None]:
+        return {"key": key}
+
+    app.get("/all", dependencies=[Depends(HTTPBearer())])(lambda: "in")
+    return app
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_token_and_what_it_opens() -> None:
+    with asking(shop()) as client:
+        form = b"username=me&password=secret&scope=a+b&grant_type=password"
+        token = client.ask("/token", "POST", form, FORM).data
+        assert token == {"access_token": "me", "scopes": ["a", "b"], "id": None}
+        wrong = client.ask("/token", "POST", b"username=me&password=x", FORM)
+        assert wrong.status == 400 and wrong.data["detail"].startswith("Incorrect")
+        missing = client.ask("/token", "POST", b"username=me&grant_type=other", FORM).data["detail"]
+        assert {error["loc"][-1] for error in missing} == {"grant_type", "password"}
+        assert client.get("/me", Authorization="Bearer me").data == ["me", ["items"]]
+        refused = client.get("/me")
+        assert refused.status == 401 and refused.headers["WWW-Authenticate"] == "Bearer"
+        assert refused.data["detail"] == "Not authenticated."
+        assert client.get("/all").status == 401
+        assert client.get("/all", Authorization="Bearer x").text == "in"
+
+
+def test_the_strict_form_wants_its_grant_type() -> None:
+    with asking(shop()) as client:
+        form = b"username=me&password=secret"
+        refused = client.ask("/strict", "POST", form, FORM)
+        assert refused.status == 422 and refused.data["detail"][0]["loc"][-1] == "grant_type"
+        form += b"&grant_type=password"
+        assert client.ask("/strict", "POST", form, FORM).text == "password"
+
+
+def test_basic_and_keys() -> None:
+    with asking(shop()) as client:
+        assert client.get("/basic", Authorization=basic("me:x")).text == "me"
+        refused = client.get("/basic")
+        assert refused.headers["WWW-Authenticate"] == 'Basic realm="x", charset="UTF-8"'
+        assert client.get("/maybe").data == {"key": None}
+        assert client.get("/maybe", X_Key="k").data == {"key": "k"}
+
+
+def test_schemes_are_documented() -> None:
+    app = shop()
+    app.enable_openapi()
+    with asking(app) as client:
+        document = client.get("/openapi.json").data
+    schemes = document["components"]["securitySchemes"]
+    assert schemes.keys() >= {"OAuth2PasswordBearer", "HTTPBasic", "APIKeyHeader", "HTTPBearer"}
+    assert schemes["HTTPBasic"] == {"type": "http", "scheme": "basic"}
+    assert document["paths"]["/me"]["get"]["security"] == [{"OAuth2PasswordBearer": ["items"]}]
