@@ -65,11 +65,13 @@ def download(pin: Pin) -> bytes:
     if npm is None:
         give_up(pin, "there is no npm on the path")
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", "--silent", "--prefer-offline", f"{pin.name}@{pin.version}"]
+        command = [npm, "pack", "--loglevel=error", "--prefer-offline", "--fetch-retries=1"]
+        command.append(f"{pin.name}@{pin.version}")
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         packages = list(Path(folder).glob("*.tgz"))
         if done.returncode or len(packages) != 1:
-            give_up(pin, (done.stderr or "npm pack gave no package").strip())
+            said = done.stderr.strip().splitlines()[:4] or ["npm pack gave no package"]
+            give_up(pin, "\n    ".join(said))
         data = packages[0].read_bytes()
     found = "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
     if found != pin.integrity:
@@ -99,9 +101,10 @@ def main(folder: Path) -> None:
     stamp = folder / "packages.txt"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    for pin in pins():
-        unpack(pin, download(pin), folder)
+    packages = [(pin, download(pin)) for pin in pins()]
+    shutil.rmtree(folder, ignore_errors=True)
+    for pin, data in packages:
+        unpack(pin, data, folder)
     stamp.write_text(wanted)
 
 
