@@ -117,7 +117,9 @@ class Hooks(_cello.App):
 
     def _check_open(self) -> None:
         if getattr(self, "_frozen", False):
-            raise RuntimeError("hooks cannot be declared once the application was started")
+            raise RuntimeError(
+                "hooks and exception handlers cannot be declared once the application was started"
+            )
 
     def _add_before(self, function: Function, path: str | None) -> None:
         self._check_open()
@@ -173,6 +175,7 @@ class Hooks(_cello.App):
 
     def add_exception_handler(self, kind: type[BaseException] | int, function: Function) -> None:
         """exception_handler without a decorator. TypeError, ValueError: what is wrong with it."""
+        self._check_open()
         if not callable(function):
             raise TypeError(f"an exception handler is a function of (req, exc), not {function!r}")
         taken = arguments_taken(function, 2)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from cello import _cello, _debug, _log
 from cello._config import LimitsConfig, TimeoutConfig
 from cello._lifespan import Lifespan, LifespanRun
-from cello._settings import Options, Settings
+from cello._settings import Options, SettingError, Settings
 
 if TYPE_CHECKING:
     from cello._app import App
@@ -129,6 +129,7 @@ class Serving(Lifespan, _cello.App):
     _timeouts: TimeoutConfig | None
     _log_format: str
     _debug: bool | None = None  # what App(debug=...) says
+    _debug_pages: bool
 
     def _settings(self, *place: Any, **options: Any) -> Settings:
         return Settings(*place, app_debug=self._debug, **options)
@@ -139,6 +140,8 @@ class Serving(Lifespan, _cello.App):
         app._add_refusals()
         app._check_hooks([endpoint.route.path for endpoint in app._endpoints])
         app._freeze()
+        self._debug_pages = settings.debug
+        self._set_debug_hook(_debug.respond if settings.debug else None)
         return _cello.Server(
             app,
             self._limits or LimitsConfig(),
@@ -152,8 +155,6 @@ class Serving(Lifespan, _cello.App):
         engine = self._engine(settings)
         style = "json" if self._log_format == "json" else settings.env
         _log.configure(level=settings.log_level, style=style)
-        self._debug_pages = settings.debug
-        self._set_debug_hook(_debug.respond if settings.debug else None)
         if settings.fd is not None:
             engine.listen_fd(settings.fd)
         elif settings.uds is not None:
@@ -192,7 +193,8 @@ class Serving(Lifespan, _cello.App):
         once. Off the main thread signals are the caller's. What is not given here is read from the
         command line (--host --port --reload --debug --env --no-logs --log-level --uds --fd
         --backend; only in the program's own main thread, argv=False turns it off), then from the
-        environment (CELLO_HOST, CELLO_PORT, ...). A busy port ends the program with exit code 1.
+        environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the program with exit
+        code 2. A busy port ends it with 1.
 
         reload: run the program in another process, and again whenever a Python file below the
         current folder or the program's is saved; the socket stays. Needs watchfiles.
@@ -206,7 +208,13 @@ class Serving(Lifespan, _cello.App):
         main = threading.current_thread() is threading.main_thread()
         if argv is None and main and _called_from_main():
             argv = sys.argv[1:]
-        settings = self._settings(host, port, argv=argv or None, reload=reload, **options)
+        try:
+            settings = self._settings(host, port, argv=argv or None, reload=reload, **options)
+        except SettingError as error:
+            if not error.is_typed:
+                raise
+            _log.critical(str(error))
+            raise SystemExit(2) from None
         if settings.reload:
             from cello import _dev
 

@@ -148,6 +148,8 @@ def test_wrong_declarations() -> None:
         for declare in (app.before_request(), app.after_request()):
             with pytest.raises(RuntimeError, match="once the application was started"):
                 declare(lambda response: None)
+        with pytest.raises(RuntimeError, match="once the application was started"):
+            app.exception_handler(KeyError)(lambda req, exc: None)
 
 
 def test_hooks_run_before_parameters_are_checked() -> None:

@@ -1,6 +1,7 @@
 """What users write: mypy --strict has nothing to say."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, assert_type
 
 import cello
@@ -16,9 +17,11 @@ from cello import (
     LimitsConfig,
     MultiMap,
     Path,
+    ProblemDetails,
     Query,
     Request,
     RequestIdConfig,
+    RequestValidationError,
     Response,
     Security,
     SecurityHeadersConfig,
@@ -144,5 +147,66 @@ later_too: Callable[..., Awaitable[str]] = defaults
 app.register_singleton("name", 5)
 app.dependency_overrides[session] = lambda: [2]
 app.dependency_overrides = {}
+
+
+# ---- hooks, lifespan, exception handlers ----
+
+
+@asynccontextmanager
+async def lifespan(app: App) -> AsyncIterator[dict[str, object]]:
+    yield {"pool": [1]}
+
+
+@app.on_startup
+def bare() -> int:
+    return 1
+
+
+@app.on_startup(per="worker")
+async def called() -> None:
+    pass
+
+
+@app.on_event("shutdown")
+def event() -> str:
+    return "x"
+
+
+@app.before_request
+def before(req: Request) -> Response | None:
+    return None
+
+
+@app.before_request("/path")
+async def before_path() -> None:
+    pass
+
+
+@app.after_request()
+def after(req: Request, response: Response) -> Response:
+    return response
+
+
+@app.middleware("http")
+async def wrap(req: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    return await call_next(req)
+
+
+@app.exception_handler(RequestValidationError)
+def invalid(req: Request, exc: RequestValidationError) -> ProblemDetails:
+    assert_type(exc.status, int)
+    return ProblemDetails(422, "invalid", errors=exc.errors(), instance=req.path)
+
+
+def missing(req: Request, exc: HTTPError) -> str:
+    return "missing"
+
+
+assert_type(bare(), int)
+assert_type(event(), str)
+assert_type(before(Request("GET", "/")), Response | None)
+assert_type(after(Request("GET", "/"), Response()), Response)
+assert_type(invalid(Request("GET", "/"), RequestValidationError([])), ProblemDetails)
+App(lifespan=lifespan, debug=True, exception_handlers={404: missing, KeyError: missing})
 
 version: str = cello.__version__

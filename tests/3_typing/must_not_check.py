@@ -9,6 +9,7 @@ from cello import (
     Depends,
     HTTPError,
     LimitsConfig,
+    ProblemDetails,
     Query,
     Request,
     Response,
@@ -59,3 +60,14 @@ def typed(id: Annotated[int, Query(ge=1)], q: str = Query("")) -> str:
 
 
 typed("1")  # E: arg-type
+
+
+# ---- hooks, lifespan, exception handlers ----
+
+app.on_startup(5)  # E: call-overload
+app.on_startup(per=5)  # E: call-overload
+app.exception_handler("404")  # E: arg-type
+app.before_request(5)  # E: call-overload
+App(lifespan="x")  # E: arg-type
+App(debug="yes")  # E: arg-type
+ProblemDetails("404")  # E: arg-type
