@@ -189,6 +189,18 @@ def test_or_is_answered(caplog: pytest.LogCaptureFixture) -> None:
     assert "boom" in caplog.text
 
 
+def test_debug_pages_are_for_applications_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLO_DEBUG", "1")
+    monkeypatch.setenv("CELLO_ENV", "development")
+    for debug in (True, False, None):
+        app = App(debug=debug)
+        app.get("/")(lambda: 1 // 0)
+        client = TestClient(app, raise_server_exceptions=False)
+        answer = client.get("http://localhost/", headers={"Accept": "text/html"})
+        assert answer.status_code == 500
+        assert ("ZeroDivisionError" in answer.text) is (debug is True)
+
+
 def test_what_is_meant_for_the_program_ends_the_request() -> None:
     app = sync_app()
 
