@@ -53,13 +53,16 @@ class Scenario:
 
 ECHO_BODY = json.dumps(ECHO, separators=(",", ":")).encode()
 
+CELLO = ("cello", "cello-epoll", "cello-uring")
+VALIDATING = ("django-bolt", "fastapi", "litestar")
+
 SCENARIOS = [
     Scenario(
         "constant",
         "GET /constant: an answer that enters no Python",
         "/constant",
         HELLO,
-        only=("cello", "cello-epoll", "cello-uring", "raw-epoll", "raw-uring", "robyn"),
+        only=(*CELLO, "raw-epoll", "raw-uring", "robyn"),
     ),
     Scenario("plaintext", "GET /plaintext: a str from a handler", "/plaintext", HELLO),
     Scenario("json", "GET /json: a dict from a handler", "/json", HELLO_JSON),
@@ -75,6 +78,21 @@ SCENARIOS = [
         "/echo",
         ECHO,
         body=ECHO_BODY,
+    ),
+    Scenario(
+        "typed",
+        "GET /typed/{id}?q=: an int and a str, checked, as JSON",
+        "/typed/12345?q=hello",
+        {"id": 12345, "q": "hello"},
+        only=(*CELLO, *VALIDATING),
+    ),
+    Scenario(
+        "model",
+        f"POST /model: {len(ECHO_BODY)} bytes of JSON into a typed model and back",
+        "/model",
+        ECHO,
+        body=ECHO_BODY,
+        only=(*CELLO, *VALIDATING, "granian-rsgi", "fastpysgi-wsgi"),
     ),
     Scenario("big", "GET /big: a list of 500 dicts, 57 KB of JSON", "/big", BIG),
     Scenario("async", "GET /async-json: a dict from an async def", "/async-json", HELLO_JSON),

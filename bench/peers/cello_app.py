@@ -5,6 +5,7 @@ import sys
 
 from cello import App
 from data import BIG, HELLO, MIDDLEWARE, PORT, TABLE
+from models import Order
 
 app = App()
 
@@ -30,6 +31,16 @@ def user(req):
 @app.post("/echo")
 def echo(req):
     return req.json()
+
+
+@app.get("/typed/{id:int}")
+def typed(id: int, q: str):
+    return {"id": id, "q": q}
+
+
+@app.post("/model")
+def model(order: Order) -> Order:
+    return order
 
 
 @app.get("/big")

@@ -28,6 +28,7 @@ urlpatterns = []
 from django_bolt import BoltAPI  # noqa: E402
 from django_bolt.param_functions import Body  # noqa: E402
 from django_bolt.responses import PlainText  # noqa: E402
+from models import Order  # noqa: E402
 
 api = BoltAPI(enable_logging=False)
 
@@ -50,6 +51,16 @@ def user(id: str, q: str | None = None):
 @api.post("/echo")
 def echo(body: Annotated[dict, Body()]):
     return body
+
+
+@api.get("/typed/{id}")
+def typed(id: int, q: str):
+    return {"id": id, "q": q}
+
+
+@api.post("/model")
+def model(order: Annotated[Order, Body()]) -> Order:
+    return order
 
 
 @api.get("/big")

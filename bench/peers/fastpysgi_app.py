@@ -3,8 +3,13 @@
 import sys
 
 import fastpysgi
+import msgspec
 import orjson
 from data import BIG, HELLO, PORT
+from models import Order
+
+decode_order = msgspec.json.Decoder(Order).decode
+encode_order = msgspec.json.Encoder().encode
 
 
 def app(environ, start_response):
@@ -23,6 +28,9 @@ def app(environ, start_response):
     elif path == "/echo":
         length = int(environ["CONTENT_LENGTH"])
         body = orjson.dumps(orjson.loads(environ["wsgi.input"].read(length)))
+    elif path == "/model":
+        length = int(environ["CONTENT_LENGTH"])
+        body = encode_order(decode_order(environ["wsgi.input"].read(length)))
     elif path == "/big":
         body = orjson.dumps(BIG)
     else:

@@ -2,10 +2,14 @@
 
 import asyncio
 
+import msgspec
 import orjson
 from data import BIG, HELLO
+from models import Order
 
 JSON = [("content-type", "application/json")]
+decode_order = msgspec.json.Decoder(Order).decode
+encode_order = msgspec.json.Encoder().encode
 TEXT = [("content-type", "text/plain")]
 
 
@@ -23,6 +27,8 @@ async def app(scope, proto):
         proto.response_bytes(200, JSON, orjson.dumps({"id": path[7:], "q": q}))
     elif path == "/echo":
         proto.response_bytes(200, JSON, orjson.dumps(orjson.loads(await proto())))
+    elif path == "/model":
+        proto.response_bytes(200, JSON, encode_order(decode_order(await proto())))
     elif path == "/big":
         proto.response_bytes(200, JSON, orjson.dumps(BIG))
     elif path == "/sleep":
