@@ -10,6 +10,12 @@ from typing import Any, NamedTuple
 from cello._errors import RequestValidationError
 from cello._types import is_named_tuple, is_pydantic, is_struct, is_typed_dict, shape
 
+
+def place_of(source: str) -> str:
+    """What errors call the place of a value: a form is the body, as in FastAPI."""
+    return "body" if source == "form" else source
+
+
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
 
 
@@ -86,18 +92,16 @@ def constructor(model: Any, fields: list[ModelField], source: str) -> Callable[.
     """What makes the model of the values of its fields, in their order, where UNSET ones are left
     to the model."""
     keys = [field.key for field in fields]
-    simple = all(field.default is ... for field in fields)
 
     def make(*values: Any) -> Any:
-        if simple:
-            given = dict(zip(keys, values, strict=True))
-        else:
-            pairs = zip(keys, values, strict=True)
-            given = {key: value for key, value in pairs if value is not UNSET}
+        given = {}
+        for key, value in zip(keys, values, strict=True):
+            if value is not UNSET:
+                given[key] = value
         try:
             return model(**given)
         except (ValueError, TypeError) as error:  # of the model's own checks
-            problem = {"loc": [source], "msg": str(error), "type": "value_error"}
+            problem = {"loc": [place_of(source)], "msg": str(error), "type": "value_error"}
             raise RequestValidationError([problem]) from error
 
     return make

@@ -5,7 +5,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType
 from typing import Annotated, Any
 
@@ -24,8 +23,7 @@ class Model(pydantic.BaseModel):
     name: str
 
 
-@dataclass
-class Page:
+class Page(msgspec.Struct):
     page: int = 1
 
 
