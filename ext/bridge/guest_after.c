@@ -5,6 +5,7 @@
 static const char JOB[] = "cello.after";
 
 static void link_job(struct cl_guest *g, struct cl_after *job) {
+    job->guest = g;
     job->prev = NULL;
     job->next = g->spawned;
     if (job->next)
@@ -12,7 +13,9 @@ static void link_job(struct cl_guest *g, struct cl_after *job) {
     g->spawned = job;
 }
 
-static void unlink_job(struct cl_guest *g, struct cl_after *job) {
+static void unlink_job(struct cl_after *job) {
+    struct cl_guest *g = job->guest;
+    job->guest = NULL;
     if (job->next)
         job->next->prev = job->prev;
     if (job->prev)
@@ -39,8 +42,8 @@ static PyObject *on_done(PyObject *capsule, PyObject *task) {
     else if (exception != Py_None && job->bridge)
         cl_after_log(job, Py_NewRef(exception));
     Py_XDECREF(exception);
-    if (job->bridge) {
-        unlink_job(job->bridge->guest, job);
+    if (job->guest) {
+        unlink_job(job);
         Py_CLEAR(job->task);
     }
     Py_RETURN_NONE;
@@ -74,7 +77,7 @@ void cl_guest_forget_spawned(struct cl_guest *g) {
     while (g->spawned) {
         struct cl_after *job = g->spawned;
         PyObject *task = job->task;
-        unlink_job(g, job);
+        unlink_job(job);
         job->bridge = NULL;
         job->task = NULL;
         Py_XDECREF(task); /* the job may go with it */

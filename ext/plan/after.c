@@ -115,6 +115,7 @@ void cl_after_run(struct cl_bridge *b) {
 
 int cl_after_traverse(const struct cl_after *job, visitproc visit, void *arg) {
     for (; job; job = job->next) {
+        Py_VISIT(job->task);
         int err = cl_call_traverse(&job->call, visit, arg);
         if (err)
             return err;

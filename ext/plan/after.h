@@ -9,6 +9,7 @@
 struct cl_after {
     struct cl_after *next, *prev; /* prev: only among those that run as tasks */
     struct cl_bridge *bridge;     /* NULL: the server is gone */
+    struct cl_guest *guest;       /* that it is a task of, or NULL */
     struct cl_call call;          /* generators, callback and their context */
     PyObject *task;               /* of the callback's coroutine; strong */
     struct cl_str route;          /* the application's */

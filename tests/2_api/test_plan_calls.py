@@ -339,6 +339,53 @@ def test_everything_runs_in_one_context(serve: Serve) -> None:
     assert seen == ["after set", "set", "unset"]
 
 
+@real_loop
+@pytest.mark.parametrize("pause", [None, 0, 0.001])
+def test_an_async_handler_s_response_is_merged(serve: Serve, pause: float | None) -> None:
+    async def handler(response: Response) -> Any:
+        response.set_header("X-Made", "yes")
+        if pause is not None:
+            await asyncio.sleep(pause)
+        response.status = 202
+        return {"a": 1}
+
+    app = PlannedApp()
+    result = (None, False, lambda v: {**v, "b": 2})
+    app.plan("/", handler, (RESPONSE,), is_async=True, status=201, result=result)
+    with serve(app) as client:
+        for _ in range(3):
+            answer = client.get("/")
+            assert (answer.status, answer.data) == (202, {"a": 1, "b": 2})
+            assert answer.headers["X-Made"] == "yes"
+
+
+@real_loop
+def test_a_handler_that_is_cancelled(log: Log, serve: Serve) -> None:
+    async def cancelled(a: str) -> None:
+        task = asyncio.current_task()
+        assert task
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await asyncio.sleep(5)
+
+    async def at_once(a: str) -> None:
+        raise asyncio.CancelledError
+
+    def dependency() -> Iterator[str]:
+        try:
+            yield "a"
+        except asyncio.CancelledError:
+            log("cancelled")
+            raise
+
+    app = PlannedApp()
+    app.plan("/", cancelled, (), (generator(dependency),), (0,), is_async=True)
+    app.plan("/at-once", at_once, (), (generator(dependency),), (0,), is_async=True)
+    with serve(app) as client:
+        assert client.get("/").status == 503
+        assert client.get("/at-once").status == 503
+    assert log == ["cancelled", "cancelled"]
+
+
 # ---- After ----
 
 
