@@ -105,8 +105,8 @@ class Supervisor:
                 break
             if kind == "change":
                 self._replace(what)
-            elif kind == "exit" and what is self._child:
-                self._mourn(what.returncode)
+            elif kind == "exit" and self._child and what is self._child:
+                self._mourn(self._child.returncode)
             elif kind == "blind":
                 _log.notice(f"cello: no longer watching files: {what}")
         self._end(FINAL_GRACE)

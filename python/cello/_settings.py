@@ -12,7 +12,12 @@ ENVIRONMENTS = ("development", "production")
 
 
 class SettingError(ValueError):
-    """A setting has a value that it cannot have; the message names the place that says so."""
+    """A setting has a value that it cannot have; the message names the place that says so, an
+    argument of the program or (is_typed) a command line or the environment."""
+
+    def __init__(self, message: str, *, is_typed: bool) -> None:
+        super().__init__(message)
+        self.is_typed = is_typed
 
 
 class Options(TypedDict, total=False):
@@ -91,11 +96,13 @@ _SETTINGS = {
 }
 
 
-def _checked(name: str, place: str, value: Any) -> Any:
+def _checked(name: str, source: str, value: Any) -> Any:
     try:
         return _SETTINGS[name].check(value)
     except ValueError as error:
-        raise SettingError(f"{place} {error}, not {value!r}") from None
+        is_typed = source != "argument"
+        place = source if is_typed else name
+        raise SettingError(f"{place} {error}, not {value!r}", is_typed=is_typed) from None
 
 
 def wrong_variables() -> list[str]:
@@ -171,7 +178,7 @@ class Settings:
             self.sources[name] = "default"
             return _SETTINGS[name].default
         self.sources[name] = source
-        return _checked(name, name if source == "argument" else source, value)
+        return _checked(name, source, value)
 
     def values(self) -> dict[str, Any]:
         """Every setting by its name."""

@@ -252,8 +252,9 @@ def test_command_line_turned_off(tmp_path: Path) -> None:
 def test_wrong_settings(script: Path) -> None:
     for args in (["--env", "testing"], ["--backend", "kqueue"], ["--port", "http"]):
         with program([str(script), *args]) as process:
-            assert process.wait() == 1
-            assert "ValueError" in process.stderr()
+            assert process.wait() == 2
+            assert process.stderr().startswith(f"CRITICAL {args[0]} must be ")
+            assert process.stderr().count("\n") == 1
 
 
 def test_unix_socket(script: Path, tmp_path: Path, backend: str) -> None:

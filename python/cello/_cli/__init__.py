@@ -133,12 +133,18 @@ def _target(options: argparse.Namespace) -> Target:
 
 
 def _run(options: argparse.Namespace) -> int:
-    app = load(_target(options))
+    target = _target(options)
+    argv = serving_argv(options)
+    _checked(argv)
+    load(target).run(argv=argv)
+    return 0
+
+
+def _checked(argv: list[str]) -> Settings:
     try:
-        app.run(argv=serving_argv(options))
+        return Settings(argv=argv)
     except SettingError as error:
         raise Stop(str(error), 2) from None
-    return 0
 
 
 def _dev(options: argparse.Namespace) -> int:
@@ -146,10 +152,7 @@ def _dev(options: argparse.Namespace) -> int:
 
     target = _target(options)
     argv = serving_argv(options)
-    try:
-        settings = Settings(argv=argv)
-    except SettingError as error:
-        raise Stop(str(error), 2) from None
+    settings = _checked(argv)
     words = ["--factory"] if options.factory else []
     watch = _dev.Watch(
         tuple(Path(d).resolve() for d in options.reload_dir or [Path.cwd(), target.folder]),
