@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from cello._cello import Request
 from cello._errors import HTTPError
@@ -267,6 +267,10 @@ class Guarded:
         self._guards += check_guards([guard])
         return guard
 
+    @overload
+    def authenticate(self, function: CheckT, *, challenge: str | None = None) -> CheckT: ...
+    @overload
+    def authenticate(self, *, challenge: str | None = None) -> Callable[[CheckT], CheckT]: ...
     def authenticate(
         self, function: CheckT | None = None, *, challenge: str | None = None
     ) -> CheckT | Callable[[CheckT], CheckT]:

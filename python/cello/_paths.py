@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cello import _cello
@@ -22,7 +23,8 @@ _PARAMETER = re.compile(r"\{(\w+)(?::(regex\()?(\w*))?")
 _REGEX_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()]", re.S)
 
 
-def split(path: str) -> list[Piece]:
+@lru_cache(maxsize=4096)
+def split(path: str) -> tuple[Piece, ...]:
     """The pieces of a path that the router has accepted."""
     pieces: list[Piece] = []
     at = 0
@@ -36,7 +38,7 @@ def split(path: str) -> list[Piece]:
         at = end + 1
     if at < len(path):
         pieces.append(Piece(path[at:]))
-    return pieces
+    return tuple(pieces)
 
 
 def _end_of_regex(path: str, at: int) -> int:

@@ -7,34 +7,65 @@ from typing import Annotated, Any, assert_type
 import cello
 from cello import (
     App,
+    Authenticated,
     Blueprint,
     Body,
     Cookie,
     Depends,
     Form,
     Header,
+    HeaderVersioning,
     HTTPError,
     LimitsConfig,
     MultiMap,
     Path,
+<<<<<<< Updated upstream
     ProblemDetails,
+=======
+    PermissionGuard,
+>>>>>>> Stashed changes
     Query,
     Request,
     RequestIdConfig,
     RequestValidationError,
     Response,
+    RoleGuard,
     Security,
     SecurityHeadersConfig,
     SecurityScopes,
     Server,
     TimeoutConfig,
+    status,
 )
+from cello.responses import JSONResponse
+from cello.security import APIKeyHeader
 
 app = App("shop", "1.0", use=[RequestIdConfig()], trailing_slash="redirect")
 app.set_limits(LimitsConfig(max_uri=100))
 app.set_timeouts(TimeoutConfig(idle=0.5))
 app.use(SecurityHeadersConfig(csp=None))
 app.state.database = object()
+
+
+app.add_guard(Authenticated() & RoleGuard("admin") | (lambda req: req.is_secure()))
+assert_type(app.url_for("user", id=5), str)
+api = App(versioning=HeaderVersioning("X-V", default="v1"), guards=[~PermissionGuard("read")])
+api.include_router(Blueprint("/x", tags=["x"], versions=["v1"]), prefix="/y", deprecated=True)
+
+
+@app.authenticate
+def who(request: Request) -> str | None:
+    return request.get_header("x-user")
+
+
+@api.authenticate(challenge="Bearer")
+async def who_later(request: Request) -> str | None:
+    return who(request)
+
+
+@app.get("/files/{id}", name="file", guards=[Authenticated(), lambda req: True], versions=["v1"])
+def file(id: str, key: Annotated[str | None, Depends(APIKeyHeader(name="X"))]) -> JSONResponse:
+    return JSONResponse({"id": id, "key": key}, status_code=status.HTTP_200_OK)
 
 
 @app.get("/users/{id:int}", status=200, use=[SecurityHeadersConfig()])

@@ -27,6 +27,10 @@ app.set_limits(TimeoutConfig())  # E: arg-type
 app.start(port="8000")  # E: arg-type
 app.static_response("/", {"a": 1})  # E: arg-type
 app.no_such()  # E: attr-defined
+app.add_guard("admin")  # E: type-var
+app.url_for(5)  # E: arg-type
+app.authenticate(challenge=5)  # E: call-overload
+App(versioning="path")  # E: arg-type
 app.register_blueprint(app)  # E: arg-type
 Blueprint(5)  # E: arg-type
 LimitsConfig(max_uri="1")  # E: arg-type
