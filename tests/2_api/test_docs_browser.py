@@ -3,12 +3,16 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Annotated, Any
 
 import msgspec
 import pytest
 from api_client import Client, serving
-from cello import App, Query
+from cello import App, HeaderVersioning, Query
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -145,10 +149,69 @@ def test_redoc_shows_the_api(browser: Any, client: Client) -> None:
     assert [text for text in page.complaints() if "logo-mini.svg" not in text] == []
 
 
-def test_pages_behind_a_prefix(browser: Any, client: Client) -> None:
-    app = App()
-    app.get("/hello")(lambda req: "hi")
-    app.enable_openapi(docs_url="/inner/docs", redoc_url="/inner/redoc", openapi_url="/api.json")
-    with serving(app) as other:
-        assert "Cello API" in Page(browser, other, "/inner/docs").find(".info .title").text
-        assert "Cello API" in Page(browser, other, "/inner/redoc").find("h1").text
+class _Proxy(BaseHTTPRequestHandler):
+    """Takes /shop off the path, as a reverse proxy does."""
+
+    target: tuple[str, int]
+
+    def do_GET(self) -> None:
+        answer, head, body = 404, {}, b""
+        if self.path.startswith("/shop/"):
+            connection = HTTPConnection(*self.target, timeout=10)
+            connection.request("GET", self.path.removeprefix("/shop"), headers=dict(self.headers))
+            found = connection.getresponse()
+            answer, head, body = found.status, dict(found.headers), found.read()
+            connection.close()
+        self.send_response(answer)
+        for name, value in head.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def behind_a_prefix(client: Client) -> Iterator[Client]:
+    handler = type("Proxy", (_Proxy,), {"target": client.address})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        yield Client(("127.0.0.1", proxy.server_port))
+        proxy.shutdown()
+
+
+def test_pages_behind_a_prefix(browser: Any) -> None:
+    app = App(title="inner")
+    app.get("/hello")(lambda req: {"says": "hi"})
+    app.enable_openapi(
+        docs_url="/pages/docs", redoc_url="/pages/redoc", openapi_url="/a.json", servers=["/shop"]
+    )
+    with serving(app) as client, behind_a_prefix(client) as outside:
+        page = Page(browser, outside, "/shop/pages/docs")
+        assert "inner" in page.find(".info .title").text
+        page.click(".opblock-get .opblock-summary-control")
+        page.click(".opblock-get .try-out__btn")
+        page.click(".opblock-get .execute")
+        page.find(".live-responses-table .response-col_status", "200")
+        assert page.complaints() == []
+        assert "inner" in Page(browser, outside, "/shop/pages/redoc").find("h1").text
+
+
+def test_pages_of_versions(browser: Any) -> None:
+    app = App(versioning=HeaderVersioning("X-V", default="v1"))
+    app.get("/a", versions=["v1"], summary="old")(lambda req: {"version": 1})
+    app.get("/a", versions=["v2"], summary="new")(lambda req: {"version": 2})
+    app.enable_openapi()
+    with serving(app) as client:
+        page = Page(browser, client, "/docs")
+        page.find(".opblock-summary-description", "old")
+        page.click("nav a", "v2")
+        page.find(".opblock-summary-description", "new")
+        page.click(".opblock-get .opblock-summary-control")
+        page.click(".opblock-get .try-out__btn")
+        page.click(".opblock-get .execute")
+        answer = page.find(".live-responses-table .response-col_description pre.microlight").text
+        page.keep("docs-version")
+        assert msgspec.json.decode(answer) == {"version": 2}
+        Page(browser, client, "/redoc?version=v2").find("h2", "new")

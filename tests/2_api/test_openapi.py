@@ -30,6 +30,8 @@ from cello import (
     Depends,
     Form,
     Header,
+    HeaderVersioning,
+    MediaTypeVersioning,
     Path,
     PathVersioning,
     Query,
@@ -854,6 +856,21 @@ def test_versions_in_the_path() -> None:
     assert list(written(app)["paths"]) == ["/v1/a", "/v2/a", "/b"]
     document = written(app, "v2")
     assert document["info"]["version"] == "v2" and list(document["paths"]) == ["/v2/a", "/b"]
+
+
+def test_versions_in_a_header() -> None:
+    app = versioned(HeaderVersioning("X-V", default="v1"))
+    for version, summary in ((None, "old"), ("v1", "old"), ("v2", "new")):
+        paths = written(app, version)["paths"]
+        assert paths["/a"]["get"]["summary"] == summary
+        (parameter,) = paths["/a"]["get"]["parameters"]
+        assert (parameter["in"], parameter["name"]) == ("header", "X-V")
+        assert parameter["required"] is (version == "v2")
+        assert "parameters" not in paths["/b"]["get"]
+
+
+def test_the_last_version_is_shown_where_none_is_default() -> None:
+    assert written(versioned(MediaTypeVersioning()))["paths"]["/a"]["get"]["summary"] == "new"
 
 
 def test_versions_are_served() -> None:
