@@ -19,11 +19,8 @@ from cello import (
     LimitsConfig,
     MultiMap,
     Path,
-<<<<<<< Updated upstream
-    ProblemDetails,
-=======
     PermissionGuard,
->>>>>>> Stashed changes
+    ProblemDetails,
     Query,
     Request,
     RequestIdConfig,
