@@ -64,18 +64,20 @@ static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t 
 
 PyDoc_STRVAR(
     connect_doc,
-    "connect(problem, http_error, log_error, validation_error, body_errors, /)\n--\n\nTell the "
+    "connect(problem, http_error, log_error, validation_error, body_errors, url, /)\n--\n\nTell "
+    "the "
     "engine the base of exceptions that are answers, the package's HTTPError, where error lines "
     "go, what is raised for bad parameters, and body_errors(exception): a list of {loc, msg, type} "
     "for what a validator refused, None for text that is not JSON; it raises any other exception "
-    "again. Called once, by the package.");
+    "again; and the class of URLs. Called once, by the package.");
 
 static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct cl_ext *ext = cl_ext_of_module(module);
-    if (n != 5 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
+    if (n != 6 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
         !PyCallable_Check(args[2]) || !PyExceptionClass_Check(args[3]) ||
-        !PyCallable_Check(args[4])) {
-        PyErr_SetString(PyExc_TypeError, "connect takes three exception classes, two callables");
+        !PyCallable_Check(args[4]) || !PyType_Check(args[5])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "connect takes three exception classes, two callables and a class of URLs");
         return NULL;
     }
     Py_XSETREF(ext->problem, Py_NewRef(args[0]));
@@ -83,6 +85,7 @@ static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssi
     Py_XSETREF(ext->log_error, Py_NewRef(args[2]));
     Py_XSETREF(ext->validation_error, Py_NewRef(args[3]));
     Py_XSETREF(ext->body_errors, Py_NewRef(args[4]));
+    Py_XSETREF(ext->url_type, Py_NewRef(args[5]));
     Py_RETURN_NONE;
 }
 
@@ -161,6 +164,7 @@ static int exec(PyObject *module) {
 
 static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct cl_ext *ext = cl_ext_of_module(module);
+    Py_VISIT(ext->address_type);
     Py_VISIT(ext->after_type);
     Py_VISIT(ext->app_type);
     Py_VISIT(ext->body_view_type);
@@ -179,6 +183,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->log_error);
     Py_VISIT(ext->validation_error);
     Py_VISIT(ext->body_errors);
+    Py_VISIT(ext->url_type);
     Py_VISIT(ext->guest_types);
     /* Not tracked, so that what it holds, its type for one, is visited from here. */
     int err = ext->spare_request
@@ -193,6 +198,8 @@ static int clear(PyObject *module) {
     struct cl_ext *ext = cl_ext_of_module(module);
     Py_CLEAR(ext->spare_request);
     Py_CLEAR(ext->spare_body_view);
+    Py_CLEAR(ext->address_type);
+    Py_CLEAR(ext->url_type);
     Py_CLEAR(ext->after_type);
     Py_CLEAR(ext->body_view_type);
     Py_CLEAR(ext->plan_type);

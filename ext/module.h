@@ -25,6 +25,7 @@ struct cl_ext_names {
 struct cl_ext {
     struct cl_convert_state convert;
     struct cl_ext_names names;
+    PyTypeObject *address_type; /* of Request.client, a struct sequence */
     PyTypeObject *after_type;
     PyTypeObject *app_type;
     PyTypeObject *body_view_type;
@@ -44,6 +45,7 @@ struct cl_ext {
     PyObject *log_error;     /* cello._log.error(message, exception or None, request id or None) */
     PyObject *validation_error; /* cello.RequestValidationError(errors, body), a Problem */
     PyObject *body_errors;      /* cello: what a validator's exception says, see connect() */
+    PyObject *url_type;         /* cello._url.URL, a str; NULL: URLs are plain ones */
     PyObject *spare_body_view;  /* a BodyView nobody else holds */
     PyObject *guest_types;      /* what the asyncio guest keeps; NULL until an async route exists */
 };

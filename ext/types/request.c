@@ -173,7 +173,16 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static int setup_address(PyObject *module, struct cl_ext *ext) {
+    static PyStructSequence_Field fields[] = {{"host", NULL}, {"port", NULL}, {NULL, NULL}};
+    static PyStructSequence_Desc desc = {"cello._cello.Address", "Of a peer.", fields, 2};
+    ext->address_type = PyStructSequence_NewType(&desc);
+    return ext->address_type ? PyModule_AddType(module, ext->address_type) : -1;
+}
+
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext) {
+    if (setup_address(module, ext) < 0)
+        return -1;
     ext->request_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     return ext->request_type ? PyModule_AddType(module, ext->request_type) : -1;
 }

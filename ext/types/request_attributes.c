@@ -80,7 +80,17 @@ static PyObject *make_client(struct cl_pyrequest *self) {
         host = cello_request_peer(self->r, &port);
     if (!host.len)
         return Py_NewRef(Py_None);
-    return Py_BuildValue("(s#i)", host.ptr, (Py_ssize_t)host.len, (int)port);
+    PyObject *client = PyStructSequence_New(self->ext->address_type);
+    PyObject *address = client ? cl_ext_str(host) : NULL;
+    PyObject *number = address ? PyLong_FromLong(port) : NULL;
+    if (!number) {
+        Py_XDECREF(address);
+        Py_XDECREF(client);
+        return NULL;
+    }
+    PyStructSequence_SetItem(client, 0, address);
+    PyStructSequence_SetItem(client, 1, number);
+    return client;
 }
 
 static PyObject *make_route(struct cl_pyrequest *self) {
@@ -220,7 +230,11 @@ static PyObject *make_url(struct cl_pyrequest *self) {
                                    path, PyUnicode_GET_LENGTH(query) ? "?" : "", query);
     Py_XDECREF(path);
     Py_XDECREF(query);
-    return url;
+    if (!url || !self->ext->url_type)
+        return url;
+    PyObject *named = PyObject_CallOneArg(self->ext->url_type, url);
+    Py_DECREF(url);
+    return named;
 }
 
 static const struct attribute URL = {CL_KEPT_URL, make_url};
@@ -277,7 +291,8 @@ static int set_identity(PyObject *object, PyObject *identity, void *unused) {
 PyGetSetDef cl_pyrequest_attributes[] = {
     KEPT("method", METHOD, "\"GET\" and the like."),
     KEPT("path", PATH, "The path, percent-decoded."),
-    KEPT("url", URL, "The whole URL as a str, encoded; relative when the client sent no Host."),
+    KEPT("url", URL,
+         "The whole URL, a str with names for its parts; relative when the client sent no Host."),
     KEPT("base_url", BASE_URL, "Scheme and host with a slash behind them."),
     {"scheme", get_scheme, NULL, "\"http\".", NULL},
     KEPT("host", HOST, "What the client calls this server, with the port; may be empty."),
@@ -289,7 +304,7 @@ PyGetSetDef cl_pyrequest_attributes[] = {
     MAP("cookies", CL_MAP_COOKIES, "The cookies. [] gives the last."),
     {"remote_addr", get_remote_addr, NULL, "The peer's address, or None.", NULL},
     {"ip_addr", get_remote_addr, NULL, "The same as remote_addr.", NULL},
-    KEPT("client", CLIENT, "The peer's (address, port), or None."),
+    KEPT("client", CLIENT, "The peer's (host, port), a tuple with these names, or None."),
     KEPT("state", STATE, "A namespace for the program's own values."),
     KEPT("context", CONTEXT, "A dict of what native steps found, such as request_id."),
     {"identity", get_identity, set_identity,

@@ -19,7 +19,7 @@ static const struct cl_args_spec SET_SPEC = {
     .function = "Response.set_cookie",
     .required = 1,
     .positional = 2,
-    .names = {"name", "value", "max_age", "expires", "path", "domain", "secure", "httponly",
+    .names = {"key", "value", "max_age", "expires", "path", "domain", "secure", "httponly",
               "samesite", "partitioned"},
 };
 
@@ -120,7 +120,7 @@ PyObject *cl_pyresponse_set_cookie(PyObject *self, PyObject *const *args, Py_ssi
     PyObject *given[ARG_COUNT];
     struct cello_cookie cookie = {.has_max_age = false};
     if (cl_args_parse(&SET_SPEC, args, (size_t)n, names, given) < 0 ||
-        cl_args_str("name", given[NAME], &cookie.name) < 0 ||
+        cl_args_str("key", given[NAME], &cookie.name) < 0 ||
         cl_args_str("value", given[VALUE], &cookie.value) < 0 ||
         read_attributes(given, &cookie) < 0)
         return NULL;
@@ -132,7 +132,7 @@ PyObject *cl_pyresponse_delete_cookie(PyObject *self, PyObject *const *args, Py_
     static const struct cl_args_spec spec = {.function = "Response.delete_cookie",
                                              .required = 1,
                                              .positional = 3,
-                                             .names = {"name", "path", "domain"}};
+                                             .names = {"key", "path", "domain"}};
     enum { DELETE_NAME, DELETE_PATH, DELETE_DOMAIN, DELETE_COUNT };
     PyObject *given[DELETE_COUNT];
     if (cl_args_parse(&spec, args, (size_t)n, names, given) < 0)
@@ -144,7 +144,7 @@ PyObject *cl_pyresponse_delete_cookie(PyObject *self, PyObject *const *args, Py_
         .same_site = CELLO_SAME_SITE_LAX,
     };
     cl_args_none_is_absent(&given[DELETE_DOMAIN]);
-    if (cl_args_str("name", given[DELETE_NAME], &cookie.name) < 0 ||
+    if (cl_args_str("key", given[DELETE_NAME], &cookie.name) < 0 ||
         cl_args_str("path", given[DELETE_PATH], &cookie.path) < 0 ||
         cl_args_str("domain", given[DELETE_DOMAIN], &cookie.domain) < 0)
         return NULL;

@@ -28,6 +28,7 @@ from cello._routes import (
 )
 from cello._server import Serving
 from cello._templates import Templates
+from cello._url import URL
 from cello._versioning import Versioning
 
 
@@ -37,7 +38,7 @@ def _body_errors(error: BaseException) -> list[dict[str, Any]] | None:
     return body_errors(error)
 
 
-_cello.connect(Problem, HTTPError, _log.error, RequestValidationError, _body_errors)
+_cello.connect(Problem, HTTPError, _log.error, RequestValidationError, _body_errors, URL)
 Mapping.register(_cello.MultiMap)
 Mapping.register(_cello.ResponseHeaders)
 

@@ -18,12 +18,24 @@ from contextvars import Context
 from datetime import datetime
 from selectors import BaseSelector, SelectorKey
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal, Self, TypeVar, TypeVarTuple, Unpack, final, overload
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Self,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    final,
+    overload,
+)
 
-from _typeshed import FileDescriptorLike
+from _typeshed import FileDescriptorLike, structseq
 from typing_extensions import disjoint_base
 
 from cello._lifespan import LifespanRun
+from cello._url import URL
 
 _D = TypeVar("_D")
 _Ts = TypeVarTuple("_Ts")
@@ -82,6 +94,14 @@ class ResponseHeaders(Mapping[str, str]):
     def update(self, headers: Mapping[str, str] | Iterable[tuple[str, str]], /) -> None: ...
 
 @final
+class Address(structseq[str | int], tuple[str, int]):
+    __match_args__: Final = ("host", "port")
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+@final
 class Request:
     def __new__(
         cls,
@@ -97,7 +117,7 @@ class Request:
     @property
     def path(self) -> str: ...
     @property
-    def url(self) -> str: ...
+    def url(self) -> URL: ...
     @property
     def base_url(self) -> str: ...
     @property
@@ -121,7 +141,7 @@ class Request:
     @property
     def ip_addr(self) -> str | None: ...
     @property
-    def client(self) -> tuple[str, int] | None: ...
+    def client(self) -> Address | None: ...
     @property
     def state(self) -> SimpleNamespace: ...
     @property
@@ -203,7 +223,7 @@ class Response:
     def append_header(self, name: str, value: str) -> None: ...
     def set_cookie(
         self,
-        name: str,
+        key: str,
         value: str = "",
         *,
         max_age: int | None = None,
@@ -215,7 +235,7 @@ class Response:
         samesite: Literal["lax", "strict", "none", "Lax", "Strict", "None"] | None = "lax",
         partitioned: bool = False,
     ) -> None: ...
-    def delete_cookie(self, name: str, path: str = "/", domain: str | None = None) -> None: ...
+    def delete_cookie(self, key: str, path: str = "/", domain: str | None = None) -> None: ...
     @classmethod
     def json(cls, data: Any, status: int = 200, headers: _Pairs | None = None) -> Self: ...
     @classmethod
@@ -269,6 +289,7 @@ def connect(
     log_error: Callable[[str, BaseException | None, str | None], object],
     validation_error: Callable[[list[dict[str, Any]], bytes | None], BaseException],
     body_errors: Callable[[BaseException], list[dict[str, Any]] | None],
+    url: type[str],
     /,
 ) -> None: ...
 def request_id_step(header: str, /) -> _Step: ...
@@ -380,18 +401,14 @@ class App:
         body: bytes,
         /,
     ) -> None: ...
-    def _add_refusal(
-        self, status: int, handler: Callable[..., Any], name: str, /
-    ) -> int: ...
+    def _add_refusal(self, status: int, handler: Callable[..., Any], name: str, /) -> int: ...
     def _add_step(self, step: _Step, /) -> None: ...
     def _version_by(
         self, how: Literal["header", "media_type"], header: str, fallback: str | None, /
     ) -> None: ...
     def _redirect_slashes(self, on: bool, /) -> None: ...
     def _set_json_default(self, hook: Callable[[Any], Any] | None, /) -> None: ...
-    def _set_exception_hook(
-        self, hook: Callable[[Request, Exception], Any] | None, /
-    ) -> None: ...
+    def _set_exception_hook(self, hook: Callable[[Request, Exception], Any] | None, /) -> None: ...
     def _set_debug_hook(
         self, hook: Callable[[Request, BaseException], Response | None] | None, /
     ) -> None: ...

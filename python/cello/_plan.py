@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cello import _bodies, _cello, _results
+from cello import _bodies, _cello, _models, _results
 from cello._callables import is_async
 from cello._params import SecurityScopes, name_of
 from cello._runner import Around, Call, Inner, async_runner, core_of, sync_runner
@@ -227,13 +227,13 @@ class _Layout:
         return self._known[key]
 
     def _scalar(self, p: Parameter) -> int:
-        loc = (p.source, p.alias)
+        loc = (_models.place_of(p.source), p.alias)
         return self._field(_SOURCES[p.source], p.alias, p.converter, p.default, loc)
 
     def _model(self, p: Parameter) -> int:
         if not p.by_fields:
-            kind = _MODEL_SOURCES[p.source]
-            return self._field(kind, p.alias, p.converter, p.default, (p.source,))
+            kind, loc = _MODEL_SOURCES[p.source], (_models.place_of(p.source),)
+            return self._field(kind, p.alias, p.converter, p.default, loc)
         return self._call(Call(p.converter, tuple(self._scalar(f) for f in p.fields), ()))
 
     def _lay_named(self, tree: _Tree) -> None:

@@ -357,3 +357,14 @@ def test_the_type_is_final() -> None:
         type("Mine", (Request,), {})
     with pytest.raises(TypeError):
         Request.method = "x"  # type: ignore[misc,assignment]
+
+
+def test_the_url_has_names_for_its_parts() -> None:
+    url = Request("GET", "/a b", query={"q": "1"}, headers={"Host": "Shop.Example:8000"}).url
+    assert url == "http://Shop.Example:8000/a%20b?q=1" and isinstance(url, str)
+    assert (url.scheme, url.netloc) == ("http", "Shop.Example:8000")
+    assert (url.hostname, url.port) == ("shop.example", 8000)
+    assert (url.path, url.query) == ("/a%20b", "q=1")
+    assert repr(url) == "URL('http://Shop.Example:8000/a%20b?q=1')"
+    relative = Request("GET", "/a").url
+    assert (relative.scheme, relative.hostname, relative.port) == ("", None, None)

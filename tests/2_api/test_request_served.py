@@ -80,6 +80,7 @@ def test_attributes() -> None:
             "id": req.params["id"],
             "params": req.path_params.multi_items(),
             "client": req.client,
+            "peer": [req.client.host, req.client.port] == [*req.client],
             "addresses": [req.remote_addr, req.ip_addr, req.client_ip()],
             "request_id": req.request_id,
             "gone": req.is_disconnected(),
@@ -88,6 +89,7 @@ def test_attributes() -> None:
 
     seen = served(handler, "/h/%C3%A4%2Fb?x=%20", Host="a.example:1")
     assert seen.pop("client")[0] == "127.0.0.1"
+    assert seen.pop("peer")
     assert seen == {
         "method": "GET",
         "path": "/h/ä/b",

@@ -280,16 +280,16 @@ def test_bad_cookie_names(name: str) -> None:
         *(("domain", {"domain": text}) for text in (*CONTROL, "a b", "a;b", "ä.example")),
         ("secure", {"samesite": "none"}),
         ("secure", {"partitioned": True}),
-        ("secure", {"name": "__Secure-a"}),
-        ("secure", {"name": "__Host-a"}),
-        ("path", {"name": "__Host-a", "secure": True, "path": "/x"}),
-        ("domain", {"name": "__Host-a", "secure": True, "domain": "a.example"}),
+        ("secure", {"key": "__Secure-a"}),
+        ("secure", {"key": "__Host-a"}),
+        ("path", {"key": "__Host-a", "secure": True, "path": "/x"}),
+        ("domain", {"key": "__Host-a", "secure": True, "domain": "a.example"}),
         ("value", {"value": "x" * 5000}),
     ],
 )
 def test_bad_cookie_attributes(fault: str, kwargs: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"by its {fault}"):
-        one_cookie(**{"name": "a", "value": "b"} | kwargs)
+        one_cookie(**{"key": "a", "value": "b"} | kwargs)
 
 
 def test_cookie_argument_types() -> None:

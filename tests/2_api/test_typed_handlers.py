@@ -523,8 +523,8 @@ def test_forms() -> None:
         answer = client.ask("/fields", "POST", b"name=a+b&t=1&t=%32", FORM)
         assert answer.data == ["a b", 1, ["1", "2"]]
         assert problems(client.ask("/fields", "POST", b"n=x", FORM)) == {
-            "form.name": "missing",
-            "form.n": "int_parsing",
+            "body.name": "missing",
+            "body.n": "int_parsing",
         }
         answer = client.ask("/struct", "POST", b"size=3&names=q", FORM)
         assert answer.data == {"size": 3, "names": ["q"]}
