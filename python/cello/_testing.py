@@ -145,11 +145,21 @@ class Pump(Engine):
         """What is due by now happens, time limits for one."""
         if self._stopped:
             self._drop_server()
-        elif self._server is not None and self._served is None:
-            if self._server.needs_loop:  # since a dependency was overridden by an async one
-                self._start_serving(self._loop(), self._server)
-            else:
-                self._turn(0)
+        if self._server is None:
+            return
+        if self._served is not None:
+            self._run_what_is_due(self._server)
+        elif self._server.needs_loop:  # since a dependency was overridden by an async one
+            self._start_serving(self._loop(), self._server)
+        else:
+            self._turn(0)
+
+    def _run_what_is_due(self, server: _cello.Server) -> None:
+        due = server.next_turn_in
+        if due is not None and due <= 0:
+            loop = self._loop()
+            loop.call_soon(loop.stop)
+            loop.run_forever()
 
     def wait(self, connection: _cello.Connection, seconds: float | None) -> None:
         """Run the engine until something has happened on the connection, perhaps; TimeoutError

@@ -235,13 +235,15 @@ def test_limits_of_the_application_hold() -> None:
         assert client.get("/who").status_code == 200
 
 
-def test_an_idle_connection_that_the_engine_closed_is_replaced() -> None:
-    app = sync_app()
+@pytest.mark.parametrize("make", [sync_app, async_app])
+def test_an_idle_connection_that_the_engine_closed_is_replaced(make: Callable[[], App]) -> None:
+    app = make()
+    app.get("/idle")(lambda: "x")
     app.set_timeouts(TimeoutConfig(idle=0.05))
     with TestClient(app) as client:
-        client.get("/who")
+        client.get("/idle")
         time.sleep(0.15)
-        assert client.get("/who").status_code == 200
+        assert client.get("/idle").status_code == 200
 
 
 def test_a_handler_cannot_ask_its_own_client() -> None:
