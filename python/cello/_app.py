@@ -152,7 +152,8 @@ class App(Documented, Planned, Serving, Templates, Routing, _cello.App):
 
     def enable_logging(self, format: str = "combined") -> None:
         """The format of the access log: "combined", "json", or text with fields in braces such as
-        "{remote_addr} {method} {path} {status} {bytes} {duration_us} {header:user-agent}"."""
+        "{remote_addr} {method} {path} {status} {bytes} {duration_us} {header:user-agent}".
+        "json" also makes the server log's lines JSON, where the program does not configure it."""
         self._log_format = format
 
     def set_limits(self, limits: LimitsConfig) -> None:

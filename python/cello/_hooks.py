@@ -224,7 +224,7 @@ class Hooks(_cello.App):
             if by_status is not None:
                 return by_status, False
         for base in type(error).__mro__:
-            if base is Problem or base is Exception:
+            if base is Exception:
                 break
             found = self._exception_handlers.get(base)
             if found is not None:

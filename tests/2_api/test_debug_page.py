@@ -158,7 +158,7 @@ def test_only_in_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CELLO_ENV", raising=False)
 
     def has_page(app: App, **settings: Any) -> bool:
-        with serving(app, **settings) as client:
+        with serving(app, logs=False, **settings) as client:
             answer = client.ask("/shops/7", headers=BROWSER)
             if answer.headers["Content-Type"] == "application/problem+json":
                 assert_no_insides(answer)
