@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from api_client import BACKENDS, Client, serving
-from cello import App, RequestIdConfig, SecurityHeadersConfig
+from cello import App, Header, RequestIdConfig, SecurityHeadersConfig
 
 HERE = Path(__file__).parent
 
@@ -162,6 +162,10 @@ def test_frames_per_request(backend: str) -> None:
     async def later(req: Any) -> object:
         return {"path": req.path}
 
+    @app.get("/typed/{id}")
+    def typed(id: int, q: list[int], host: Annotated[str, Header()]) -> dict[str, Any]:
+        return {"id": id, "q": q, "host": host}
+
     with profiled(app, backend) as (client, frames):
         for target in ("/native", "/nowhere", "/plain/x"):
             for _ in range(10):
@@ -171,9 +175,10 @@ def test_frames_per_request(backend: str) -> None:
         for _ in range(10):
             client.get("/plain/7?q=1")
             client.get("/async")
+            assert client.get("/typed/7?q=1&q=2").data["q"] == [1, 2]
         frames = Counter({name: n for name, n in frames.items() if "<locals>" in name})
         qualname = "test_frames_per_request.<locals>."
-        assert frames == {f"{qualname}plain": 10, f"{qualname}later": 10}
+        assert frames == {f"{qualname}{name}": 10 for name in ("plain", "later", "typed")}
 
 
 def test_only_handlers_have_frames() -> None:
@@ -256,8 +261,9 @@ def test_a_large_table_is_as_fast_as_a_small_one(target: str) -> None:
 
 ALLOCATIONS = """
 import ctypes, sys
+import msgspec
 from api_client import serving
-from cello import App
+from cello import App, Depends
 calls = ctypes.CDLL(None).malloc_calls
 calls.restype = ctypes.c_ulong
 app = App()
@@ -276,6 +282,20 @@ def echo(req):
 @app.post("/bytes")
 def raw(req):
     return req.body()
+@app.get("/typed/{id}")
+def typed(id: int, q: str, page: int = 1, tag: list[int] = []):
+    return {"id": id, "q": q, "page": page, "tag": tag}
+class Item(msgspec.Struct):
+    id: int
+    tags: list[str]
+@app.post("/item")
+def item(item: Item):
+    return item
+def session():
+    yield 1
+@app.get("/session")
+def use(session=Depends(session)):
+    return session
 @app.get("/waste")
 def waste():
     return str(len(bytearray(5000)))
@@ -286,6 +306,9 @@ requests = {
     "path+query": b"GET /users/42?q=abc HTTP/1.1\\r\\nHost: x\\r\\nAccept: */*\\r\\n\\r\\n",
     "echo": (head % "echo").encode() + body,
     "bytes": (head % "bytes").encode() + body,
+    "typed": b"GET /typed/42?q=abc&tag=1&tag=2 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n",
+    "item": (head % "item").encode() + body,
+    "session": b"GET /session HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n",
     "waste": b"GET /waste HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n",
 }
 with serving(app, backend=sys.argv[1]) as client:
