@@ -266,12 +266,9 @@ class _Writer:
         for name, kind in kinds.items():
             if name not in named:
                 found.append({"name": name, "in": "path", "required": True, "schema": dict(kind)})
-        seen = set()
         for parameter in parameters:
-            place = parameter.source, parameter.alias
-            if parameter.source not in _PLACES or place in seen or not _is_shown(parameter):
+            if parameter.source not in _PLACES or not _is_shown(parameter):
                 continue
-            seen.add(place)
             if parameter.is_model:
                 found += self._exploded(parameter)
             else:
@@ -375,11 +372,11 @@ class _Writer:
         if bare is type(None):
             status = status or 204
             return {str(status): {"description": _text_of(status)}}
-        status = status or 200
+        status = status or (307 if full_name(bare) == _REDIRECT else 200)
         found: Object = {"description": _text_of(status)}
-        media = media_type(bare)
-        if media and status not in (204, 205, 304):
-            found["content"] = {media: self._content(bare, media)}
+        if status < 300 and status not in (204, 205):
+            media = media_type(bare)
+            found["content"] = {media: self._content(bare, media)} if media else {"*/*": {}}
         answers = {str(status): found}
         if optional and status == 200:
             answers["204"] = {"description": _text_of(204)}
@@ -452,6 +449,7 @@ _OF_RESPONSES = {
     "cello.responses.JSONResponse": "application/json",
     "cello.responses.PlainTextResponse": "text/plain",
 }
+_REDIRECT = "cello.responses.RedirectResponse"
 _STREAMS = ("Generator", "AsyncGenerator", "Iterator", "AsyncIterator", "AsyncIterable")
 
 

@@ -39,7 +39,7 @@ from cello import (
 )
 from cello._docs import choose_coding
 from cello._openapi import split_path
-from cello.responses import HTMLResponse, JSONResponse
+from cello.responses import HTMLResponse, JSONResponse, RedirectResponse
 from cello.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm, Security
 from openapi_spec_validator import validate
 
@@ -475,8 +475,7 @@ def test_forms() -> None:
 # ---- answers ----
 
 
-async def events() -> AsyncIterator[str]:
-    yield ""
+ANYTHING = [("*/*", None)]
 
 
 def answers(returns: Any, **more: Any) -> dict[str, Any]:
@@ -499,10 +498,11 @@ def answers(returns: Any, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("returns", "expected"),
     [
-        (..., {"200": []}),
-        (Any, {"200": []}),
-        (Response, {"200": []}),
-        (AsyncIterator[str], {"200": []}),
+        (..., {"200": ANYTHING}),
+        (Any, {"200": ANYTHING}),
+        (Response, {"200": ANYTHING}),
+        (RedirectResponse, {"307": []}),
+        (AsyncIterator[str], {"200": ANYTHING}),
         (str, {"200": [("text/plain", {"type": "string"})]}),
         (Literal["a"], {"200": [("text/plain", {"type": "string", "enum": ["a"]})]}),
         (int, {"200": [("application/json", {"type": "integer"})]}),
@@ -513,7 +513,7 @@ def answers(returns: Any, **more: Any) -> dict[str, Any]:
         (HTMLResponse, {"200": [("text/html", {"type": "string"})]}),
         (JSONResponse, {"200": [("application/json", None)]}),
         (Item | Response, {"200": [("application/json", ITEM)]}),
-        (str | Item, {"200": []}),
+        (str | Item, {"200": ANYTHING}),
         (tuple[Item, int], {"200": [("application/json", ITEM)]}),
         (tuple[Item, int, dict[str, str]], {"200": [("application/json", ITEM)]}),
     ],
@@ -617,6 +617,36 @@ def test_two_classes_of_one_name() -> None:
         taken = found["requestBody"]["content"]["application/json"]["schema"]
         given = found["responses"]["200"]["content"]["application/json"]["schema"]["items"]
         assert list(taken["properties"]) == list(given["properties"]) == [field]
+
+
+def test_classes_that_are_made_alike() -> None:
+    def made(field: str) -> Any:
+        class Thing(msgspec.Struct):
+            pass
+
+        return msgspec.defstruct("Thing", [(field, int)], bases=(Thing,), module="here")
+
+    schemas = written_for(tuple[made("a"), made("b")])["components"]["schemas"]
+    assert sorted(schemas) == ["here.Thing", "here.Thing_2"]
+
+
+def test_models_that_differ_in_what_they_refer_to() -> None:
+    def with_msgspec() -> Any:
+        inner = msgspec.defstruct("Inner", [("a", int)])
+        return msgspec.defstruct("Outer", [("inner", inner)])
+
+    def with_pydantic() -> Any:
+        inner = pydantic.create_model("Inner", b=(int, ...))
+        return pydantic.create_model("Outer", inner=(inner, ...))
+
+    app = App()
+    for path, model in (("/a", with_msgspec()), ("/b", with_pydantic())):
+        app.get(path, response_model=model)(lambda req: None)
+    document = written(app)
+    for name in "ab":
+        found = resolved(document["paths"][f"/{name}"]["get"], document)["responses"]["200"]
+        schema = found["content"]["application/json"]["schema"]
+        assert list(schema["properties"]["inner"]["properties"]) == [name]
 
 
 def test_a_pydantic_model_inside_others() -> None:
