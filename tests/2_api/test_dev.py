@@ -274,6 +274,13 @@ def test_a_program_that_ends(folder: Path, end: str, how: str) -> None:
         server.until(lambda text: "mended" in text)
 
 
+def test_error_pages_are_on_also_in_production(folder: Path) -> None:
+    (folder / "app.py").write_text(APP % "old" + "\n@app.get('/e')\ndef e():\n    return 1 / 0\n")
+    with dev(folder, CELLO_ENV="production") as server:
+        status, page = server.ask("/e", **HTML)
+        assert status == 500 and "ZeroDivisionError" in page
+
+
 # ---- the end ----
 
 

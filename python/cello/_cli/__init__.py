@@ -57,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", _run, "serve an application")
     _serving(run)
+    run.add_argument("--debug", action="store_true", help="error pages also in production")
     dev = _command(commands, "dev", _dev, "serve, and restart when a file is saved")
     _serving(dev)
+    dev.set_defaults(debug=True)
     dev.add_argument(
         "--reload-dir",
         action="append",
@@ -107,7 +109,6 @@ def _serving(parser: argparse.ArgumentParser) -> None:
         choices=ENVIRONMENTS,
         help="development (default): error pages and access log; production: neither",
     )
-    parser.add_argument("--debug", action="store_true", help="error pages with tracebacks")
     parser.add_argument("--no-logs", action="store_true", help="no access log")
     parser.add_argument("--log-level", choices=LOG_LEVELS, help="of the server log")
     parser.add_argument("--backend", choices=BACKENDS, help="how to wait (default: auto)")
