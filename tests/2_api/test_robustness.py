@@ -554,7 +554,7 @@ print("end")
 
 def test_the_module_can_be_unloaded() -> None:
     code = """
-import gc, sys, weakref
+import gc, sys, typing, weakref
 import api_client, cello
 app = cello.App()
 @app.get("/{i}")
@@ -566,6 +566,7 @@ module = weakref.ref(cello._cello)
 for name in [n for n in sys.modules if n.startswith("cello") or n == "api_client"]:
     del sys.modules[name]
 del api_client, cello, app, handler, client
+typing.clear_overloads()  # it keeps every function under @overload
 gc.collect()
 print(module())
 import cello
@@ -577,5 +578,5 @@ with cello.App().start() as server:
 
 @pytest.mark.parametrize("arguments", [{"host": "127.0.0.1\0x"}, {"fd": -1}, {"fd": 2**32}])
 def test_places_that_cannot_be_listened_at(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"host and a port|not a file descriptor"):
+    with pytest.raises(ValueError, match=r"(host|fd) must be"):
         App().start(**arguments)
