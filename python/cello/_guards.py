@@ -261,11 +261,17 @@ class Guarded:
     _guards: list[Check]
     _identify: Identify | None = None
     _challenge: str | None = None  # WWW-Authenticate of a 401
+    _frozen: bool = False
 
     def add_guard(self, guard: CheckT) -> CheckT:
         """A guard for every route, after those that are there: see Guard."""
+        self._check_not_started()
         self._guards += check_guards([guard])
         return guard
+
+    def _check_not_started(self) -> None:
+        if self._frozen:
+            raise RuntimeError("guards cannot be declared once the application was started")
 
     @overload
     def authenticate(self, function: CheckT, *, challenge: str | None = None) -> CheckT: ...
@@ -285,6 +291,7 @@ class Guarded:
         from cello._callables import is_async
 
         def declare(function: CheckT) -> CheckT:
+            self._check_not_started()
             check_guards([function])
             self._identify = (IdentifyLater if is_async(function) else Identify)(function)
             self._challenge = challenge

@@ -207,6 +207,15 @@ def test_guards_are_asked_from_the_outside_in() -> None:
         assert asked_for == ["app", "added", "include", "outer"]
 
 
+def test_guards_are_declared_before_the_start() -> None:
+    app = App()
+    app.get("/")(who)
+    with asking(app):
+        for declare in (app.add_guard, app.authenticate):
+            with pytest.raises(RuntimeError, match="once the application was started"):
+                declare(user)
+
+
 def test_an_exception_in_a_guard_is_one_of_the_route() -> None:
     app = App()
     app.get("/teapot", guards=[teapot])(who)
