@@ -148,12 +148,20 @@ class Planned(Guarded, Hooks):
         if not self._frozen:
             return
         before, now = self._overridden, dict(self._overrides)
-        changed = {c for c in (*before, *now) if before.get(c) is not now.get(c)}
+        changed = {call for call in (*before, *now) if before.get(call) is not now.get(call)}
+        changed |= set(before)  # what replaced these may need what has changed
         self._overridden = now
-        old = set(before.values())  # what they replaced may have dependencies of its own
-        for endpoint in self._endpoints:
-            if any(d.call in changed or d.call in before or old for d, _ in endpoint.tree()):
-                self._plan(endpoint)
+        affected = [e for e in self._endpoints if any(_is_in(d.call, changed) for d, _ in e.tree())]
+        plans = [(endpoint.id, *self._assembled(endpoint)) for endpoint in affected]
+        for plan in plans:
+            self._set_plan(*plan)
+
+
+def _is_in(call: Any, calls: set[Any]) -> bool:
+    try:
+        return call in calls
+    except TypeError:  # an object without a hash
+        return False
 
 
 def _check(endpoint: Endpoint) -> None:
@@ -164,11 +172,12 @@ def _check(endpoint: Endpoint) -> None:
         endpoint.body()
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-    if route.response_model is not None:
+    if route.response_model is not None or route.selection:
+        model = route.response_model or endpoint.signature.returns
         try:
-            declared = _results.body_type(route.response_model)
+            declared = _results.body_type(model)
             if declared is not None:
                 _types.shape(declared)
-            _results.result_filter(route.response_model)
+            _results.result_filter(model, route.selection)
         except TypeError as error:
             raise TypeError(f"{place}: response_model: {error}") from error

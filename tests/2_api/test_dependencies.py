@@ -78,6 +78,14 @@ class Options:
     verbose: bool = False
 
 
+@dataclass
+class WithoutHash:
+    value: int
+
+    def __call__(self) -> int:
+        return self.value
+
+
 class Multiply:
     def __init__(self, by: int) -> None:
         self.by = by
@@ -161,6 +169,15 @@ def test_one_value_for_a_request(is_async: bool, dependency_is_async: bool) -> N
     with asking(app) as client:
         assert client.get("/").data == [1, 1, 2]
         assert client.get("/").data == [3, 3, 4]
+
+
+def test_objects_without_a_hash() -> None:
+    app, one = App(), WithoutHash(7)
+    app.get("/")(lambda a=Depends(one), b=Depends(one), c=Depends(database): [a, b, c])
+    with asking(app) as client:
+        assert client.get("/").data == [7, 7, "real"]
+        app.dependency_overrides[database] = lambda: "fake"
+        assert client.get("/").data == [7, 7, "fake"]
 
 
 def test_of_app_blueprints_and_routes() -> None:
