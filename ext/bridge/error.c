@@ -80,10 +80,12 @@ static void fail(struct cl_bridge *b, struct cl_call *call, struct cl_request *r
     Py_XDECREF(exception);
 }
 
-/* An exception handler's coroutine (stolen) runs in a task of its own, and answers. */
+/* An exception handler's coroutine (stolen) runs in a task of its own, and answers. It gets a copy
+ * of the handler's context, which is entered already where a step of the handler has raised. */
 static void start_hook(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                        PyObject *coroutine) {
-    PyObject *value = NULL, *context = call->context ? Py_NewRef(call->context) : PyContext_New();
+    PyObject *value = NULL,
+             *context = call->context ? PyContext_Copy(call->context) : PyContext_New();
     enum cl_guest_result result = CL_GUEST_RAISED;
     if (context && b->guest) {
         result = cl_guest_start_apart(b->guest, call, coroutine, context, r, &value);
@@ -182,8 +184,11 @@ void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_call *call, struct
 
 void cl_bridge_answer_cancelled(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
     PyObject *exception = cl_ext_fetch_exception();
-    if (exception)
-        Py_XDECREF(cl_call_unwind(call, exception, false));
+    PyObject *left = cl_call_unwind(call, Py_NewRef(exception), false);
+    if (left && left != exception)
+        report(b, call, r, "exception", Py_NewRef(left));
+    Py_XDECREF(left);
+    Py_DECREF(exception);
     cello_response_reset(r);
     cello_respond_problem(r, 503, STR("The handler was cancelled."));
     if (cl_call_has_more(call))

@@ -213,24 +213,26 @@ static int convert_all(struct cl_walk *w, const struct cl_field *f, PyObject **s
 
 /* ---- models ---- */
 
-/* One more value of a name: a str, or a list when it is not the first. Both stolen, may be NULL. */
+/* One more value of a name: a str, or a list when it is not the first. */
+static int put_value(PyObject *dict, PyObject *name, PyObject *value) {
+    PyObject *there = PyDict_GetItemWithError(dict, name);
+    if (!there)
+        return PyErr_Occurred() ? -1 : PyDict_SetItem(dict, name, value);
+    if (PyList_CheckExact(there))
+        return PyList_Append(there, value);
+    PyObject *list = PyList_New(2);
+    if (!list)
+        return -1;
+    PyList_SET_ITEM(list, 0, Py_NewRef(there));
+    PyList_SET_ITEM(list, 1, Py_NewRef(value));
+    int err = PyDict_SetItem(dict, name, list);
+    Py_DECREF(list);
+    return err;
+}
+
+/* The same; steals name and value, which may be NULL with an exception set. */
 static int add_value(PyObject *dict, PyObject *name, PyObject *value) {
-    PyObject *there = name && value ? PyDict_GetItemWithError(dict, name) : NULL;
-    int err = -1;
-    if (!name || !value || (!there && PyErr_Occurred())) {
-    } else if (!there) {
-        err = PyDict_SetItem(dict, name, value);
-    } else if (PyList_CheckExact(there)) {
-        err = PyList_Append(there, value);
-    } else {
-        PyObject *list = PyList_New(2);
-        if (list) {
-            PyList_SET_ITEM(list, 0, Py_NewRef(there));
-            PyList_SET_ITEM(list, 1, Py_NewRef(value));
-            err = PyDict_SetItem(dict, name, list);
-            Py_DECREF(list);
-        }
-    }
+    int err = name && value ? put_value(dict, name, value) : -1;
     Py_XDECREF(name);
     Py_XDECREF(value);
     return err;

@@ -538,6 +538,40 @@ static void test_drain_deadline(void **state) {
     stop(&l);
 }
 
+/* Work behind an answer: the answer has left when the turn ends, and a stop waits. */
+static void test_hold(void **state) {
+    (void)state;
+    struct live l;
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    say(p, GET("/hold"));
+    until(&l, l.f.held_count == 1);
+    answer(held(&l), "done");
+    cello_server_hold(l.f.server);
+    turn(&l);
+    struct pollfd answered = {.fd = p->fd, .events = POLLIN};
+    assert_int_equal(poll(&answered, 1, PATIENCE_MS), 1);
+    expect(&l, p, 200);
+    cello_server_stop(l.f.server, 60000 * MS);
+    expect_end(&l, p);
+    until(&l, l.f.server->worker.conn_count == 0 && l.f.server->open_listeners == 0);
+    assert_false(cello_server_done(l.f.server));
+    cello_server_release(l.f.server);
+    assert_true(cello_server_done(l.f.server));
+    stop(&l);
+}
+
+static void test_hold_is_not_for_ever(void **state) {
+    (void)state;
+    struct live l;
+    start(&l, NULL);
+    cello_server_hold(l.f.server);
+    cello_server_stop(l.f.server, 50 * MS);
+    assert_int_equal(cello_server_run(l.f.server), CELLO_OK);
+    assert_true(cello_server_done(l.f.server));
+    stop(&l);
+}
+
 static void *stop_soon(void *server) {
     usleep(20000);
     cello_server_stop(server, 0);
@@ -683,6 +717,8 @@ static const struct CMUnitTest tests[] = {
     T(drain),
     T(drain_of_new_connections),
     T(drain_deadline),
+    T(hold),
+    T(hold_is_not_for_ever),
     T(stop_from_another_thread),
     T(nobody_accepts_when_done),
     T(drop_from_another_thread),
