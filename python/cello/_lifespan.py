@@ -172,7 +172,9 @@ class Lifespan:
     @overload
     def on_startup(self, function: FunctionT) -> FunctionT: ...
     @overload
-    def on_startup(self, *, per: str = "worker") -> Callable[[FunctionT], FunctionT]: ...
+    def on_startup(
+        self, function: None = None, *, per: str = "worker"
+    ) -> Callable[[FunctionT], FunctionT]: ...
     def on_startup(self, function: Any = None, *, per: str = "worker") -> Any:
         """Call a function before the first request: def, or async def on the loop of the handlers.
 
@@ -184,7 +186,9 @@ class Lifespan:
     @overload
     def on_shutdown(self, function: FunctionT) -> FunctionT: ...
     @overload
-    def on_shutdown(self, *, per: str = "worker") -> Callable[[FunctionT], FunctionT]: ...
+    def on_shutdown(
+        self, function: None = None, *, per: str = "worker"
+    ) -> Callable[[FunctionT], FunctionT]: ...
     def on_shutdown(self, function: Any = None, *, per: str = "worker") -> Any:
         """Call a function after the last request; the last one declared comes first. When one
         fails, the others still run."""

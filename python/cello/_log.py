@@ -22,7 +22,6 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 # How lines look that Cello writes itself; of the server that was started last.
 _style = "development"  # or "production", "json"
-_own_handler: logging.Handler | None = None
 
 
 def configure(*, level: str | None = None, style: str = "development") -> None:
@@ -98,7 +97,9 @@ def _write(
     if configured:
         logger.handle(record)
     elif logger.filter(record):
-        _own(logging).handle(record)
+        from cello._log_handler import own
+
+        own.handle(record)
     return True
 
 
@@ -127,29 +128,10 @@ def from_program(exception: BaseException) -> BaseException:
 # ---- where the program did not configure logging ----
 
 
-def _own(logging: Any) -> logging.Handler:
-    """Writes to the standard error of the moment, which tests and programs replace."""
-    global _own_handler
-    if _own_handler is None:
-
-        class Handler(logging.StreamHandler):  # type: ignore[misc]
-            @property
-            def stream(self) -> Any:
-                return sys.stderr
-
-            @stream.setter
-            def stream(self, value: Any) -> None:
-                pass
-
-            def format(self, record: logging.LogRecord) -> str:
-                return line_of(record, _style)
-
-        _own_handler = Handler()
-    return _own_handler
-
-
-def line_of(record: logging.LogRecord, style: str) -> str:
-    """A record as a line, or in development as a line and a traceback."""
+def line_of(record: logging.LogRecord, style: str | None = None) -> str:
+    """A record as a line, or in development as a line and a traceback. style: of the server that
+    was started last."""
+    style = style or _style
     if style == "json":
         return _json(record)
     exception = record.exc_info[1] if record.exc_info else None

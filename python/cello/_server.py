@@ -50,10 +50,12 @@ class Server:
         except BaseException as error:  # handed to whoever waits
             self._error = error
         finally:
-            # On this thread: io_uring takes back what it holds only for the thread that gave it.
-            self._last_stats = self._engine.stats()
-            self._engine.close()
-            self._started.set()
+            try:
+                # On this thread: io_uring takes back what it holds only for the one that gave it.
+                self._last_stats = self._engine.stats()
+                self._engine.close()
+            finally:
+                self._started.set()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
