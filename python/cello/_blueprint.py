@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict, Unpack
 
+from cello._cello import Response
 from cello._config import Middleware
 from cello._routes import (
     Handler,
@@ -17,12 +18,14 @@ from cello._routes import (
     check_guards,
     check_max_body,
     check_prefix,
+    check_response_class,
     check_responses,
     check_status,
     check_texts,
     check_use,
     local_names,
     method_bits,
+    selection,
 )
 
 
@@ -40,6 +43,13 @@ class RouteOptions(TypedDict, total=False):
     guards: Iterable[Callable[..., Any]] | None
     dependencies: Iterable[Any] | None
     response_model: Any
+    response_model_include: Iterable[str] | Mapping[str, Any] | None
+    response_model_exclude: Iterable[str] | Mapping[str, Any] | None
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
+    response_class: type[Response] | None
+    response_description: str | None
     body: Any
     responses: Mapping[int | str, Any] | None
     deprecated: bool
@@ -96,9 +106,12 @@ class Verbs(ABC):
     configurations for this route. max_body: bytes (413), by default LimitsConfig.max_body_size.
     name: for url_for(), by default the function's. guards: callables that get the request; a false
     result is 403. dependencies: Depends(...) whose values nobody needs. response_model: the type
-    that answers are filtered by, by default the declared return type. body: the type of the JSON
-    body. versions: of the API that have this route, by default all. tags, summary, description,
-    responses, deprecated, include_in_schema, operation_id: for its documentation.
+    that answers are filtered by, by default the declared return type. response_model_include and
+    _exclude: names of its fields; response_model_exclude_unset, _defaults, _none: fields with such
+    values; all of pydantic models. response_class: what a bare return value is answered by. body:
+    the type of the JSON body. versions: of the API that have this route, by default all. tags,
+    summary, description, responses, response_description, deprecated, include_in_schema,
+    operation_id: for its documentation.
 
     ValueError and TypeError name what is wrong with the declaration.
     """
@@ -136,6 +149,13 @@ class Verbs(ABC):
         guards: Iterable[Callable[..., Any]] | None = None,
         dependencies: Iterable[Any] | None = None,
         response_model: Any = None,
+        response_model_include: Iterable[str] | Mapping[str, Any] | None = None,
+        response_model_exclude: Iterable[str] | Mapping[str, Any] | None = None,
+        response_model_exclude_unset: bool = False,
+        response_model_exclude_defaults: bool = False,
+        response_model_exclude_none: bool = False,
+        response_class: type[Response] | None = None,
+        response_description: str | None = None,
         body: Any = None,
         responses: Mapping[int | str, Any] | None = None,
         deprecated: bool = False,
@@ -166,6 +186,15 @@ class Verbs(ABC):
                 operation_id,
                 check_texts("versions", versions),
                 scope,
+                selection=selection(
+                    response_model_include,
+                    response_model_exclude,
+                    response_model_exclude_unset,
+                    response_model_exclude_defaults,
+                    response_model_exclude_none,
+                ),
+                response_class=check_response_class(response_class),
+                response_description=response_description,
             )
         )
 

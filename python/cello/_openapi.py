@@ -356,7 +356,7 @@ class _Writer:
         route = endpoint.route
         model = route.response_model
         answer = endpoint.signature.returns if model is None else model
-        found = self._answers(answer, route.status)
+        found = self._answers(answer, route)
         for status, given in (route.responses or {}).items():
             key = str(status)
             found[key] = {**found.get(key, {}), **self._declared(key, given)}
@@ -366,16 +366,19 @@ class _Writer:
             found["default"] = self._ref("Problem")
         return found
 
-    def _answers(self, annotation: Any, status: int) -> Object:
+    def _answers(self, annotation: Any, route: Route) -> Object:
         """By status, what a handler that returns this type answers."""
         bare, optional = _returned(annotation)
+        status = route.status
+        description = route.response_description
+        answered_by = media_type(route.response_class) if route.response_class else None
         if bare is type(None):
             status = status or 204
-            return {str(status): {"description": _text_of(status)}}
+            return {str(status): {"description": description or _text_of(status)}}
         status = status or (307 if full_name(bare) == _REDIRECT else 200)
-        found: Object = {"description": _text_of(status)}
+        found: Object = {"description": description or _text_of(status)}
         if status < 300 and status not in (204, 205):
-            media = media_type(bare)
+            media = answered_by or media_type(bare)
             found["content"] = {media: self._content(bare, media)} if media else {"*/*": {}}
         answers = {str(status): found}
         if optional and status == 200:
@@ -385,7 +388,8 @@ class _Writer:
     def _content(self, annotation: Any, media: str) -> Object:
         if media == "text/event-stream":
             return {}
-        if isinstance(annotation, type) and issubclass(annotation, _cello.Response):
+        is_response = isinstance(annotation, type) and issubclass(annotation, _cello.Response)
+        if is_response or annotation is None or annotation is Any:
             return {"schema": {"type": "string"}} if media.startswith("text/") else {}
         return {"schema": self._schemas.add(annotation, "serialization")}
 

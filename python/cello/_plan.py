@@ -340,9 +340,17 @@ def _whole_plan(
 
 def _result_of(endpoint: Endpoint) -> _results.ResultFilter | None:
     """What the route declares that it returns."""
-    model = endpoint.route.response_model
-    if model is not None:
-        return _results.result_filter(model)
+    route = endpoint.route
+    result = _filter_of(endpoint)
+    if route.response_class is None:
+        return result
+    return _results.answered_by(route.response_class, route.status or 200, result)
+
+
+def _filter_of(endpoint: Endpoint) -> _results.ResultFilter | None:
+    model, selection = endpoint.route.response_model, endpoint.route.selection
+    if model is not None or selection:
+        return _results.result_filter(model or endpoint.signature.returns, selection)
     returns = endpoint.signature.returns
     if returns is None or endpoint.signature.is_generator:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cello import _cello
@@ -40,11 +40,16 @@ def body_type(annotation: Any) -> Any:
     return typing.Union[kept] if kept else None  # noqa: UP007
 
 
-def result_filter(annotation: Any) -> ResultFilter | None:
+def result_filter(
+    annotation: Any, selection: Mapping[str, Any] | None = None
+) -> ResultFilter | None:
     """(exact type that goes out as it is, whether in a list, what makes of other values only what
-    is declared); None: nothing is filtered. TypeError: msgspec and pydantic know nothing of it."""
+    is declared); None: nothing is filtered. selection: of its fields, as pydantic's dump takes it.
+    TypeError: msgspec and pydantic know nothing of it."""
     annotation = body_type(annotation)
     bare, _ = without_none(unwrap(annotation)[0])
+    if selection:
+        return None, False, _selecting_filter(annotation, selection)
     if not _has_model(bare):
         return None
     item = list_item(bare) if typing.get_origin(bare) is list else None
@@ -82,7 +87,8 @@ def _filter(annotation: Any) -> Callable[[Any], Any]:
     return functools.partial(msgspec.convert, type=annotation, from_attributes=True)
 
 
-def _pydantic_filter(annotation: Any) -> Callable[[Any], Any]:
+def _pydantic_filter(annotation: Any, set_only: bool = False) -> Callable[[Any], Any]:
+    """set_only: without the fields of models that nobody has set."""
     from pydantic import TypeAdapter
 
     adapter = TypeAdapter(annotation)
@@ -90,12 +96,46 @@ def _pydantic_filter(annotation: Any) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         # Objects of a subclass would pass as they are; their attributes do not.
         if hasattr(type(value), "model_dump"):
-            value = value.model_dump(by_alias=False)
+            value = value.model_dump(by_alias=False, exclude_unset=set_only)
         elif isinstance(value, list):
-            value = [v.model_dump() if hasattr(type(v), "model_dump") else v for v in value]
+            value = [
+                v.model_dump(exclude_unset=set_only) if hasattr(type(v), "model_dump") else v
+                for v in value
+            ]
         return adapter.validate_python(value, from_attributes=True, by_name=True, by_alias=True)
 
     return convert
+
+
+def _selecting_filter(annotation: Any, selection: Mapping[str, Any]) -> Callable[[Any], Any]:
+    if not contains_pydantic(annotation):
+        names = ", ".join(f"response_model_{name}" for name in selection)
+        raise TypeError(f"{names}: only pydantic models can leave out fields")
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(annotation)
+    convert = _pydantic_filter(annotation, "exclude_unset" in selection)
+    if list_item(unwrap(annotation)[0]) is not None:  # pydantic would take names for indices
+        of_items = {k: {"__all__": v} for k, v in selection.items() if k in ("include", "exclude")}
+        selection = {**selection, **of_items}
+
+    def select(value: Any) -> Any:
+        return adapter.dump_python(convert(value), mode="json", by_alias=True, **selection)
+
+    return select
+
+
+def answered_by(
+    response_class: type[_cello.Response], status: int, result: ResultFilter | None
+) -> ResultFilter:
+    """What makes a Response of a bare value, after what filters it."""
+
+    def respond(value: Any) -> _cello.Response:
+        if result:
+            value = result[2](value)
+        return response_class(value, status)
+
+    return None, False, respond
 
 
 def _union_filter(models: list[Any]) -> Callable[[Any], Any]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from cello._cello import Response
 from cello._config import Middleware
 from cello._params import DependsMarker
 
@@ -49,6 +50,9 @@ class Route(NamedTuple):
     versions: tuple[str, ...] = ()  # (): all
     scope: Mapping[str, Any] | None = None  # local_names() of the handler
     group: str = ""  # the names of its blueprints, with dots
+    selection: Mapping[str, Any] | None = None  # selection() of a response's fields
+    response_class: type[Response] | None = None  # of bare values
+    response_description: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -190,6 +194,39 @@ def check_dependencies(dependencies: Iterable[Any] | None) -> tuple[DependsMarke
         if not isinstance(dependency, DependsMarker) or dependency.call is None:
             raise TypeError(f"dependencies is a list of Depends(function), not of {dependency!r}")
     return checked
+
+
+def selection(
+    include: Iterable[str] | Mapping[str, Any] | None,
+    exclude: Iterable[str] | Mapping[str, Any] | None,
+    exclude_unset: bool,
+    exclude_defaults: bool,
+    exclude_none: bool,
+) -> Mapping[str, Any] | None:
+    """What pydantic is told of the fields of a response; None: to write all. TypeError: include or
+    exclude is one str."""
+    found: dict[str, Any] = {}
+    for name, fields in (("include", include), ("exclude", exclude)):
+        if isinstance(fields, str):
+            raise TypeError(f"response_model_{name} is a set of names, not the str {fields!r}")
+        if fields is not None:
+            found[name] = dict(fields) if isinstance(fields, Mapping) else set(fields)
+    flags = {
+        "exclude_unset": exclude_unset,
+        "exclude_defaults": exclude_defaults,
+        "exclude_none": exclude_none,
+    }
+    found.update({name: True for name, flag in flags.items() if flag})
+    return found or None
+
+
+def check_response_class(response_class: type[Response] | None) -> type[Response] | None:
+    """TypeError: no class of responses."""
+    if response_class is None or (
+        isinstance(response_class, type) and issubclass(response_class, Response)
+    ):
+        return response_class
+    raise TypeError(f"response_class is a subclass of Response, not {response_class!r}")
 
 
 def check_responses(
