@@ -137,7 +137,8 @@ void cl_loop_wake(struct cl_loop *l);
 void cl_loop_post(struct cl_loop *l, struct cl_post *p);
 /* The batch hook has something to do: the loop does not wait before it has run. */
 void cl_loop_need_batch(struct cl_loop *l);
-/* Between turns: what the last one asked the kernel for is asked now, and not with the next wait. */
+/* Between turns: what the last one asked the kernel for is asked now, and not with the next wait.
+ */
 void cl_loop_submit(struct cl_loop *l);
 /* Run f->run(f) at the end of this turn, after the batch; once, however often it is asked. */
 void cl_loop_flush_later(struct cl_loop *l, struct cl_flush *f);

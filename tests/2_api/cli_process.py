@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,12 +82,15 @@ class Running:
 
 @contextmanager
 def running(
-    command: tuple[str, ...], cwd: Path, pass_fds: tuple[int, ...] = (), **variables: str
+    command: tuple[str, ...],
+    cwd: Path,
+    pass_fds: tuple[int, ...] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=environment(**variables),
+        env=environment(**variables or {}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -140,10 +140,11 @@ def test_errors_of_a_factory_are_its_own_traceback(project: Path) -> None:
 
 
 def test_run_serves(project: Path) -> None:
-    command = (*CELLO, "run", "shop.web:shop", "--port", "0", "--no-logs", "--backend", "epoll")
+    options = ("--no-logs", "--backend", "epoll")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        command += ("--fd", str(listener.fileno()))
-        with running(command, project, (listener.fileno(),)) as process:
+        fd = listener.fileno()
+        command = (*CELLO, "run", "shop.web:shop", "--fd", str(fd), *options)
+        with running(command, project, (fd,)) as process:
             with Client(listener.getsockname()) as client:
                 assert client.get("/").text == "shop"
             assert process.stop() == 0

@@ -76,7 +76,7 @@ def dev(
     command: tuple[str, ...] = (*CELLO, "dev", "app:app"),
     **variables: str,
 ) -> Iterator[Dev]:
-    with running((*command, "--port", "0", *args), folder, **variables) as process:
+    with running((*command, "--port", "0", *args), folder, variables=variables) as process:
         found = re.search(r"http://127\.0\.0\.1:(\d+)", process.line_with("Cello "))
         assert found
         yield Dev(process, folder, ("127.0.0.1", int(found[1])))
