@@ -192,7 +192,7 @@ class Reader:
             raise TypeError(f"{self._place}: a handler must be callable, not {call!r}")
         try:
             shape = shape_of(call)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, NameError) as error:  # NameError: from Python 3.14 on
             raise TypeError(f"{self._place}: {name_of(call)} has no signature: {error}") from error
         signature = Signature(call, shape)
         if shape.only_star:

@@ -254,7 +254,10 @@ def _by_constructor(bare: Any) -> bool:
     return (
         isinstance(bare, type)
         and not is_model(bare)
-        and (bare.__module__ in _BY_CONSTRUCTOR or issubclass(bare, str | int | float))
+        and (
+            bare.__module__.partition(".")[0] in _BY_CONSTRUCTOR
+            or issubclass(bare, str | int | float)
+        )
     )
 
 
