@@ -1012,6 +1012,24 @@ def test_a_page_at_the_root() -> None:
             assert client.get(f"/{reference}", accept_encoding="gzip").status == 200
 
 
+def test_guards_are_asked_and_dependencies_are_not() -> None:
+    def token(x_token: Annotated[str, Header()]) -> str:
+        return x_token
+
+    guarded = App(guards=[lambda req: "x-key" in req.headers])
+    depending = App(dependencies=[Depends(token)])
+    for app in (guarded, depending):
+        app.get("/a")(lambda req: "a")
+        app.enable_openapi()
+    with serving(guarded) as client:
+        assert client.get("/openapi.json").status == 403
+        assert client.get("/openapi.json", x_key="1").status == 200
+        assert client.get("/docs").status == 200
+    with serving(depending) as client:
+        assert client.get("/a").status == 422
+        assert client.get("/openapi.json").status == 200
+
+
 def test_called_twice() -> None:
     app = documented()
     with pytest.raises(RuntimeError, match="called before"):

@@ -46,6 +46,8 @@ app.state.database = object()
 
 app.add_guard(Authenticated() & RoleGuard("admin") | (lambda req: req.is_secure()))
 assert_type(app.url_for("user", id=5), str)
+app.enable_openapi("shop", redoc_url=None, servers=["/shop"], tags=["a", {"name": "b"}])
+assert_type(app.openapi("v1"), dict[str, Any])
 api = App(versioning=HeaderVersioning("X-V", default="v1"), guards=[~PermissionGuard("read")])
 api.include_router(Blueprint("/x", tags=["x"], versions=["v1"]), prefix="/y", deprecated=True)
 
