@@ -4,6 +4,7 @@ fit."""
 import gc
 import json
 import sys
+import weakref
 from typing import Any
 
 import msgspec
@@ -525,6 +526,23 @@ def test_a_plan_shows_its_parts_and_goes_with_its_cycle() -> None:
     del guard
     assert gc.collect() >= 2
     assert len(gc.get_objects()) < before
+
+
+def test_an_application_goes_with_its_plans() -> None:
+    def served_once() -> weakref.ref[PlannedApp]:
+        app = PlannedApp()
+
+        def guard(request: Request) -> bool:
+            return app is not None
+
+        app.plan("/", lambda c: None, (constant(app),), guards=(guard,))
+        with serving(app) as client:
+            assert client.get("/").status == 204
+        return weakref.ref(app)
+
+    gone = served_once()
+    gc.collect()
+    assert gone() is None
 
 
 def test_set_plan_checks_its_arguments() -> None:

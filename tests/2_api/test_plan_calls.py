@@ -66,35 +66,34 @@ async def idle() -> None:
 @contextmanager
 def under_another_loop(app: App) -> Iterator[Client]:
     """Served by `await app.serve()` on a plain asyncio loop of another thread."""
-    started, stop = threading.Event(), asyncio.Event()
-    loop = asyncio.SelectorEventLoop()
-    engine: list[Any] = []
+    started = threading.Event()
+    engines: list[_cello.Server] = []
     make = app._engine
 
-    def note(*args: Any, **kwargs: Any) -> Any:
-        engine.append(make(*args, **kwargs))
-        return engine[0]
+    def note(settings: Any) -> _cello.Server:
+        engines.append(make(settings))
+        return engines[0]
 
     app._engine = note  # type: ignore[method-assign]
 
     async def main() -> None:
         serving = asyncio.ensure_future(app.serve("127.0.0.1", 0, logs=False))
-        while not engine or not engine[0].addresses:
+        while not engines or not engines[0].addresses:
             await asyncio.sleep(0.001)
             assert not serving.done(), serving
         started.set()
         await serving
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
-    assert started.wait(5)
-    with Client(engine[0].addresses[0]) as client:
-        yield client
-    engine[0].stop(5)
-    thread.join(10)
+    try:
+        assert started.wait(5)
+        with Client(engines[0].addresses[0]) as client:
+            yield client
+    finally:
+        engines[0].stop(5)
+        thread.join(10)
     assert not thread.is_alive()
-    loop.close()
-    del stop
 
 
 @contextmanager
