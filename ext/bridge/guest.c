@@ -148,6 +148,12 @@ bool cl_guest_wake(struct cl_engine_loop *l) {
     return true;
 }
 
+/* A loop of ours turns anyway; another one looks at the engine's descriptor. */
+void cl_guest_need_turn(const struct cl_guest *g) {
+    if (!g->own)
+        cello_server_wake(g->bridge->server);
+}
+
 /* ---- slots ---- */
 
 static struct cl_runner *take_idle(struct cl_guest *g) {

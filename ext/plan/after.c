@@ -98,8 +98,8 @@ void cl_after_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reques
         cello_server_hold(b->server);
     *(b->after ? b->after_end : &b->after) = job;
     b->after_end = &job->next;
-    if (!b->turning && b->server) /* a loop that drives the engine knows of no flush to come */
-        cello_server_wake(b->server);
+    if (b->guest && !b->turning)
+        cl_guest_need_turn(b->guest);
 }
 
 void cl_after_run(struct cl_bridge *b) {
