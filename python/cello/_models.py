@@ -113,7 +113,7 @@ def model_reader(model: Any, source: str, names: dict[str, str]) -> Callable[[di
     from pydantic import TypeAdapter
 
     validate = TypeAdapter(model).validator.validate_python
-    lists = {f.name for f in model_fields(model) if shape(f.annotation) == "list"}
+    lists = {f.name for f in model_fields(model) if _is_list(f.annotation)}
 
     def read(values: dict[str, Any]) -> Any:
         given = {}
@@ -126,6 +126,13 @@ def model_reader(model: Any, source: str, names: dict[str, str]) -> Callable[[di
         return validate(given)
 
     return read
+
+
+def _is_list(annotation: Any) -> bool:
+    try:
+        return shape(annotation) == "list"
+    except TypeError:  # known to pydantic only
+        return False
 
 
 def _as_declared(value: Any, many: bool) -> Any:

@@ -288,7 +288,7 @@ def assemble(
     tree = _Tree(endpoint, overrides, read)
     layout = _Layout(tree, singletons, f"{route.where}: handler {handler.name!r}")
     fields = tuple(layout.fields)
-    result = _result_of(endpoint)
+    result = endpoint.result
     later = around.before or around.after or around.middleware
     async_guards = any(is_async(guard) for guard in around.guards)
     if not later and not async_guards:
@@ -336,25 +336,3 @@ def _whole_plan(
     last = layout.last
     arguments = _numbered(last.slots, count)
     return _cello.Plan(fields, calls, arguments, last.keywords, guards, result)
-
-
-def _result_of(endpoint: Endpoint) -> _results.ResultFilter | None:
-    """What the route declares that it returns."""
-    route = endpoint.route
-    result = _filter_of(endpoint)
-    if route.response_class is None:
-        return result
-    return _results.answered_by(route.response_class, route.status or 200, result)
-
-
-def _filter_of(endpoint: Endpoint) -> _results.ResultFilter | None:
-    model, selection = endpoint.route.response_model, endpoint.route.selection
-    if model is not None or selection:
-        return _results.result_filter(model or endpoint.signature.returns, selection)
-    returns = endpoint.signature.returns
-    if returns is None or endpoint.signature.is_generator:
-        return None
-    try:
-        return _results.result_filter(returns)
-    except TypeError:  # a class that App.json_encoder knows
-        return None

@@ -166,18 +166,24 @@ def _is_in(call: Any, calls: set[Any]) -> bool:
 
 def _check(endpoint: Endpoint) -> None:
     """Raise now what would come up at the start."""
-    route = endpoint.route
-    place = f"{route.where}: handler {endpoint.signature.name!r}"
+    route, signature = endpoint.route, endpoint.signature
+    place = f"{route.where}: handler {signature.name!r}"
     try:
         endpoint.body()
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-    if route.response_model is not None or route.selection:
-        model = route.response_model or endpoint.signature.returns
-        try:
+    returns = None if signature.is_generator else signature.returns
+    model = returns if route.response_model is None else route.response_model
+    try:
+        if route.response_model is not None:
             declared = _results.body_type(model)
             if declared is not None:
                 _types.shape(declared)
-            _results.result_filter(model, route.selection)
-        except TypeError as error:
-            raise TypeError(f"{place}: response_model: {error}") from error
+        if model is not None or route.selection:
+            endpoint.result = _results.result_filter(model, route.selection)
+    except TypeError as error:
+        what = "the return type" if route.response_model is None else "response_model"
+        raise TypeError(f"{place}: {what}: {error}") from error
+    if route.response_class:
+        status = route.status or 200
+        endpoint.result = _results.answered_by(route.response_class, status, endpoint.result)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cello import _cello
-from cello._bodies import refuse_unknown
 from cello._types import (
     contains_pydantic,
     is_answer,
@@ -83,7 +82,7 @@ def _filter(annotation: Any) -> Callable[[Any], Any]:
     kept = members(unwrap(annotation)[0])
     if sum(is_model(part) for part in kept) > 1:
         return _union_filter([part for part in kept if is_model(part)])
-    refuse_unknown(annotation)
+    msgspec.json.Decoder(annotation)  # TypeError: a union that it cannot tell apart
     return functools.partial(msgspec.convert, type=annotation, from_attributes=True)
 
 

@@ -24,6 +24,7 @@ from cello._callables import (
     shape_of,
 )
 from cello._params import DependsMarker, ParamMarker, SecurityScopes, name_of
+from cello._results import ResultFilter
 
 if typing.TYPE_CHECKING:
     from cello._routes import Route
@@ -415,7 +416,8 @@ class Body(NamedTuple):
 
 class Endpoint:
     """A route and what its handler and dependencies ask for. dependencies: those that the app, the
-    blueprints and the route declare without a parameter, in this order."""
+    blueprints and the route declare without a parameter, in this order. result: how what the
+    handler returns is filtered."""
 
     def __init__(
         self,
@@ -428,6 +430,7 @@ class Endpoint:
         self.route = route
         self.signature = signature
         self.dependencies = dependencies
+        self.result: ResultFilter | None = None
 
     def tree(self) -> Iterator[tuple[Dependency, tuple[str, ...]]]:
         """Every dependency below it with the scopes above it, outermost first."""

@@ -60,6 +60,19 @@ class In(Out):
     password: str
 
 
+class Money:
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+
+
+class Priced(msgspec.Struct):
+    price: Money
+
+
+class Discounted(Priced):
+    discount: int
+
+
 class Unrelated:
     name = "n"
     password = "p"
@@ -94,6 +107,7 @@ FILTERED: list[tuple[Any, Any, Any]] = [
     (list[Out], [Out(name="n"), In(name="n", password="p")], [NAME, NAME]),
     (Out | None, In(name="n", password="p"), NAME),
     (Annotated[User, "text"], ADMIN, NAME),
+    (Priced, Discounted(Money(3), 1), {"price": "3 EUR"}),
     (dict, SECRET, SECRET),
     (dict[str, Any], SECRET, SECRET),
     (list[int], [1], [1]),
@@ -119,6 +133,7 @@ def test_filters(declared: Any, value: Any, expected: Any, with_hook: bool) -> N
     app.get("/model", response_model=declared)(lambda: value)
     app.get("/tuple", response_model=declared)(lambda: (value, 201))
     app.get("/response", response_model=declared)(lambda: Response.json({"own": 1}))
+    app.json_encoder(Money)(lambda money: f"{money.amount} EUR")
     if with_hook:
         app.after_request()(lambda req, response: None)
     with asking(app) as client:
@@ -180,6 +195,18 @@ def test_values_that_do_not_fit(declared: Any, caplog: pytest.LogCaptureFixture)
     with asking(app) as client:
         assert client.get("/").status == client.get("/hook").status == 500
     assert "GET /: " in caplog.text and "GET /hook: " in caplog.text
+
+
+def test_types_that_cannot_be_told_apart() -> None:
+    def handler() -> list[User | Team]:
+        return [User("n")]
+
+    with pytest.raises(TypeError, match=r"handler 'handler': the return type: .*[Ss]truct"):
+        App().get("/")(handler)
+    app = App()
+    app.get("/", response_model=list)(handler)
+    with asking(app) as client:
+        assert client.get("/").data == [NAME]
 
 
 def test_none_and_empty_answers() -> None:
