@@ -5,7 +5,7 @@ static const struct cl_str names[CL_METHOD_COUNT] = {
     [CL_METHOD_POST] = CL_STR_INIT("POST"),       [CL_METHOD_PUT] = CL_STR_INIT("PUT"),
     [CL_METHOD_DELETE] = CL_STR_INIT("DELETE"),   [CL_METHOD_PATCH] = CL_STR_INIT("PATCH"),
     [CL_METHOD_OPTIONS] = CL_STR_INIT("OPTIONS"), [CL_METHOD_CONNECT] = CL_STR_INIT("CONNECT"),
-    [CL_METHOD_TRACE] = CL_STR_INIT("TRACE"),
+    [CL_METHOD_TRACE] = CL_STR_INIT("TRACE"),     [CL_METHOD_QUERY] = CL_STR_INIT("QUERY"),
 };
 
 static enum cl_method match(struct cl_str name, enum cl_method candidate) {
@@ -22,6 +22,7 @@ enum cl_method cl_method_from(struct cl_str name) {
     case 'O': return match(name, CL_METHOD_OPTIONS);
     case 'C': return match(name, CL_METHOD_CONNECT);
     case 'T': return match(name, CL_METHOD_TRACE);
+    case 'Q': return match(name, CL_METHOD_QUERY);
     case 'P':
         if (name.ptr[1] == 'O')
             return match(name, CL_METHOD_POST);

@@ -1,4 +1,5 @@
-/* Request methods, RFC 9110 section 9 and RFC 5789 (PATCH). Names are case-sensitive. */
+/* Request methods: RFC 9110 section 9, RFC 5789 (PATCH), draft-ietf-httpbis-safe-method-w-body
+ * (QUERY). Names are case-sensitive. */
 #ifndef CL_HTTP_METHOD_H
 #define CL_HTTP_METHOD_H
 
@@ -14,6 +15,7 @@ enum cl_method {
     CL_METHOD_OPTIONS,
     CL_METHOD_CONNECT,
     CL_METHOD_TRACE,
+    CL_METHOD_QUERY,
     CL_METHOD_COUNT,
     CL_METHOD_OTHER = CL_METHOD_COUNT, /* a valid token that names none of the above: 501 */
 };
@@ -24,10 +26,10 @@ enum cl_method cl_method_from(struct cl_str name);
 /* A static name; empty for CL_METHOD_OTHER and for anything outside the enum. */
 struct cl_str cl_method_name(enum cl_method method);
 
-/* Methods that ask for no change, RFC 9110 section 9.2.1: GET HEAD OPTIONS TRACE. */
+/* Methods that ask for no change, RFC 9110 section 9.2.1: GET HEAD OPTIONS TRACE; and QUERY. */
 static inline bool cl_method_is_safe(enum cl_method m) {
     return m == CL_METHOD_GET || m == CL_METHOD_HEAD || m == CL_METHOD_OPTIONS ||
-           m == CL_METHOD_TRACE;
+           m == CL_METHOD_TRACE || m == CL_METHOD_QUERY;
 }
 
 #endif

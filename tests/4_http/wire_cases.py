@@ -140,6 +140,7 @@ good(
     early=True,
 )
 good("method: TRACE is not echoed", request("/plain", method="TRACE"), 405)
+good("method: QUERY without a route", request("/plain", method="QUERY"), 405)
 good("method: DELETE", request("/echo", method="DELETE"), echo={"method": "DELETE"})
 good("method: PATCH", request("/echo", method="PATCH", body=b"p"), echo={"method": "PATCH"})
 good("method: PUT", request("/echo", method="PUT", body=b"p"), echo={"body": "p"})
