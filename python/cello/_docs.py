@@ -103,6 +103,8 @@ class Documented:
     version: str
     _versioning: Versioning | None
     _endpoints: list[Endpoint]
+    _exception_handlers: dict[type[BaseException], Callable[..., Any]]
+    _status_handlers: dict[int, Callable[..., Any]]
     _about: Info | None = None
     _documents: dict[str | None, tuple[int, dict[str, Any]]] | None = None
 
@@ -169,7 +171,8 @@ class Documented:
             chosen = self._chosen(version)
             if chosen:
                 info = info._replace(version=chosen.name)
-            found = document(info, self._endpoints, chosen)
+            own_errors = bool(self._exception_handlers or self._status_handlers)
+            found = document(info, self._endpoints, chosen, own_errors=own_errors)
             self._documents[version] = len(self._endpoints), found
         return found
 

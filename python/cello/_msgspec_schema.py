@@ -299,9 +299,9 @@ def _of_key(schema: Schema) -> Schema:
     """The names of an object's properties, which are always text."""
     kind = schema.get("type")
     if kind == "integer":
-        return {"pattern": "^-?[0-9]+$"}
+        return {"pattern": "^-?(0|[1-9][0-9]*)$"}
     if kind == "number":
-        return {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+        return {"pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"}
     if kind == "string":
         return {name: value for name, value in schema.items() if name != "type"}
     return schema if "$ref" in schema else {}

@@ -51,9 +51,16 @@ class Version(NamedTuple):
         return {"name": self.header, "in": "header", "required": required, "schema": schema}
 
 
-def document(info: Info, endpoints: Iterable[Endpoint], version: Version | None = None) -> Object:
-    """The document as a dict that is JSON. version: of which version; None: of all."""
-    writer = _Writer(version)
+def document(
+    info: Info,
+    endpoints: Iterable[Endpoint],
+    version: Version | None = None,
+    *,
+    own_errors: bool = False,
+) -> Object:
+    """The document as a dict that is JSON. version: of which version; None: of all. own_errors: the
+    program has exception handlers, so that errors may be of any kind."""
+    writer = _Writer(version, own_errors)
     paths: dict[str, Object] = {}
     for endpoint in endpoints:
         if _is_part(endpoint.route, version):
@@ -204,8 +211,9 @@ _STATUS_TEXTS = {
 class _Writer:
     """Writes operations, and keeps what they share."""
 
-    def __init__(self, version: Version | None) -> None:
+    def __init__(self, version: Version | None, own_errors: bool) -> None:
         self._version = version
+        self._own_errors = own_errors
         self._schemas = Schemas()
         self._ids: set[str] = set()
         self._security: dict[str, Object] = {}
@@ -221,10 +229,16 @@ class _Writer:
             _say_more(fields, self._models.resolve(model))
         found: Object = {
             "schemas": schemas,
-            "responses": {name: RESPONSES[name] for name in sorted(self._shared)},
+            "responses": {name: self._error(name) for name in sorted(self._shared)},
             "securitySchemes": self._security,
         }
         return {name: value for name, value in found.items() if value}
+
+    def _error(self, name: str) -> Object:
+        found: Object = RESPONSES[name]
+        if not self._own_errors:
+            return found
+        return {**found, "content": {**found["content"], "*/*": {}}}
 
     def operation(
         self, endpoint: Endpoint, method: str, path: str, kinds: dict[str, Schema]

@@ -697,7 +697,7 @@ def test_input_and_output_of_a_model_differ() -> None:
             dict[int, str],
             {
                 "type": "object",
-                "propertyNames": {"pattern": "^-?[0-9]+$"},
+                "propertyNames": {"pattern": "^-?(0|[1-9][0-9]*)$"},
                 "additionalProperties": {"type": "string"},
             },
         ),
@@ -1078,3 +1078,15 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_errors_of_programs_with_exception_handlers() -> None:
+    """They may be answered by anything."""
+    app = App()
+    app.get("/")(lambda n: None)
+    problem = app.openapi()["components"]["responses"]["Problem"]["content"]
+    assert set(problem) == {"application/problem+json"}
+    app = App(exception_handlers={404: lambda req, exc: "gone"})
+    app.get("/")(lambda n: None)
+    own = app.openapi()["components"]["responses"]["Problem"]["content"]
+    assert own == {**problem, "*/*": {}}
