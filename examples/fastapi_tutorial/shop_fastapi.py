@@ -114,7 +114,6 @@ async def filtered(filter_query: Annotated[FilterParams, Query()]):
 
 
 class CommonHeaders(BaseModel):
-    host: str
     save_data: bool = False
     if_modified_since: str | None = None
     x_tag: list[str] = []
@@ -300,7 +299,9 @@ async def read_vehicle_sizes():
     return {"item1": 2.3, "item2": 5}
 
 
-DISHES = {
+Dish = Literal["bowl", "plate", "cup"]
+
+DISHES: dict[Dish, Any] = {
     "bowl": {"name": "Bowl", "price": 50.2},
     "plate": {"name": "Plate", "price": 62, "tax": 20.2},
     "cup": {"name": "Cup", "price": 50.2, "tax": None, "tags": []},
@@ -308,17 +309,17 @@ DISHES = {
 
 
 @app.get("/dishes/{name}", response_model=Item, response_model_exclude_unset=True)
-async def read_dish(name: str):
+async def read_dish(name: Dish):
     return DISHES[name]
 
 
 @app.get("/dishes/{name}/name", response_model=Item, response_model_include={"name", "tax"})
-async def read_dish_name(name: str):
+async def read_dish_name(name: Dish):
     return DISHES[name]
 
 
 @app.get("/dishes/{name}/public", response_model=Item, response_model_exclude={"tax", "tags"})
-async def read_dish_public(name: str):
+async def read_dish_public(name: Dish):
     return DISHES[name]
 
 
