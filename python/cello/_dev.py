@@ -6,8 +6,8 @@ file was saved, the serving process ended, a signal came, the watcher failed. Re
 between two serving processes wait in the socket's backlog. When the program cannot be imported, its
 process serves a page that says why, until the next save.
 
-The serving process ends with the supervisor, however that ends: it reads a pipe whose other end
-only the supervisor has.
+The serving process is in _reload.py. It ends with the supervisor, however that one ends: it reads a
+pipe whose other end only the supervisor has.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ FINAL_GRACE = 10.0  # the same when the supervisor ends
 BACKLOG = 1024  # connections that wait while no process serves
 STEP_MS = 15  # changes that follow each other within this time are one
 DEBOUNCE_MS = 200  # ... but after this one is told anyway
+WATCH_MS = 5000  # the watcher looks after its thread this often
+POLL_MS = 200  # between looks, where files must be looked at
 IGNORED_FOLDERS = ("__pycache__", "node_modules", "site-packages")
-
-# The socket that this process serves on, when it is the serving one.
-inherited_fd: int | None = None
 
 
 class Watch(NamedTuple):
@@ -82,7 +81,7 @@ class Event(NamedTuple):
 
 
 class Supervisor:
-    """Serves by processes that it replaces. `command`: what child() understands."""
+    """Serves by processes that it replaces. `command`: what _reload.child() understands."""
 
     def __init__(self, command: list[str], listener: socket.socket, watch: Watch) -> None:
         self._command = command
@@ -97,7 +96,8 @@ class Supervisor:
         """Until SIGINT or SIGTERM; the status for the process."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        threading.Thread(target=self._watch_files, daemon=True).start()
+        watcher = _watcher(self._watch.roots())  # before the program is read
+        threading.Thread(target=self._watch_files, args=(watcher,), daemon=True).start()
         self._start(self._command)
         while True:
             kind, what = self._events.get()
@@ -120,25 +120,21 @@ class Supervisor:
         self._stopping = True
         self._events.put(Event("signal", number))
 
-    def _watch_files(self) -> None:
+    def _watch_files(self, watcher: Any) -> None:
         try:
-            from watchfiles import watch
-
-            for changes in watch(
-                *self._watch.roots(),
-                watch_filter=lambda _, path: self._watch.concerns(path),
-                debounce=DEBOUNCE_MS,
-                step=STEP_MS,
-                ignore_permission_denied=True,
-            ):
-                self._events.put(Event("change", {path for _, path in changes}))
+            while True:
+                changes = watcher.watch(DEBOUNCE_MS, STEP_MS, WATCH_MS, None)
+                if isinstance(changes, set):
+                    paths = {path for _, path in changes if self._watch.concerns(path)}
+                    if paths:
+                        self._events.put(Event("change", paths))
         except Exception as error:
             self._events.put(Event("blind", error))
 
     def _start(self, command: list[str]) -> None:
         fds = (self._listener.fileno(), self._life[0])
         flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        code = "import cello._dev as dev; dev.child()"
+        code = "from cello._reload import child; child()"
         self._child = process = subprocess.Popen(
             [sys.executable, *flags, "-c", code, *map(str, fds), *command], pass_fds=fds
         )
@@ -162,7 +158,7 @@ class Supervisor:
         if self._watch.env_file is None:
             return
         from cello._cli import env_file
-        from cello._cli.load import Stop
+        from cello._load import Stop
 
         try:
             env_file.use(self._watch.env_file)
@@ -189,6 +185,16 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _watcher(roots: list[Path]) -> Any:
+    """watchfiles' RustNotify, which remembers what happens from now on."""
+    from watchfiles._rust_notify import RustNotify
+
+    # Where the kernel does not tell, as in some containers: watchfiles' own switch.
+    polling = os.environ.get("WATCHFILES_FORCE_POLLING", "false").lower()
+    poll = polling not in ("", "0", "false", "disable", "disabled")
+    return RustNotify([str(root) for root in roots], False, poll, POLL_MS, True, True)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -248,15 +254,8 @@ def _url(listener: socket.socket) -> str:
     return url_of((f"unix:{name}", 0) if isinstance(name, str) else name[:2])
 
 
-def socket_of_child(settings: Settings) -> int:
-    """What app.run(reload=True) listens on in a serving process. The process that was started first
-    is the supervisor of those from here on: in it this raises SystemExit at the end."""
-    if inherited_fd is None:
-        raise SystemExit(_supervise_program(settings))
-    return os.dup(inherited_fd)  # a server closes what it is given
-
-
-def _supervise_program(settings: Settings) -> int:
+def supervise_program(settings: Settings) -> int:
+    """supervise() for the program that runs in this process."""
     main: Any = sys.modules["__main__"]
     if getattr(main, "__spec__", None) is not None:
         name = main.__spec__.name.removesuffix(".__main__")
@@ -267,94 +266,3 @@ def _supervise_program(settings: Settings) -> int:
         raise RuntimeError("reload=True needs a program in a file")
     watch = Watch((Path.cwd(), folder))
     return supervise([*command, *sys.argv[1:]], settings, watch)
-
-
-# ---- the serving process ----
-
-
-def child() -> None:
-    """Serve on the socket that was handed over. sys.argv: socket, pipe, then one of
-    `load APP [--factory] OPTION...`, `script FILE ARGUMENT...`, `module NAME ARGUMENT...`,
-    `ended MESSAGE`."""
-    global inherited_fd
-    fd, life, kind, what, *rest = sys.argv[1:]
-    inherited_fd = int(fd)
-    for number in (inherited_fd, int(life)):
-        os.set_inheritable(number, False)  # not for processes that the program starts
-    # A terminal sends it to both processes; the supervisor says when to end.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    threading.Thread(target=_end_with, args=(int(life),), daemon=True).start()
-    try:
-        if kind == "load":
-            _serve_app(what, rest)
-        elif kind == "ended":
-            _serve_error(RuntimeError(what), "told")
-        else:
-            _run_program(kind, what, rest)
-    except SystemExit as error:
-        if not isinstance(error.__context__, Exception):
-            raise
-        _serve_error(error.__context__, "told")  # a start-up hook failed, and the log says how
-    except Exception as error:
-        from cello._cli.load import UserError, trimmed
-
-        _serve_error(error.error if isinstance(error, UserError) else trimmed(error), kind)
-
-
-def _end_with(life: int) -> None:
-    """Wait for the supervisor to be gone."""
-    os.read(life, 1)
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(FINAL_GRACE)
-    os._exit(1)
-
-
-def _serve_app(text: str, rest: list[str]) -> None:
-    from cello._cli.load import load, parse
-
-    factory = rest[:1] == ["--factory"]
-    app = load(parse(text, factory=factory))
-    app.run(argv=[*rest[factory:], "--reload"])
-
-
-def _run_program(kind: str, what: str, arguments: list[str]) -> None:
-    import runpy
-
-    sys.argv = [what, *arguments]
-    if kind == "script":
-        sys.path[0] = str(Path(what).resolve().parent)
-        runpy.run_path(what, run_name="__main__")
-    else:
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-
-
-def _serve_error(error: BaseException, kind: str = "") -> None:
-    """Say what is wrong on the terminal, unless that is "told", and to every request until this
-    process is replaced."""
-    if kind != "told":
-        _print(error)
-    _log.notice("cello: waiting for a change")
-    from cello import App, Response, _debug
-
-    app = App()
-
-    def show(req: _cello.Request) -> Response:
-        if _debug.is_for(req):
-            return _debug.response_of(_debug.page(error))
-        return Response.text("The program could not be started.\n", 500)
-
-    methods = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
-    for path in ("/", "/{path:path}"):
-        app.add_route(path, show, methods=methods)
-    app.run(argv=["--reload", "--no-logs"])
-
-
-def _print(error: BaseException) -> None:
-    import traceback
-
-    from cello._cli.load import Stop
-
-    if isinstance(error, Stop):
-        _log.notice(f"cello: {error}")
-    else:
-        traceback.print_exception(error)

@@ -218,9 +218,9 @@ class Serving(Lifespan, _cello.App):
             _log.critical(str(error))
             raise SystemExit(2) from None
         if settings.reload:
-            from cello import _dev
+            from cello import _reload
 
-            settings.fd = _dev.socket_of_child(settings)
+            settings.fd = _reload.socket_of_child(settings)
         try:
             engine = self._open(settings)
         except OSError as error:

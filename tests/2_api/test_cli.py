@@ -14,7 +14,7 @@ from api_client import Client
 from cello import _cli
 from cello._cli.check import is_secret
 from cello._cli.env_file import read
-from cello._cli.load import Stop
+from cello._load import Stop
 from cli_process import CELLO, cello, running
 
 APP = """\

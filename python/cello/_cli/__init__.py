@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cello import _cello
-from cello._cli.load import Stop, Target, UserError, load, parse
+from cello._load import Stop, Target, UserError, load, parse
 from cello._settings import ENVIRONMENTS, LOG_LEVELS, SettingError, Settings
 
 APP_HELP = "MODULE:ATTRIBUTE (attribute `app` when it is left out), or path/to/file.py[:ATTRIBUTE]"
@@ -156,7 +156,7 @@ def _dev(options: argparse.Namespace) -> int:
     settings = _checked(argv)
     words = ["--factory"] if options.factory else []
     watch = _dev.Watch(
-        tuple(Path(d).resolve() for d in options.reload_dir or [Path.cwd(), target.folder]),
+        tuple(Path(d).resolve() for d in options.reload_dir or [".", target.folder]),
         ("*.py", *options.reload_include),
         Path(options.env_file).resolve() if options.env_file else None,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from cello import _config
 from cello._app import App
 from cello._cli import env_file
-from cello._cli.load import Target, UserError, load
+from cello._load import Target, UserError, load
 from cello._settings import wrong_variables
 
 _CONFIGS: tuple[type[_config._Numbers], ...] = (_config.LimitsConfig, _config.TimeoutConfig)

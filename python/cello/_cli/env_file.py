@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from cello._cli.load import Stop
+from cello._load import Stop
 
 _LINE = re.compile(
     r"""(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from cello import _cello
-from cello._cli.load import Stop
+from cello._load import Stop
 
 _MAX_NAME = 64
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from pathlib import Path
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class UserError(Exception):
 class Target(NamedTuple):
     """A module below a folder, and the name of an application in it."""
 
-    folder: Path
+    folder: str
     module: str
     attribute: str
     factory: bool = False
@@ -58,23 +58,25 @@ def parse(text: str, *, factory: bool = False) -> Target:
     if not module or not all(part.isidentifier() for part in attribute.split(".")):
         raise Stop(f"{text!r} is not MODULE:ATTRIBUTE, such as app:app", 2)
     if module.endswith(".py") or "/" in module:
-        return _of_file(Path(module), attribute, factory)
+        return _of_file(module, attribute, factory)
     if not all(part.isidentifier() for part in module.split(".")):
         raise Stop(f"{module!r} is not the name of a module; write package.module:app", 2)
-    return Target(Path.cwd(), module, attribute, factory)
+    return Target(os.getcwd(), module, attribute, factory)
 
 
-def _of_file(path: Path, attribute: str, factory: bool) -> Target:
-    if path.is_dir():
-        path = path / "__init__.py"
-    if not path.is_file():
-        raise Stop(f"there is no file {str(path)!r}")
-    path = path.resolve()
-    folder, names = path.parent, [path.stem]
-    if path.stem == "__init__":
-        folder, names = folder.parent, [folder.name]
-    while (folder / "__init__.py").is_file():
-        folder, names = folder.parent, [folder.name, *names]
+def _of_file(path: str, attribute: str, factory: bool) -> Target:
+    if os.path.isdir(path):
+        path = os.path.join(path, "__init__.py")
+    if not os.path.isfile(path):
+        raise Stop(f"there is no file {path!r}")
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path.removesuffix(".py"))
+    names = [name]
+    if name == "__init__":
+        folder, names[0] = os.path.split(folder)
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        names.insert(0, name)
     return Target(folder, ".".join(names), attribute, factory)
 
 
@@ -85,8 +87,8 @@ def load(target: Target) -> App:
     Stop: module or attribute are not there, or it is no application. UserError: the program
     raised something.
     """
-    if str(target.folder) not in sys.path[:1]:
-        sys.path.insert(0, str(target.folder))
+    if target.folder not in sys.path[:1]:
+        sys.path.insert(0, target.folder)
     _server.loading = True
     try:
         found = _attribute(_module(target), target)
@@ -151,7 +153,7 @@ def _kind(value: object) -> str:
     return f"of type {where}{kind.__qualname__}"
 
 
-_OURS = str(Path(__file__).resolve().parents[1])  # the package
+_OURS = os.path.dirname(os.path.realpath(__file__)) + os.sep  # the package
 
 
 def _is_ours(traceback: TracebackType) -> bool:
