@@ -7,7 +7,8 @@ between two serving processes wait in the socket's backlog. When the program can
 process serves a page that says why, until the next save.
 
 The serving process is in _reload.py. It ends with the supervisor, however that one ends: it reads a
-pipe whose other end only the supervisor has.
+pipe whose other end only the supervisor has. One more is kept that has imported Cello and waits to
+be told what to serve, so that a save need not wait for an interpreter to start.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ STEP_MS = 15  # changes that follow each other within this time are one
 DEBOUNCE_MS = 200  # ... but after this one is told anyway
 WATCH_MS = 5000  # the watcher looks after its thread this often
 POLL_MS = 200  # between looks, where files must be looked at
+SPARE_DELAY = 0.5  # seconds before the next process is made: what was saved starts first
 IGNORED_FOLDERS = ("__pycache__", "node_modules", "site-packages")
 
 
@@ -76,8 +78,30 @@ class Watch(NamedTuple):
 
 
 class Event(NamedTuple):
-    kind: str  # "change", "exit", "signal", "blind"
+    kind: str  # "change", "exit", "signal", "blind", "spare"
     what: Any
+
+
+class Serving(NamedTuple):
+    """A serving process, and the pipe through which it is told what to serve."""
+
+    process: subprocess.Popen[bytes]
+    orders: int
+
+    def serve(self, command: list[str]) -> bool:
+        """False: it has ended."""
+        try:
+            os.write(self.orders, "\0".join(command).encode())
+        except BrokenPipeError:
+            return False
+        finally:
+            os.close(self.orders)
+        return True
+
+    def drop(self) -> None:
+        """It never served."""
+        os.close(self.orders)
+        self.process.wait()
 
 
 class Supervisor:
@@ -89,6 +113,7 @@ class Supervisor:
         self._watch = watch
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._child: subprocess.Popen[bytes] | None = None
+        self._spare: Serving | None = None
         self._life = os.pipe2(os.O_CLOEXEC)
         self._stopping = False
 
@@ -107,8 +132,11 @@ class Supervisor:
                 self._replace(what)
             elif kind == "exit" and self._child and what is self._child:
                 self._mourn(self._child.returncode)
+            elif kind == "spare" and self._spare is None:
+                self._spare = self._make()
             elif kind == "blind":
                 _log.notice(f"cello: no longer watching files: {what}")
+        self._drop_spare()
         self._end(FINAL_GRACE)
         return 0
 
@@ -131,19 +159,40 @@ class Supervisor:
         except Exception as error:
             self._events.put(Event("blind", error))
 
-    def _start(self, command: list[str]) -> None:
-        fds = (self._listener.fileno(), self._life[0])
+    def _make(self) -> Serving:
+        orders = os.pipe2(os.O_CLOEXEC)
+        fds = (self._listener.fileno(), self._life[0], orders[0])
         flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         code = "from cello._reload import child; child()"
-        self._child = process = subprocess.Popen(
-            [sys.executable, *flags, "-c", code, *map(str, fds), *command], pass_fds=fds
+        # A terminal sends SIGINT to all: it waits until they have their own way with it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        process = subprocess.Popen(
+            [sys.executable, *flags, "-c", code, *map(str, fds)], pass_fds=fds
         )
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        os.close(orders[0])
+        return Serving(process, orders[1])
+
+    def _start(self, command: list[str]) -> None:
+        made, self._spare = self._spare or self._make(), None
+        if not made.serve(command):
+            made = self._make()
+            made.serve(command)
+        self._child = process = made.process
 
         def wait() -> None:
             process.wait()
             self._events.put(Event("exit", process))
 
         threading.Thread(target=wait, daemon=True).start()
+        timer = threading.Timer(SPARE_DELAY, self._events.put, [Event("spare", None)])
+        timer.daemon = True
+        timer.start()
+
+    def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare:
+            spare.drop()
 
     def _replace(self, paths: Iterable[str]) -> None:
         names = sorted({os.path.relpath(path) for path in paths})
@@ -160,10 +209,13 @@ class Supervisor:
         from cello._cli import env_file
         from cello._load import Stop
 
+        before = dict(os.environ)
         try:
             env_file.use(self._watch.env_file)
         except Stop as stop:
             _log.notice(f"cello: {stop}; its variables stay as they were")
+        if os.environ != before:
+            self._drop_spare()  # it has the old ones
 
     def _mourn(self, status: int) -> None:
         """It ended by itself. Show so to who asks, until the next save."""

@@ -32,17 +32,23 @@ def socket_of_child(settings: Settings) -> int:
 
 
 def child() -> None:
-    """Serve on the socket that was handed over. sys.argv: socket, pipe, then one of
+    """Serve on the socket that was handed over, when the order comes. sys.argv: the descriptors of
+    the socket, of a pipe that ends with the supervisor, and of one that gives the order: one of
     `load APP [--factory] OPTION...`, `script FILE ARGUMENT...`, `module NAME ARGUMENT...`,
-    `ended MESSAGE`."""
+    `ended MESSAGE`; nothing: end."""
     global inherited_fd
-    fd, life, kind, what, *rest = sys.argv[1:]
-    inherited_fd = int(fd)
-    for number in (inherited_fd, int(life)):
-        os.set_inheritable(number, False)  # not for processes that the program starts
-    # A terminal sends it to both processes; the supervisor says when to end.
+    # A terminal sends it to all processes; the supervisor says when to end.
     signal.signal(signal.SIGINT, lambda *_: None)
-    threading.Thread(target=_end_with, args=(int(life),), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    inherited_fd, life, orders = map(int, sys.argv[1:])
+    for number in (inherited_fd, life):
+        os.set_inheritable(number, False)  # not for processes that the program starts
+    with open(orders, "rb") as pipe:
+        order = pipe.read().decode()
+    if not order:
+        return
+    kind, what, *rest = order.split("\0")
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
     try:
         if kind == "load":
             _serve_app(what, rest)
