@@ -276,7 +276,9 @@ class Guarded:
     @overload
     def authenticate(self, function: CheckT, *, challenge: str | None = None) -> CheckT: ...
     @overload
-    def authenticate(self, *, challenge: str | None = None) -> Callable[[CheckT], CheckT]: ...
+    def authenticate(
+        self, function: None = None, *, challenge: str | None = None
+    ) -> Callable[[CheckT], CheckT]: ...
     def authenticate(
         self, function: CheckT | None = None, *, challenge: str | None = None
     ) -> CheckT | Callable[[CheckT], CheckT]:

@@ -23,7 +23,6 @@ _PARAMETER = re.compile(r"\{(\w+)(?::(regex\()?(\w*))?")
 _REGEX_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()]", re.S)
 
 
-@lru_cache(maxsize=4096)
 def split(path: str) -> tuple[Piece, ...]:
     """The pieces of a path that the router has accepted."""
     pieces: list[Piece] = []
@@ -39,6 +38,9 @@ def split(path: str) -> tuple[Piece, ...]:
     if at < len(path):
         pieces.append(Piece(path[at:]))
     return tuple(pieces)
+
+
+_known = lru_cache(maxsize=4096)(split)
 
 
 def _end_of_regex(path: str, at: int) -> int:
@@ -118,7 +120,7 @@ def fill(path: str, params: dict[str, Any]) -> str:
     ValueError: one is missing, or is not what the path says. TypeError: see text_of().
     """
     parts: list[str] = []
-    for piece in split(path):
+    for piece in _known(path):
         parts += [_quote(part, _IN_PATH) + "/" for part in piece.text.split("/")]
         parts[-1] = parts[-1][:-1]
         if piece.name:
