@@ -1,5 +1,6 @@
 """What the C engine offers to the package. The parts for users are re-exported by `cello`."""
 
+import sys
 from asyncio import AbstractEventLoop, Future, Task
 from asyncio import Handle as _Handle
 from asyncio import TimerHandle as _TimerHandle
@@ -364,7 +365,8 @@ class After:
 @final
 class BodyView:
     def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def error_response(
     request: Request, exception: BaseException, ask: bool = True, /
