@@ -54,6 +54,10 @@ def teapot(request: Request) -> bool:
     raise HTTPError(418)
 
 
+def forbidden(request: Request) -> bool:
+    raise HTTPError(403)
+
+
 class IsLocal(Guard):
     def __call__(self, request: Request) -> bool:
         return request.remote_addr == "127.0.0.1"
@@ -95,6 +99,8 @@ SAYS: list[tuple[Any, Any, Any]] = [
     (Or(no, no), None, False),
     (Or(no, Authenticated(), RoleGuard("a")), None, 401),
     (Or(Authenticated(), yes), None, True),
+    (Or(Authenticated(), forbidden), None, 401),
+    (Or(forbidden, Authenticated()), None, 403),
     (Or(RoleGuard("admin"), no), {"roles": []}, False),
     (Or(teapot, yes), None, 418),
     (Or([no, yes]), None, True),
