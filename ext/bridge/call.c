@@ -26,7 +26,8 @@ static void give_context(struct cl_ext *ext, PyObject *context) {
 /* The call of a handler is over, with `value`: its context stays for what is to run in it. */
 static void settle_context(struct cl_ext *ext, struct cl_call *call, PyObject *context,
                            PyObject *value) {
-    if (call->generators || (value && Py_IS_TYPE(value, ext->after_type)))
+    bool stays = call->generators || (value && Py_IS_TYPE(value, ext->after_type));
+    if (stays && !call->context)
         call->context = context;
     else
         give_context(ext, context);
@@ -71,6 +72,8 @@ static bool call_async(struct cl_bridge *b, PyObject *callable, struct cl_call *
     /* Without a plan no code runs before the first step, which enters the context itself. */
     *value = call->plan ? call_in_context(b, callable, call, r, context)
                         : call_plainly(b, callable, call, r);
+    if (*value && call->generators) /* the first step may end, and answer, in a cancellation */
+        call->context = Py_NewRef(context);
     return *value ? start(b, call, r, context, value) : true;
 }
 

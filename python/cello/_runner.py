@@ -43,41 +43,47 @@ async def _astart(generator: Any, name: str) -> Any:
 def _close(generators: list[Any], error: BaseException | None) -> None:
     """Resume generators, the last one first, or throw `error` into them; as contextlib.ExitStack,
     one that raises decides what those around it see. Raises what is left over."""
-    for generator in reversed(generators):
-        try:
-            if error is None:
-                next(generator)
+    try:
+        for generator in reversed(generators):
+            try:
+                if error is None:
+                    next(generator)
+                else:
+                    generator.throw(error)
+            except StopIteration as stop:
+                error = _swallowed(generator, error, stop)
+            except BaseException as raised:
+                error = raised
             else:
-                generator.throw(error)
-        except StopIteration as stop:
-            error = _swallowed(generator, error, stop)
-        except BaseException as raised:
-            error = raised
-        else:
-            error = _yielded_again(generator)
-    if error is not None:
-        raise error
+                error = _yielded_again(generator)
+        if error is not None:
+            raise error
+    finally:
+        del error  # this frame is in its traceback
 
 
 async def _aclose(generators: list[Any], error: BaseException | None) -> None:
     """The same where some of the generators are async."""
-    for generator in reversed(generators):
-        is_async = hasattr(generator, "athrow")
-        try:
-            if error is not None:
-                await generator.athrow(error) if is_async else generator.throw(error)
-            elif is_async:
-                await anext(generator)
+    try:
+        for generator in reversed(generators):
+            is_async = hasattr(generator, "athrow")
+            try:
+                if error is not None:
+                    await generator.athrow(error) if is_async else generator.throw(error)
+                elif is_async:
+                    await anext(generator)
+                else:
+                    next(generator)
+            except (StopIteration, StopAsyncIteration) as stop:
+                error = _swallowed(generator, error, stop)
+            except BaseException as raised:
+                error = raised
             else:
-                next(generator)
-        except (StopIteration, StopAsyncIteration) as stop:
-            error = _swallowed(generator, error, stop)
-        except BaseException as raised:
-            error = raised
-        else:
-            error = _yielded_again(generator)
-    if error is not None:
-        raise error
+                error = _yielded_again(generator)
+        if error is not None:
+            raise error
+    finally:
+        del error
 
 
 def _swallowed(
@@ -86,7 +92,7 @@ def _swallowed(
     """A generator that ended: as it shall, unless it took away the handler's exception, for then
     there is nothing to answer."""
     if error is None or stop is error:
-        return None
+        return error
     lost = RuntimeError(
         f"the dependency {generator.__qualname__} swallowed {type(error).__name__}: raise it again"
     )
@@ -128,7 +134,7 @@ def core_of(
             *(f"    {line}" for line in lines),
             "except BaseException as error:",
             f"    {'await ' if is_async else ''}close(opened, error)",
-            "return After(result, lambda: close(opened, None))",
+            "return After(result, lambda error=None: close(opened, error))",
         ]
     else:
         lines.append("return result")
@@ -165,6 +171,10 @@ class Around(NamedTuple):
     async_errors: bool = False
 
 
+# Of one After each: they resume the dependencies that are open, or throw what they are given.
+Callbacks = list[Callable[..., Any]]
+
+
 class Inner(NamedTuple):
     """What runs inside the hooks."""
 
@@ -192,7 +202,7 @@ def _filtered(value: Any, result: _results.ResultFilter) -> Any:
 
 
 def _finish(
-    inner: Inner, value: Any, values: tuple[Any, ...], callbacks: list[Callable[[], Any]]
+    inner: Inner, value: Any, values: tuple[Any, ...], callbacks: Callbacks
 ) -> _cello.Response:
     """The Response of what a handler returned, who was called with `values`."""
     if type(value) is _cello.After:
@@ -227,36 +237,90 @@ async def _error_response(request: _cello.Request, error: Exception) -> _cello.R
     return _cello.to_response(value, error.status if isinstance(error, Problem) else 500)
 
 
-def _after(value: Any, callbacks: list[Callable[[], Any]]) -> Any:
-    return _cello.After(value, callbacks[0]) if callbacks else value
+# ---- dependencies that are still open when the handler has returned ----
+
+
+def _throw(callbacks: Callbacks, error: BaseException) -> BaseException:
+    """What the handler gave cannot be answered: the dependencies see why. Returns what is left."""
+    try:
+        while callbacks:
+            try:
+                callbacks.pop()(error)
+            except BaseException as raised:
+                error = raised
+        return error
+    finally:
+        del error  # this frame is in its traceback
+
+
+async def _athrow(callbacks: Callbacks, error: BaseException) -> BaseException:
+    """The same where some of the dependencies may be async."""
+    try:
+        while callbacks:
+            try:
+                closing = callbacks.pop()(error)
+                if closing is not None:
+                    await closing
+            except BaseException as raised:
+                error = raised
+        return error
+    finally:
+        del error
+
+
+def _after(value: Any, callbacks: Callbacks, is_async: bool) -> Any:
+    """A middleware may have called what is inside more than once: then there are as many."""
+    if len(callbacks) < 2:
+        return _cello.After(value, callbacks[0]) if callbacks else value
+
+    def resume() -> None:
+        for callback in reversed(callbacks):
+            callback()
+
+    async def aresume() -> None:
+        for callback in reversed(callbacks):
+            await callback()
+
+    return _cello.After(value, aresume if is_async else resume)
 
 
 def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
-    def run(request: _cello.Request) -> Any:
-        callbacks: list[Callable[[], Any]] = []
+    def respond(request: _cello.Request, callbacks: Callbacks) -> _cello.Response:
         try:
             for hook in around.before:
                 value = hook.call(request)
                 if value is not None and value is not request:
-                    response = _response_of(value, 0)
-                    break
-            else:
-                values = inner.plan.resolve(request)
-                response = _finish(inner, inner.core(*values), values, callbacks)
-        except Exception as error:
+                    return _response_of(value, 0)
+            values = inner.plan.resolve(request)
+            return _finish(inner, inner.core(*values), values, callbacks)
+        except BaseException as error:
+            if callbacks:
+                error = _throw(callbacks, error)
+            if not isinstance(error, Exception):
+                raise error
             # An async exception handler would have made this an async runner.
-            response = cast(_cello.Response, _cello.error_response(request, error))
-        for hook in around.after:
-            value = hook.call(request, response)
-            if value is not None and value is not response:
-                response = _response_of(value, response.status)
-        return _after(response, callbacks)
+            return cast(_cello.Response, _cello.error_response(request, error))
+
+    def run(request: _cello.Request) -> Any:
+        callbacks: Callbacks = []
+        try:
+            response = respond(request, callbacks)
+            for hook in around.after:
+                value = hook.call(request, response)
+                if value is not None and value is not response:
+                    response = _response_of(value, response.status)
+        except BaseException as error:
+            if not callbacks:
+                raise
+            error = _throw(callbacks, error)
+            raise error
+        return _after(response, callbacks, False)
 
     return run
 
 
 def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
-    async def answer(request: _cello.Request, callbacks: list[Callable[[], Any]]) -> Any:
+    async def answer(request: _cello.Request, callbacks: Callbacks) -> Any:
         for hook in around.before:
             value = hook.call(request)
             if hook.is_async:
@@ -275,10 +339,14 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
             value = await value
         return _finish(inner, value, values, callbacks)
 
-    async def respond(request: _cello.Request, callbacks: list[Callable[[], Any]]) -> Any:
+    async def respond(request: _cello.Request, callbacks: Callbacks) -> Any:
         try:
             response = await answer(request, callbacks)
-        except Exception as error:
+        except BaseException as error:
+            if callbacks:
+                error = await _athrow(callbacks, error)
+            if not isinstance(error, Exception):
+                raise error
             response = await _error_response(request, error)
         for hook in around.after:
             value = hook.call(request, response)
@@ -289,7 +357,7 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
         return response
 
     async def run(request: _cello.Request) -> Any:
-        callbacks: list[Callable[[], Any]] = []
+        callbacks: Callbacks = []
         # Exceptions of what has no hooks are answered by the engine, in one place.
         inside = respond if around.before or around.after or around.middleware else answer
 
@@ -298,8 +366,14 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
 
         for middleware in reversed(around.middleware):
             next_ = _bound(middleware, next_)
-        response = await next_(request)
-        return _after(response, callbacks)
+        try:
+            response = await next_(request)
+        except BaseException as error:
+            if not callbacks:
+                raise
+            error = await _athrow(callbacks, error)
+            raise error
+        return _after(response, callbacks, inner.is_async)
 
     return run
 
