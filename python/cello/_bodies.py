@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cello._types import contains_pydantic, is_pydantic, show, validate_python
+from cello._types import contains_pydantic, is_pydantic, show, validate_python, without_none
 
 Decoder = Callable[[Any], Any]
 
@@ -19,11 +19,21 @@ def decoder(annotation: Any, constraints: dict[str, Any] | None = None) -> Decod
         return _pydantic_decoder(annotation, constraints or {})
     import msgspec
 
-    if constraints:
-        annotation = typing.Annotated[annotation, msgspec.Meta(**constraints)]
+    annotation = _limited(annotation, constraints or {})
     refuse_unknown(annotation)
     decode: Decoder = msgspec.json.Decoder(annotation, dec_hook=_decode_custom).decode
     return decode
+
+
+def _limited(annotation: Any, constraints: dict[str, Any]) -> Any:
+    """With constraints as msgspec has them, which are of the T in T | None."""
+    if not constraints:
+        return annotation
+    import msgspec
+
+    bare, optional = without_none(annotation)
+    limited = typing.Annotated[bare, msgspec.Meta(**constraints)]
+    return typing.Optional[limited] if optional else limited  # noqa: UP045
 
 
 def takes_bytes(annotation: Any) -> bool:
@@ -131,9 +141,7 @@ def _msgspec_object(names: list[str], parts: list[BodyPart]) -> Decoder:
 
     fields: list[Any] = []
     for name, part in zip(names, parts, strict=True):
-        hint = part.annotation
-        if part.constraints:
-            hint = typing.Annotated[hint, msgspec.Meta(**part.constraints)]
+        hint = _limited(part.annotation, part.constraints)
         if part.default is ...:
             fields.append((name, hint))
         else:

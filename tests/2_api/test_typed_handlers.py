@@ -592,3 +592,23 @@ def test_async_handlers() -> None:
     with asking(app) as client:
         assert post(client, "/3", '{"name": "n", "price": 1}').data == [3, "n", "x"]
         assert problems(post(client, "/3", "{}")) == {"body.name": "missing"}
+
+
+def test_limits_of_bodies_that_may_be_null() -> None:
+    app = App()
+
+    @app.post("/one")
+    def one(n: Annotated[int | None, Body(ge=1)] = None) -> Any:
+        return [n]
+
+    @app.post("/two")
+    def two(n: Annotated[int | None, Body(ge=1)], s: str | None = Body(None, max_length=2)) -> Any:
+        return [n, s]
+
+    with serving(app) as client:
+        for body, n in ((b"", None), (b"null", None), (b"3", 3)):
+            assert client.ask("/one", "POST", body).data == [n]
+        assert problems(client.ask("/one", "POST", b"0")) == {"body": "greater_than_equal"}
+        assert client.ask("/two", "POST", b'{"n":null}').data == [None, None]
+        answer = client.ask("/two", "POST", b'{"n":3,"s":"abc"}')
+        assert problems(answer) == {"body.s": "string_too_long"}
