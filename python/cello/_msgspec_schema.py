@@ -106,10 +106,8 @@ class Describer:
 
     _VarTupleType = _ListType
 
-    def _SetType(self, info: Any) -> Schema:
-        return {**self._ListType(info), "uniqueItems": True}
-
-    _FrozenSetType = _SetType
+    # Without uniqueItems: a set takes an item twice, and has it once.
+    _SetType = _FrozenSetType = _ListType
 
     def _TupleType(self, info: Any) -> Schema:
         items = [self._schema(item) for item in info.item_types]

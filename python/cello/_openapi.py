@@ -13,7 +13,15 @@ from cello import _cello, _paths
 from cello._params import name_of
 from cello._routes import METHODS
 from cello._schema import KEYWORDS, Schema, Schemas
-from cello._types import constraints_of, full_name, is_answer, members, unwrap, without_none
+from cello._types import (
+    constraints_of,
+    full_name,
+    is_answer,
+    list_item,
+    members,
+    unwrap,
+    without_none,
+)
 
 if TYPE_CHECKING:
     from cello._routes import Route
@@ -219,11 +227,14 @@ class _Writer:
         self._security: dict[str, Object] = {}
         self._models = Schemas()  # of parameters; no component of theirs is referred to
         self._fields: list[tuple[Schema, dict[str, Object]]] = []
+        self._selections: list[tuple[Schema, Mapping[str, Any], Mapping[str, str]]] = []
         self._shared: set[str] = set()
 
     def components(self) -> Object:
         """All that operations refer to; the last thing to be asked for."""
         schemas = self._schemas.build()
+        for schema, selection, names in self._selections:
+            self._schemas.select(schema, selection, names)
         self._models.build()
         for model, fields in self._fields:
             _say_more(fields, self._models.resolve(model))
@@ -315,10 +326,12 @@ class _Writer:
 
     def _value(self, parameter: Parameter) -> Schema:
         """The schema of one parameter, with what its marker says of it."""
-        bare, metadata = unwrap(without_none(unwrap(parameter.annotation)[0])[0])
+        bare, metadata = unwrap(parameter.annotation)
+        if parameter.source != "body":  # no text is null
+            bare, metadata = unwrap(without_none(bare)[0])
         limits = {**constraints_of(metadata), **parameter.constraints}
         name = full_name(bare)
-        if name in _TEXTS:
+        if name in _TEXTS and parameter.source != "body":
             schema = self._schemas.add(_TEXTS[name][0], "validation", limits)
             schema.update(_TEXTS[name][1])
         else:
@@ -394,6 +407,9 @@ class _Writer:
         if status < 300 and status not in (204, 205):
             media = answered_by or media_type(bare)
             found["content"] = {media: self._content(bare, media)} if media else {"*/*": {}}
+            if route.selection and media:
+                schema = found["content"][media]["schema"]
+                self._selections.append((schema, route.selection, _names_of_fields(bare)))
         answers = {str(status): found}
         if optional and status == 200:
             answers["204"] = {"description": _text_of(204)}
@@ -522,6 +538,13 @@ def _say_more(fields: dict[str, Object], model: Schema) -> None:
         whole = {**said, **kinds[0]} if len(kinds) == 1 else said
         schema = parameter["schema"]
         schema.update({k: v for k, v in whole.items() if k in _OF_FIELDS and v is not None})
+
+
+def _names_of_fields(annotation: Any) -> dict[str, str]:
+    """By what a pydantic model calls them where it is JSON; of a list, its items'."""
+    bare, _ = unwrap(list_item(annotation) or annotation)
+    fields = getattr(bare, "__pydantic_fields__", {})
+    return {field.serialization_alias or name: name for name, field in fields.items()}
 
 
 def _key(name: str) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cello._types import contains_pydantic
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import GenerateJsonSchema
 
 Schema = dict[str, Any]
 Mode = Literal["validation", "serialization"]
@@ -78,6 +81,32 @@ class Schemas:
     def resolve(self, schema: Schema) -> Schema:
         """After build(): the component that a schema refers to, or the schema itself."""
         return self._components.get(_name_of(schema), schema)
+
+    def select(
+        self, schema: Schema, selection: Mapping[str, Any], names: Mapping[str, str]
+    ) -> None:
+        """After build(): make of the schema of a model, or of a list of them, that of some of its
+        fields. selection: as pydantic takes it. names: of the fields, by their properties."""
+        if "items" in schema:
+            schema["items"] = dict(schema["items"])
+            self.select(schema["items"], selection, names)
+            return
+        model = self.resolve(schema)
+        fields = dict(model.get("properties", {}))
+        required = [] if "exclude_none" in selection else model.get("required", [])
+        for name in list(fields):
+            field = names.get(name, name)
+            kept = _part(selection.get("include"), field, True)
+            left_out = _part(selection.get("exclude"), field, False)
+            if kept is False or left_out is True:
+                del fields[name]
+            elif kept is not True or left_out is not False:
+                fields[name] = {}  # some of the fields of a field
+        schema.clear()
+        schema.update({**model, "properties": fields})
+        schema["required"] = [name for name in required if name in fields]
+        if not schema["required"]:
+            del schema["required"]
 
     def _describe_msgspec(
         self, types: dict[Any, tuple[Any, Mode]], nested: dict[Any, str]
@@ -163,9 +192,39 @@ def _pydantic_schemas(
         (str(number), mode, TypeAdapter(annotation))
         for number, (annotation, mode) in enumerate(types.values())
     ]
-    found, rest = TypeAdapter.json_schemas(inputs, ref_template=REF + "{model}")
+    found, rest = TypeAdapter.json_schemas(
+        inputs, ref_template=REF + "{model}", schema_generator=_pydantic_generator()
+    )
     schemas = [dict(found[number, mode]) for number, mode, _ in inputs]
     return dict(zip(types, schemas, strict=True)), rest.get("$defs", {})
+
+
+def _pydantic_generator() -> type[GenerateJsonSchema]:
+    """It says of sets what is true of them: one takes an item twice, and has it once."""
+    global _generator
+    if _generator is None:
+        from pydantic.json_schema import GenerateJsonSchema
+
+        class Generator(GenerateJsonSchema):
+            def set_schema(self, schema: Any) -> Schema:
+                found = super().set_schema(schema)
+                return {name: value for name, value in found.items() if name != "uniqueItems"}
+
+            frozenset_schema = set_schema
+
+        _generator = Generator
+    return _generator
+
+
+_generator: type[GenerateJsonSchema] | None = None
+
+
+def _part(names: Any, name: str, default: bool) -> Any:
+    """Whether a field is among those of include or exclude; neither True nor False: partly."""
+    if names is None:
+        return default
+    found = names.get(name, False) if isinstance(names, Mapping) else name in names
+    return True if found is ... else found
 
 
 def _name_of(node: Schema) -> str:
@@ -192,6 +251,12 @@ def _fill(holder: Schema, schema: Schema, constraints: Mapping[str, Any]) -> Non
     own = dict(holder)
     holder.clear()
     holder.update(schema)
-    keywords = KEYWORDS.get(str(schema.get("type")), {})
-    holder.update({keywords[k]: v for k, v in constraints.items() if k in keywords})
+    holder.update(_limits(schema, constraints))
+    if constraints and "anyOf" in schema:  # T | None
+        holder["anyOf"] = [{**part, **_limits(part, constraints)} for part in schema["anyOf"]]
     holder.update(own)
+
+
+def _limits(schema: Schema, constraints: Mapping[str, Any]) -> Schema:
+    keywords = KEYWORDS.get(str(schema.get("type")), {})
+    return {keywords[k]: v for k, v in constraints.items() if k in keywords}

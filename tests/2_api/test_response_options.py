@@ -121,3 +121,30 @@ def test_the_document() -> None:
     }
     assert responses(response_class=JSONResponse)["content"] == {"application/json": {}}
     assert responses(response_class=Shouted)["content"] == {"*/*": {}}
+
+
+def schema_of(**options: Any) -> Any:
+    app = App()
+    app.get("/", **options)(lambda: None)
+    content = app.openapi()["paths"]["/"]["get"]["responses"]["200"]["content"]
+    return content["application/json"]["schema"]
+
+
+def test_the_document_has_the_chosen_fields() -> None:
+    whole = App()
+    whole.get("/", response_model=Box)(lambda: None)
+    fields = whole.openapi()["components"]["schemas"]["Box"]["properties"]
+    some = {"name": fields["name"], "size": fields["size"]}
+    found = {"type": "object", "title": "Box", "properties": some, "required": ["name"]}
+    assert schema_of(response_model=Box, response_model_include=["name", "size"]) == found
+    left_out = {"inner": True, "note": ..., "tag": True}
+    assert schema_of(response_model=Box, response_model_exclude=left_out) == found
+    assert schema_of(response_model=list[Box], response_model_include=["name", "size"]) == {
+        "type": "array",
+        "items": found,
+    }
+    partly = schema_of(response_model=Box, response_model_exclude={"inner": {"inner"}})
+    assert partly["properties"] == {**fields, "inner": {}}
+    assert "required" not in schema_of(response_model=Box, response_model_exclude_none=True)
+    unset = schema_of(response_model=Box, response_model_exclude_unset=True)
+    assert (unset["properties"], unset["required"]) == (fields, ["name"])
