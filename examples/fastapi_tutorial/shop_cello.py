@@ -201,7 +201,7 @@ class ItemUpdate(BaseModel):
 async def change_item(item_id: UUID, item: ItemUpdate):
     if item_id not in STORE:
         raise HTTPException(status_code=404, detail="Item not found")
-    update_data = item.model_dump(exclude_unset=True)
+    update_data = item.model_dump(exclude_unset=True, exclude_none=True)
     STORE[item_id] = STORE[item_id].model_copy(update=update_data)
     return STORE[item_id]
 
@@ -545,11 +545,19 @@ async def read_own_items(user: Annotated[dict, Security(active_user, scopes=["it
 
 @app.get("/basic")
 def read_basic(credentials: Annotated[HTTPBasicCredentials, Depends(basic)]):
+    if not secrets.compare_digest(credentials.password.encode(), b"lovelace"):
+        raise HTTPException(
+            status_code=status.HTTP_401_UNAUTHORIZED,
+            detail="Incorrect username or password",
+            headers={"WWW-Authenticate": "Basic"},
+        )
     return {"username": credentials.username}
 
 
 @app.get("/key")
 def read_key(key: Annotated[str, Depends(api_key)]):
+    if not secrets.compare_digest(key.encode(), b"key"):
+        raise HTTPException(status_code=401, detail="Wrong key")
     return {"key": key}
 
 

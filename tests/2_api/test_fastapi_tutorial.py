@@ -359,10 +359,12 @@ def test_scopes(client: Any) -> None:
 
 
 def test_other_schemes(client: Any) -> None:
-    assert client.get("/basic", auth=("u", "p")).json() == {"username": "u"}
+    assert client.get("/basic", auth=("ada", "lovelace")).json() == {"username": "ada"}
+    assert client.get("/basic", auth=("ada", "byron")).status_code == 401
     nobody = client.get("/basic")
     assert (nobody.status_code, nobody.headers["WWW-Authenticate"]) == (401, "Basic")
-    assert client.get("/key", headers={"X-API-Key": "k"}).json() == {"key": "k"}
+    assert client.get("/key", headers={"X-API-Key": "key"}).json() == {"key": "key"}
+    assert client.get("/key", headers={"X-API-Key": "lock"}).status_code == 401
     assert client.get("/key").status_code == 401
 
 
