@@ -75,26 +75,22 @@ static void describe_conflict(const struct cello_route *spec, struct cl_str vers
              other);
 }
 
-/* All versions of `spec`, or none. */
+/* All versions of `spec`; after an error, some of them. */
 static int add_versions(struct cl_versions *v, const struct cello_route *spec,
                         struct cl_route *route, char *err, size_t err_len) {
     static const struct cl_str unnamed = CL_STR_INIT("");
     const struct cl_str *versions = spec->version_count ? spec->versions : &unnamed;
-    size_t count = CL_MAX(spec->version_count, (size_t)1), added = 0;
-    int result = CELLO_OK;
-    while (added < count && !result) {
-        const char *other = cl_versions_where(v, spec->methods, versions[added]);
+    for (size_t i = 0; i < CL_MAX(spec->version_count, (size_t)1); i++) {
+        const char *other = cl_versions_where(v, spec->methods, versions[i]);
         if (other) {
-            describe_conflict(spec, versions[added], other, err, err_len);
-            result = CELLO_EEXIST;
-        } else {
-            result = cl_versions_add(v, spec->methods, versions[added], spec->where, route);
-            added += result == CELLO_OK;
+            describe_conflict(spec, versions[i], other, err, err_len);
+            return CELLO_EEXIST;
         }
+        int result = cl_versions_add(v, spec->methods, versions[i], spec->where, route);
+        if (result)
+            return result;
     }
-    while (result && added--)
-        cl_versions_drop_last(v);
-    return result;
+    return CELLO_OK;
 }
 
 int cl_app_add_version(struct cl_app *app, const struct cello_route *spec, struct cl_route *route,

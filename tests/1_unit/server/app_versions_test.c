@@ -64,6 +64,25 @@ static void versions_share_a_path(void **state) {
     cello_app_del(app);
 }
 
+static void a_refused_route_leaves_no_version(void **state) {
+    (void)state;
+    struct cl_app *app = new_app();
+    const struct cl_str versions[] = {CL_STR("v2"), CL_STR("v1")};
+    const struct cello_route both = {
+        .methods = CELLO_GET | CELLO_POST,
+        .path = CL_STR("/a"),
+        .handler = &handler,
+        .versions = versions,
+        .version_count = CL_ARRAY_LEN(versions),
+    };
+    assert_int_equal(add(app, CELLO_GET, "/a", "v1"), CELLO_OK);
+    assert_int_equal(cello_app_route(app, &both, why, sizeof why), CELLO_EEXIST);
+    assert_int_equal(add(app, CELLO_GET, "/a", "v2"), CELLO_OK);
+    assert_int_equal(cello_app_freeze(app), CELLO_OK);
+    assert_int_equal(cl_router_allow(app->router, CL_STR("/a")) & CELLO_POST, 0);
+    cello_app_del(app);
+}
+
 static void names_of_parameters_must_agree(void **state) {
     (void)state;
     struct cl_app *app = new_app();
@@ -109,6 +128,7 @@ static void nothing_is_half_done_without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_share_a_path),
+        cmocka_unit_test(a_refused_route_leaves_no_version),
         cmocka_unit_test(names_of_parameters_must_agree),
         cmocka_unit_test(it_is_declared_first_and_with_a_header),
         cmocka_unit_test(nothing_is_half_done_without_memory),
