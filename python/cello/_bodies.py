@@ -167,6 +167,13 @@ def _pydantic_object(names: list[str], parts: list[BodyPart]) -> Decoder | None:
 
 # ---- errors of bodies ----
 
+# Of one body in an answer: items of a list may be wrong by the million.
+MAX_ERRORS = 100
+# More than so many are only counted: pydantic cannot tell of the first ones alone.
+MAX_READ = 10_000
+# Characters of a key that the client sent, and of a message that may quote one.
+MAX_TEXT = 500
+
 
 def body_errors(error: BaseException) -> list[dict[str, Any]] | None:
     """What a decoder found wrong, as {loc, msg, type}; None: the JSON itself is malformed. Raises
@@ -186,8 +193,22 @@ def body_errors(error: BaseException) -> list[dict[str, Any]] | None:
 
 
 def pydantic_errors(error: Any, source: str) -> list[dict[str, Any]]:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [{"loc": [source, *e["loc"]], "msg": e["msg"], "type": e["type"]} for e in found]
+    """Each with its place; what is too much to tell as a number, the last of them."""
+    count = error.error_count()
+    told = []
+    if count <= MAX_READ:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        for e in found[:MAX_ERRORS]:
+            loc = [source, *map(_shortened, e["loc"])]
+            told.append({"loc": loc, "msg": _shortened(e["msg"]), "type": e["type"]})
+    if count > len(told):
+        text = f"{count - len(told)} {'more ' if told else ''}errors are not listed"
+        told.append({"loc": [source], "msg": text, "type": "too_many_errors"})
+    return told
+
+
+def _shortened(text: Any) -> Any:
+    return f"{text[:MAX_TEXT]}…" if isinstance(text, str) and len(text) > MAX_TEXT else text
 
 
 # What msgspec's messages begin with, and pydantic's type of the same error.
@@ -233,7 +254,7 @@ def _msgspec_error(text: str) -> dict[str, Any]:
         if message.startswith(name):
             loc.append(message[len(name) : -1])
             return {"loc": loc, "msg": "Field required", "type": "missing"}
-    return {"loc": loc, "msg": message, "type": _type_of(message)}
+    return {"loc": loc, "msg": _shortened(message), "type": _type_of(message)}
 
 
 def _type_of(message: str) -> str:

@@ -1,5 +1,6 @@
 """What typed handlers must not cost: frames of Python, imports, time at the start."""
 
+import os
 import subprocess
 import sys
 import time
@@ -153,4 +154,4 @@ def test_a_thousand_typed_routes_are_ready_in_half_a_second() -> None:
     for number, handler in enumerate(handlers):
         app.post(f"/{number}/{{id:int}}")(handler)
     app._freeze()
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < (5 if "LD_PRELOAD" in os.environ else 0.5)  # sanitizers
