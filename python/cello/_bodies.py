@@ -32,7 +32,7 @@ def _limited(annotation: Any, constraints: dict[str, Any]) -> Any:
     import msgspec
 
     bare, optional = without_none(annotation)
-    limited = typing.Annotated[bare, msgspec.Meta(**constraints)]
+    limited = typing.Annotated[bare, msgspec.Meta(**constraints)]  # type: ignore[valid-type]
     return typing.Optional[limited] if optional else limited  # noqa: UP045
 
 

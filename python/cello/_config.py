@@ -17,6 +17,8 @@ _UNSET: Any = object()
 class _Numbers:
     """A configuration of non-negative numbers; subclasses name their fields and defaults."""
 
+    __slots__ = ("__dict__", "_sources")  # vars() are the fields alone
+
     _defaults: ClassVar[dict[str, float | None]]
     _env: ClassVar[str]
     _positive: ClassVar[frozenset[str]] = frozenset()
