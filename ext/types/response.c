@@ -239,12 +239,12 @@ static PyMethodDef methods[] = {
     {"append_header", FASTCALL(cl_pyresponse_append_header), METH_FASTCALL | METH_KEYWORDS,
      "append_header($self, name, value)\n--\n\nAdd a header, beside others of that name."},
     {"set_cookie", FASTCALL(cl_pyresponse_set_cookie), METH_FASTCALL | METH_KEYWORDS,
-     "set_cookie($self, name, value='', *, max_age=None, expires=None, path='/', domain=None, "
+     "set_cookie($self, key, value='', *, max_age=None, expires=None, path='/', domain=None, "
      "secure=False, httponly=False, samesite='lax', partitioned=False)\n--\n\n"
      "Add Set-Cookie (RFC 6265). max_age: seconds; expires: a datetime with a time zone; "
      "samesite: lax, strict, none or None. ValueError for what a browser would refuse."},
     {"delete_cookie", FASTCALL(cl_pyresponse_delete_cookie), METH_FASTCALL | METH_KEYWORDS,
-     "delete_cookie($self, name, path='/', domain=None)\n--\n\nMake the client forget a cookie "
+     "delete_cookie($self, key, path='/', domain=None)\n--\n\nMake the client forget a cookie "
      "that was set with this path and domain."},
     {"json", FASTCALL(cl_pyresponse_json), CLASS_FLAGS,
      "json($type, data, status=200, headers=None)\n--\n\nAnything as JSON, also str and None."},

@@ -15,8 +15,9 @@ from cello._types import contains_pydantic
 if TYPE_CHECKING:
     from pydantic.json_schema import GenerateJsonSchema
 
+    _Mode = Literal["validation", "serialization"]
+
 Schema = dict[str, Any]
-Mode = Literal["validation", "serialization"]
 
 REF = "#/components/schemas/"
 _PENDING = "#/pending/"  # a pydantic model inside a type of msgspec's, until it has been described
@@ -41,13 +42,13 @@ class Schemas:
 
     def __init__(self) -> None:
         self._holders: dict[Any, list[tuple[Schema, Mapping[str, Any]]]] = {}
-        self._types: dict[Any, tuple[Any, Mode]] = {}
+        self._types: dict[Any, tuple[Any, _Mode]] = {}
         self._components: dict[str, Schema] = {}
 
     def add(
         self,
         annotation: Any,
-        mode: Mode = "validation",
+        mode: _Mode = "validation",
         constraints: Mapping[str, Any] | None = None,
     ) -> Schema:
         """A schema that is empty until build(); what the caller puts into it stays.
@@ -109,7 +110,7 @@ class Schemas:
             del schema["required"]
 
     def _describe_msgspec(
-        self, types: dict[Any, tuple[Any, Mode]], nested: dict[Any, str]
+        self, types: dict[Any, tuple[Any, _Mode]], nested: dict[Any, str]
     ) -> dict[Any, Schema]:
         from cello._msgspec_schema import Describer
 
@@ -122,7 +123,7 @@ class Schemas:
         schemas = dict(zip(types, found.schemas(), strict=True))
         return self._merge(schemas, found.components())
 
-    def _describe_pydantic(self, types: dict[Any, tuple[Any, Mode]]) -> dict[Any, Schema]:
+    def _describe_pydantic(self, types: dict[Any, tuple[Any, _Mode]]) -> dict[Any, Schema]:
         """What has no schema leaves the others theirs, and may be anything."""
         if not types:
             return {}
@@ -183,7 +184,7 @@ class Schemas:
 
 
 def _pydantic_schemas(
-    types: dict[Any, tuple[Any, Mode]],
+    types: dict[Any, tuple[Any, _Mode]],
 ) -> tuple[dict[Any, Schema], dict[str, Schema]]:
     """The schemas of types, and the components they refer to."""
     from pydantic import TypeAdapter
@@ -205,14 +206,14 @@ def _pydantic_generator() -> type[GenerateJsonSchema]:
     if _generator is None:
         from pydantic.json_schema import GenerateJsonSchema
 
-        class Generator(GenerateJsonSchema):
+        class _Generator(GenerateJsonSchema):
             def set_schema(self, schema: Any) -> Schema:
                 found = super().set_schema(schema)
                 return {name: value for name, value in found.items() if name != "uniqueItems"}
 
             frozenset_schema = set_schema
 
-        _generator = Generator
+        _generator = _Generator
     return _generator
 
 
