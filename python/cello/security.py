@@ -87,12 +87,14 @@ class HTTPBasicCredentials(NamedTuple):
 
 
 def _decoded(encoded: str) -> HTTPBasicCredentials | None:
-    """None: malformed."""
+    """None: malformed. Control characters, which could forge lines of a log, are (RFC 7617, 2)."""
     from binascii import a2b_base64
 
     try:
         text = a2b_base64(encoded.encode("ascii"), strict_mode=True).decode()
     except ValueError:  # neither base64 nor UTF-8
+        return None
+    if any(c < " " or c == "\x7f" for c in text):
         return None
     username, colon, password = text.partition(":")
     return HTTPBasicCredentials(username, password) if colon else None

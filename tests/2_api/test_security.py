@@ -196,6 +196,12 @@ def test_basic_and_keys() -> None:
         assert client.get("/maybe", X_Key="k").data == {"key": "k"}
 
 
+@pytest.mark.parametrize("text", ["me", "m\0e:x", "me:x\r\nERROR forged", "me\x7f:x", "\n:"])
+def test_basic_is_refused(text: str) -> None:
+    with asking(shop()) as client:
+        assert client.get("/basic", Authorization=basic(text)).status == 401
+
+
 def test_schemes_are_documented() -> None:
     app = shop()
     app.enable_openapi()
