@@ -100,6 +100,7 @@ class Pump(Engine):
         super().__init__(app, client, raises)
         self.lock = threading.RLock()
         self._runner: asyncio.Runner | None = None
+        self._waits = False
 
     def open(self, *, start_up: bool = False) -> None:
         """Idempotent. start_up: with what the application wants to be called at its start."""
@@ -166,10 +167,19 @@ class Pump(Engine):
         after so many seconds."""
         if seconds is not None and seconds <= 0:
             raise TimeoutError(_TOO_LATE)
-        if self._served is None:
-            self._turn(2**63 if seconds is None else int(seconds * 1e9))
-        else:
-            self._run_loop(connection, seconds)
+        self._waits = True
+        try:
+            if self._served is None:
+                self._turn(2**63 if seconds is None else int(seconds * 1e9))
+            else:
+                self._run_loop(connection, seconds)
+        finally:
+            self._waits = False
+
+    def check_idle(self) -> None:
+        """RuntimeError: it runs what has called this."""
+        if self._waits:
+            raise RuntimeError("a TestClient cannot be closed by the application that it runs")
 
     def _turn(self, timeout_ns: int) -> None:
         if self._server is None:

@@ -248,6 +248,7 @@ class EngineTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         with self._pump.lock:
+            self._pump.check_idle()
             self._pool.close()
             self._pump.close()
 

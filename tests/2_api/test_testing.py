@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 import uvloop
-from cello import App, HTTPError, LimitsConfig, Response, TimeoutConfig
+from cello import App, Depends, HTTPError, LimitsConfig, Response, TimeoutConfig
 from cello._loop import EngineLoop
 from cello.testing import AsyncEngineTransport, AsyncTestClient, EngineTransport, TestClient
 
@@ -541,3 +541,34 @@ def test_plain_handlers_need_no_loop() -> None:
         "print('cello._loop' in sys.modules)"
     )
     assert said.split() == ["hi", "hello", "False"]
+
+
+@pytest.mark.parametrize("kind", ["def", "async", "later", "dependency"])
+def test_a_client_is_not_closed_by_what_it_runs(kind: str) -> None:
+    app = App()
+    refused: list[str] = []
+
+    def close() -> None:
+        with pytest.raises(RuntimeError) as error:
+            client.close()
+        refused.append(str(error.value))
+
+    def closing() -> Iterator[None]:
+        yield
+        close()
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        close()
+
+    async def at_once() -> None:
+        close()
+
+    def dependent(value: Any = Depends(closing)) -> None:
+        pass
+
+    handlers = {"def": close, "async": at_once, "later": later, "dependency": dependent}
+    app.get("/")(handlers[kind])
+    with TestClient(app) as client:
+        assert client.get("/").status_code == 204
+    assert refused == ["a TestClient cannot be closed by the application that it runs"]
