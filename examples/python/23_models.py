@@ -10,7 +10,7 @@ $ curl -i -H 'Content-Type: application/json' -d '{"name":' http://127.0.0.1:800
 HTTP/1.1 400 Bad Request
 $ curl -H 'Content-Type: application/json' -d '{"item":{"name":"tea","price":2}}' http://127.0.0.1:8000/orders
 {"sum":2.0}
-$ curl -d 'user=ada&password=lovelace' http://127.0.0.1:8000/login
+$ curl -H 'Content-Type: application/x-www-form-urlencoded' -d 'user=ada&password=x' http://127.0.0.1:8000/login
 hello ada
 """
 
