@@ -1,12 +1,17 @@
 /* Python objects to JSON text (RFC 8259), straight into a sink.
  *
  *      str int float bool None dict list tuple    JSON's own; NamedTuple is an array, TypedDict a
- * dict their subclasses                           as their base; a dict's by items() Enum its value
+ *                                                 dict
+ *      their subclasses                           as their base; a dict's by items()
+ *      set frozenset                              array, in the order of their iteration
+ *      Enum                                       its value
  *      datetime date time                         RFC 3339 string; UTC is "Z", naive has no offset
+ *      timedelta                                  ISO 8601 string, as msgspec writes it
  *      UUID Decimal                               string, so that no digit is lost
  *      dataclass, attrs, msgspec.Struct           object of the declared fields
  *      pydantic model                             what model_dump(mode="json") gives
  *      anything else                              what the default hook makes of it, or TypeError
+ * A default hook is also asked for sets and timedelta.
  *
  * Keys: str, or int float bool None Enum datetime date time UUID Decimal as the string of the same.
  * Text is UTF-8, not escaped to ASCII. Floats are the shortest that read back (json/double.h).

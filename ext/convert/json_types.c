@@ -24,6 +24,8 @@ enum kind {
     KIND_FIELDS,     /* an object of attributes */
     KIND_MODEL_DUMP, /* pydantic */
     KIND_STRUCT,     /* a msgspec.Struct with options of its own: msgspec says what is in it */
+    KIND_SET,        /* this and the next: as the program says, if it says anything */
+    KIND_DURATION,
     KIND_UNKNOWN,
 };
 
@@ -77,6 +79,8 @@ static int kind_of_builtin_base(PyTypeObject *type) {
         return KIND_ITEMS;
     if (PyType_HasFeature(type, Py_TPFLAGS_DICT_SUBCLASS))
         return KIND_MAPPING;
+    if (PyType_IsSubtype(type, &PySet_Type) || PyType_IsSubtype(type, &PyFrozenSet_Type))
+        return KIND_SET;
     return PyType_IsSubtype(type, &PyFloat_Type) ? KIND_FLOAT : KIND_UNKNOWN;
 }
 
@@ -94,6 +98,8 @@ static int kind_of_datetime(struct cl_convert_state *state, PyTypeObject *type) 
         return KIND_DATETIME;
     if (PyType_IsSubtype(type, state->datetime->DateType))
         return KIND_DATE;
+    if (PyType_IsSubtype(type, state->datetime->DeltaType))
+        return KIND_DURATION;
     return PyType_IsSubtype(type, state->datetime->TimeType) ? KIND_TIME : KIND_UNKNOWN;
 }
 
@@ -479,15 +485,10 @@ static char *put_model(struct cl_json_encoder *e, char *p, PyObject *obj) {
     return put_replacement(e, p, dumped);
 }
 
-static char *put_struct(struct cl_json_encoder *e, char *p, PyObject *obj) {
-    PyObject *to_builtins = imported("msgspec", "to_builtins");
-    if (!to_builtins) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "msgspec.to_builtins is not there");
-        return NULL;
-    }
-    PyObject *plain = PyObject_CallOneArg(to_builtins, obj);
-    Py_DECREF(to_builtins);
+static char *put_by_msgspec(struct cl_json_encoder *e, char *p, PyObject *obj) {
+    PyObject *msgspec = PyImport_ImportModule("msgspec");
+    PyObject *plain = msgspec ? PyObject_CallMethod(msgspec, "to_builtins", "O", obj) : NULL;
+    Py_XDECREF(msgspec);
     return put_replacement(e, p, plain);
 }
 
@@ -515,7 +516,12 @@ static char *put_by_plan(struct cl_json_encoder *e, char *p, PyObject *obj, PyOb
     case KIND_TIME: return put_date_or_time(e, p, obj, kind);
     case KIND_FIELDS: return put_fields(e, p, obj, plan);
     case KIND_MODEL_DUMP: return put_model(e, p, obj);
-    case KIND_STRUCT: return put_struct(e, p, obj);
+    case KIND_STRUCT: return put_by_msgspec(e, p, obj);
+    case KIND_SET:
+        return e->opt->default_hook ? put_unknown(e, p, obj)
+                                    : put_replacement(e, p, PySequence_List(obj));
+    case KIND_DURATION:
+        return e->opt->default_hook ? put_unknown(e, p, obj) : put_by_msgspec(e, p, obj);
     case KIND_UNKNOWN: break;
     }
     return put_unknown(e, p, obj);
