@@ -34,7 +34,12 @@ _SIMPLE: dict[str, Schema] = {
     "DateType": {"type": "string", "format": "date"},
     "TimeDeltaType": {"type": "string", "format": "duration"},
     "UUIDType": {"type": "string", "format": "uuid"},
-    "DecimalType": {"type": "string", "format": "decimal", "pattern": _DECIMAL},
+    "DecimalType": {
+        "anyOf": [
+            {"type": "string", "format": "decimal", "pattern": _DECIMAL},
+            {"type": "number"},  # is read as well
+        ]
+    },
 }
 
 _LIMITS = {

@@ -351,7 +351,7 @@ class _Writer:
         forms = [p for p in parameters if p.source == "form" and _is_shown(p)]
         if forms:
             schema = self._form(forms)
-            required = any(p.required for p in forms)
+            required = any(_is_needed(p) for p in forms)
             return {"content": {FORM: {"schema": schema}}, "required": required}
         body = endpoint.body()
         if body is None:
@@ -550,6 +550,12 @@ def _names_of_fields(annotation: Any) -> dict[str, str]:
 def _key(name: str) -> str:
     """A field's name, whether as a header or not."""
     return name.replace("-", "_")
+
+
+def _is_needed(parameter: Parameter) -> bool:
+    """A model is there if its fields may all be left out."""
+    fields = parameter.fields
+    return any(f.required for f in fields) if fields else parameter.required
 
 
 def _is_shown(parameter: Parameter) -> bool:
