@@ -57,7 +57,7 @@ test-http: $(VENV)/.test build/dev/.built ## real servers over real sockets, bot
 test-fuzz: build/fuzz/.built ## one minute of fuzzing, split over all targets
 	tools/fuzz.sh 60
 
-test-all: test ctest-clang ctest-tsan asan ## other Pythons, clang, sanitizers on all, slow tests
+test-all: test $(VENV)/.slow ctest-clang ctest-tsan asan ## other Pythons, clang, sanitizers on all, slow tests
 	tools/each_python.sh $(PYTHON) $(MAKE) --no-print-directory test-api test-http
 	$(pytest) -m 'slow or browser' tests
 	tools/fuzz.sh 600
@@ -121,6 +121,10 @@ $(VENV)/.cello: $(VENV)/.env $(sources)
 	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.cello | $(stamps)/system-test
+	$(python) -m pip install --quiet -r $<
+	@touch $@
+
+$(VENV)/.slow: requirements/slow.txt $(VENV)/.test
 	$(python) -m pip install --quiet -r $<
 	@touch $@
 
