@@ -25,11 +25,17 @@ static void unlink_job(struct cl_after *job) {
     job->next = job->prev = NULL;
 }
 
-/* The task, and with it its callback, is gone: mostly because it is done. */
+/* The callback is gone: mostly because it was called. A loop may also drop it without. */
 static void capsule_del(PyObject *capsule) {
     struct cl_after *job = PyCapsule_GetPointer(capsule, JOB);
-    if (job)
-        cl_after_del(job);
+    if (!job)
+        return;
+    PyObject *task = job->task;
+    job->task = NULL;
+    if (job->guest)
+        unlink_job(job);
+    cl_after_del(job);
+    Py_XDECREF(task);
 }
 
 static PyObject *on_done(PyObject *capsule, PyObject *task) {

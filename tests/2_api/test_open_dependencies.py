@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from cello import App, Depends, HTTPError
-from cello.testing import TestClient
+from cello import App, Depends, HTTPError, _cello
+from cello.testing import AsyncTestClient, TestClient
 
 log: list[str] = []
 
@@ -168,6 +168,30 @@ def test_what_is_raised_leaves_no_garbage() -> None:
         assert [error() for error in errors] == [None]
     finally:
         gc.enable()
+
+
+def test_a_loop_forgets_what_is_to_run_when_they_ended() -> None:
+    """As one does that is closed, or has no memory: the server forgets them too."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def call_soon(self, callback: Any, *args: Any, **options: Any) -> asyncio.Handle:
+            if getattr(callback, "__name__", "") == "after_answer_done":
+                return asyncio.Handle(callback, args, self)
+            return super().call_soon(callback, *args, **options)
+
+    async def main() -> None:
+        app = App()
+        app.get("/")(ahandler)
+        async with AsyncTestClient(app) as client:
+            for _ in range(5):
+                assert (await client.get("/")).status_code == 200
+                await asyncio.sleep(0.01)
+            server = client._engine._guest._server
+            assert server is not None and _cello.handler_tasks(server) == []
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    assert log == ["resumed"] * 5
 
 
 def test_the_context_of_a_cancelled_handler() -> None:
