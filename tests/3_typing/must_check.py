@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, assert_type
 
 import cello
+import httpx
 from cello import (
+    APIRouter,
     App,
     Authenticated,
     Blueprint,
@@ -34,8 +36,15 @@ from cello import (
     TimeoutConfig,
     status,
 )
-from cello.responses import JSONResponse
-from cello.security import APIKeyHeader
+from cello.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from cello.security import (
+    APIKeyHeader,
+    HTTPBasic,
+    HTTPBasicCredentials,
+    OAuth2PasswordBearer,
+    OAuth2PasswordRequestForm,
+)
+from cello.testing import AsyncTestClient, TestClient
 
 app = App("shop", "1.0", use=[RequestIdConfig()], trailing_slash="redirect")
 app.set_limits(LimitsConfig(max_uri=100))
@@ -238,5 +247,83 @@ assert_type(before(Request("GET", "/")), Response | None)
 assert_type(after(Request("GET", "/"), Response()), Response)
 assert_type(invalid(Request("GET", "/"), RequestValidationError([])), ProblemDetails)
 App(lifespan=lifespan, debug=True, exception_handlers={404: missing, KeyError: missing})
+
+
+# ---- what programs from other frameworks have ----
+
+router = APIRouter(prefix="/r", tags=["r"], dependencies=[Depends(session)], deprecated=True)
+oauth2 = OAuth2PasswordBearer(tokenUrl="token", scopes={"me": "Yourself."})
+
+
+@router.get(
+    "/page",
+    response_class=HTMLResponse,
+    response_description="A page",
+    response_model=Money,
+    response_model_exclude={"cents"},
+    response_model_exclude_unset=True,
+    responses={404: {"description": "none"}, "4XX": Money, 418: "teapot"},
+    status_code=status.HTTP_201_CREATED,
+)
+async def page(
+    request: Request,
+    token: Annotated[str, Depends(oauth2)],
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    basic: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())],
+    response: Response,
+) -> str:
+    assert_type(request.url.path, str)
+    assert_type(request.url.port, int | None)
+    assert_type(str(request.url), str)
+    if request.client:
+        assert_type(request.client.host, str)
+        assert_type(request.client.port, int)
+    assert_type(form.scopes, list[str])
+    assert_type(basic.username, str)
+    response.headers["X-A"] = "1"
+    response.set_cookie(key="a", value="b", httponly=True)
+    response.delete_cookie("a")
+    response.status_code = 202
+    return token
+
+
+app.include_router(router, prefix="/more", tags=["more"])
+made: list[Response] = [PlainTextResponse("a"), RedirectResponse("/"), HTMLResponse("a", 404)]
+
+
+@app.get("/nested")
+@app.post("/nested")
+def decorated_twice(id: int) -> int:
+    return id
+
+
+assert_type(decorated_twice(1), int)
+
+
+class Handlers:
+    def method(self, id: int) -> str:
+        return str(id)
+
+
+bound: Callable[[int], str] = app.get("/bound/{id}")(Handlers().method)
+
+
+# ---- the document, templates, the test client ----
+
+app.enable_openapi("title", docs_url=None, servers=["/v1", {"url": "/v2"}], tags=["a"])
+assert_type(app.openapi(), dict[str, Any])
+app.enable_templates("templates")
+assert_type(app.render(Request("GET", "/"), "a.html", {"b": 1}), Response)
+
+with TestClient(app, headers={"a": "b"}) as client:
+    assert_type(client, TestClient)
+    assert_type(client.get("/", params={"a": 1}), httpx.Response)
+    assert_type(client.post("/", json={"a": 1}).status_code, int)
+
+
+async def test_later() -> None:
+    async with AsyncTestClient(app) as client:
+        assert_type(await client.get("/"), httpx.Response)
+
 
 version: str = cello.__version__

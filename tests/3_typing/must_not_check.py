@@ -15,6 +15,9 @@ from cello import (
     Response,
     TimeoutConfig,
 )
+from cello.responses import HTMLResponse, RedirectResponse
+from cello.security import APIKeyHeader, OAuth2PasswordBearer
+from cello.testing import TestClient
 
 app = App(titel="x")  # E: call-arg
 app.get("/", statuss=200)  # E: call-arg
@@ -75,3 +78,51 @@ app.before_request(5)  # E: call-overload
 App(lifespan="x")  # E: arg-type
 App(debug="yes")  # E: arg-type
 ProblemDetails("404")  # E: arg-type
+
+
+# ---- what programs from other frameworks have ----
+
+app.get("/", response_class="text/html")  # E: arg-type
+app.get("/", response_class=HTMLResponse("a"))  # E: arg-type
+app.get("/", response_model_exclude=5)  # E: arg-type
+app.get("/", response_model_exclude_unset="yes")  # E: arg-type
+app.get("/", response_description=5)  # E: arg-type
+app.get("/", responses=[404])  # E: arg-type
+app.get("/", tags=[5])  # E: list-item
+app.get("/", guards=["admin"])  # E: list-item
+app.include_router(Blueprint("/a"), tag=["x"])  # E: call-arg
+Blueprint("/a", tags=[5])  # E: list-item
+HTMLResponse({"a": 1})  # E: arg-type
+RedirectResponse(status_code=302)  # E: call-arg
+OAuth2PasswordBearer()  # E: call-arg
+APIKeyHeader("X-Key")  # E: call-arg
+Response().set_cookie(name="a", value="b")  # E: call-arg
+
+
+@app.get("/elsewhere")
+def request_parts(req: Request, response: Response) -> None:
+    port: str = req.url.port  # E: assignment
+    print(req.client.host)  # E: union-attr
+    response.headers["X-A"] = 1  # E: assignment
+    print(port, req.url.pathname)  # E: attr-defined
+
+
+request_parts(Request("GET", "/"))  # E: call-arg
+
+
+@app.get("/typed")
+async def awaited(id: int) -> int:
+    return id
+
+
+number: int = awaited(1)  # E: assignment
+
+
+# ---- the document, templates, the test client ----
+
+app.enable_openapi(docs_url=5)  # E: arg-type
+app.openapi(2)  # E: arg-type
+app.render(Request("GET", "/"), 5)  # E: arg-type
+TestClient("app")  # E: arg-type
+TestClient(app).get(5)  # E: arg-type
+print(TestClient(app).get("/").nothing)  # E: attr-defined

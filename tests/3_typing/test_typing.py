@@ -1,6 +1,8 @@
-"""The types users see: mypy --strict over the package, the examples, what must and what must not
+"""The types users see: mypy --strict and pyright over the examples, what must and what must not
 check; and the stub of the engine against the engine itself."""
 
+import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -27,6 +29,13 @@ def mypy(*paths: Path) -> list[str]:
     return [line for line in done.stdout.splitlines() if ": error:" in line]
 
 
+def mistakes() -> set[tuple[int, str]]:
+    """Line and kind of those in must_not_check.py."""
+    lines = (HERE / "must_not_check.py").read_text().splitlines()
+    found = ((number, re.search(r"# E: ([a-z-]+)$", line)) for number, line in enumerate(lines, 1))
+    return {(number, mark[1]) for number, mark in found if mark}
+
+
 @pytest.mark.timeout(180)
 def test_what_must_check() -> None:
     assert mypy(HERE / "must_check.py", *EXAMPLES) == []
@@ -34,18 +43,50 @@ def test_what_must_check() -> None:
 
 @pytest.mark.timeout(180)
 def test_what_must_not_check() -> None:
-    path = HERE / "must_not_check.py"
-    expected = {
-        (number, found[1])
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if (found := re.search(r"# E: ([a-z-]+)$", line))
-    }
     reported = set()
-    for line in mypy(path):
+    for line in mypy(HERE / "must_not_check.py"):
         found = re.search(r":(\d+): error: .*\[([a-z-]+)\]$", line)
         assert found, line
         reported.add((int(found[1]), found[2]))
-    assert reported == expected
+    assert reported == mistakes()
+
+
+# ---- pyright ----
+
+
+def pyright(*paths: Path) -> list[tuple[str, int, str]]:
+    """File, line and message of what it says, in its basic mode, which editors have."""
+    pytest.importorskip("pyright")
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
+    done = subprocess.run(
+        [*command, *map(str, paths)], cwd=HERE, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return [
+        (Path(found["file"]).name, found["range"]["start"]["line"] + 1, found["message"])
+        for found in json.loads(done.stdout)["generalDiagnostics"]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_what_must_check_for_pyright() -> None:
+    assert pyright(HERE / "must_check.py", *EXAMPLES) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_what_must_not_check_for_pyright() -> None:
+    found = {line for _, line, _ in pyright(HERE / "must_not_check.py")}
+    assert found == {line for line, _ in mistakes()}
+
+
+# ---- the stub, and that checkers find it ----
+
+
+def test_the_wheel_has_the_types() -> None:
+    installed = {str(path) for path in importlib.metadata.files("cello") or ()}
+    assert {"cello/py.typed", "cello/_cello.pyi"} <= installed
 
 
 @pytest.mark.timeout(180)
