@@ -1,16 +1,13 @@
 """The server of test_soak.py: soak_server.py BACKEND def|async. Reports on itself under /report."""
 
 import asyncio
-import gc
 import logging
-import os
 import sys
-from collections import Counter
 from typing import Any
 
 from cello import App, HTTPError, Request, Response
+from soak_report import report_of
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 BIG = bytes(200_000)
 
 app = App()
@@ -117,23 +114,7 @@ def add_async_handlers() -> None:
 
 @app.get("/report")
 def report() -> Any:
-    gc.collect()
-    gc.collect()
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        rss = int(statm.read().split()[1]) * PAGE
-    objects = gc.get_objects()
-    counted = Counter(type(o).__name__ for o in objects)
-    return {
-        "requests": server.stats()["requests"],
-        "connections": server.stats()["connections"],
-        "buffered": server.stats()["buffered_bytes"],
-        "rss": rss,
-        "fds": len(os.listdir("/proc/self/fd")),
-        "blocks": sys.getallocatedblocks(),
-        "objects": {"all": len(objects)}
-        | {name: counted[name] for name in ("Request", "MultiMap", "Response", "Task", "Context")},
-        "refs": [sys.getrefcount(o) for o in (*handlers, app, BIG, HTTPError, Response, Request)],
-    }
+    return report_of(server, [*handlers, app, BIG, HTTPError, Response, Request])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Very many requests, with errors and vanishing clients mixed in: nothing grows.
 
-`make test` sends 20,000 to each kind of server; `make test-all` a million."""
+`make test` sends 20,000 to each kind of server, of plain and of typed handlers; `make test-all` a
+million."""
 
 import itertools
 import json
@@ -19,7 +20,7 @@ from typing import Any
 
 import pytest
 
-SERVER = Path(__file__).with_name("soak_server.py")
+HERE = Path(__file__).parent
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
 BATCH = 100
 MIB = 1 << 20
@@ -47,11 +48,38 @@ FAILING = [
     get("/json/1?%zz=1"),
     b"DELETE /echo HTTP/1.1\r\nHost: x\r\n\r\n",
 ]
+
+TYPED_USUAL = [
+    get("/typed/7?q=1&q=2&day=2026-01-31"),
+    get("/uuid/12345678123456781234567812345678?page=2"),
+    post("/item", b'{"name": "n", "price": 2}'),
+    post("/model", b'{"name": "n", "tags": [1, 2]}'),
+    post("/parts", b'{"item": {"name": "n"}, "count": 2}'),
+]
+TYPED_FAILING = [
+    get("/typed/x?q=y&day=never"),
+    get("/uuid/1?size=1000"),
+    get("/uuid/12345678123456781234567812345678?refuse=1"),
+    get("/uuid/1").replace(b"some agent", b"nobody"),
+    post("/item", b'{"price": 0}'),
+    post("/model", b'{"tags": [' + b'"x",' * 300 + b"1]}"),
+    post("/parts", b'{"item": {"name": 1}, "count": "x"}'),
+    post("/model", b'{"name" "n"}'),
+    post("/item", b"[" * 2000),
+    get("/conflict"),
+    get("/crash"),
+    get("/unsendable"),
+    get("/nowhere"),
+]
 LAST = b"GET /native HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Load:
     """What clients do. Each method is one connection; it returns how many answers it got."""
+
+    usual, failing = USUAL, FAILING
+    big, other, keep = get("/big"), get("/response"), get("/keep")
+    path = "/echo"
 
     def __init__(self, port: int) -> None:
         self.address = ("127.0.0.1", port)
@@ -61,9 +89,9 @@ class Load:
         return socket.create_connection(self.address, timeout=30)
 
     def well_behaved(self) -> int:
-        requests = self.random.choices(USUAL, k=BATCH - 1)
+        requests = self.random.choices(self.usual, k=BATCH - 1)
         for i in range(0, BATCH - 1, 20):
-            requests[i] = self.random.choice(FAILING)
+            requests[i] = self.random.choice(self.failing)
         with self.connect() as s:
             s.sendall(b"".join(requests) + LAST)
             data = b"".join(iter(lambda: s.recv(1 << 18), b""))
@@ -73,7 +101,7 @@ class Load:
 
     def malformed(self) -> int:
         with self.connect() as s:
-            s.sendall(get("/json/1") + b"GET / HTTP/1.1\r\nHost : x\r\n\r\n" + get("/json/2"))
+            s.sendall(self.usual[0] + b"GET / HTTP/1.1\r\nHost : x\r\n\r\n" + self.usual[0])
             data = b"".join(iter(lambda: s.recv(1 << 16), b""))
         assert data.count(b"HTTP/1.1 ") == 2 and b"HTTP/1.1 400" in data
         return 2
@@ -82,18 +110,18 @@ class Load:
         """Asks for much, reads nothing, resets the connection."""
         with self.connect() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            s.sendall(get("/response") * 5 + get("/big") * 3 + get("/keep"))
+            s.sendall(self.other * 5 + self.big * 3 + self.keep)
         return 0
 
     def cut_off(self) -> int:
         """Goes away inside a head, or inside a body."""
         with self.connect() as s:
-            s.sendall(get("/json/1") + self.random.choice([post("/echo", b"{", 100), b"GET /js"]))
+            s.sendall(self.usual[0] + self.random.choice([post(self.path, b"{", 100), b"GET /js"]))
         return 0
 
     def half_read(self) -> int:
         with self.connect() as s:
-            s.sendall(get("/big") * 2)
+            s.sendall(self.big * 2)
             s.recv(self.random.randrange(1, 100_000))
         return 0
 
@@ -110,7 +138,7 @@ class Load:
         """All at once: the pools grow to more than the load after it will ever need."""
         sockets = [self.connect() for _ in range(connections)]
         for s in sockets:
-            s.sendall(get("/response") * 5 + get("/big") * 2 + post("/echo", b"{", 100_000))
+            s.sendall(self.other * 5 + self.big * 2 + post(self.path, b"{", 100_000))
         for s in sockets:
             s.recv(1000)
         for s in sockets:
@@ -131,17 +159,28 @@ class Load:
                 return report
 
 
+class TypedLoad(Load):
+    """The same of typed handlers with guards and dependencies."""
+
+    usual, failing = TYPED_USUAL, TYPED_FAILING
+    big, other, keep = get("/slow"), TYPED_USUAL[2], get("/conflict")
+    path = "/item"
+
+
+LOADS = {"soak_server.py": Load, "typed_server.py": TypedLoad}
+
+
 @contextmanager
-def server(backend: str, kind: str) -> Iterator[Load]:
+def server(backend: str, kind: str, program: str = "soak_server.py") -> Iterator[Load]:
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", str(SERVER), backend, kind],
+        [sys.executable, "-W", "error", str(HERE / program), backend, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdin and process.stdout
     try:
-        yield Load(int(process.stdout.readline()))
+        yield LOADS[program](int(process.stdout.readline()))
         process.stdin.close()
         assert process.wait(20) == 0
     finally:
@@ -187,26 +226,40 @@ def check_steady(first: dict[str, Any], last: dict[str, Any]) -> None:
     assert last["blocks"] <= first["blocks"] + 1000
 
 
+def check_closed(last: dict[str, Any]) -> None:
+    """Every dependency that yielded has ended."""
+    if "opened" in last:
+        assert last["opened"]["now"] == 0
+        assert min(last["opened"]["ended"], last["opened"]["thrown"]) > 100
+
+
+PROGRAMS = pytest.mark.parametrize("program", list(LOADS))
+
+
+@PROGRAMS
 @pytest.mark.parametrize("backend", ["epoll", "io_uring"])
 @pytest.mark.parametrize("kind", ["def", "async"])
-def test_nothing_is_kept(kind: str, backend: str) -> None:
-    with server(backend, kind) as load:
+def test_nothing_is_kept(kind: str, backend: str, program: str) -> None:
+    with server(backend, kind, program) as load:
         first, last = soak(load, 20_000, 1)
     assert last["requests"] - first["requests"] > 14_000
     check_steady(first, last)
+    check_closed(last)
     assert SANITIZED or last["rss"] - first["rss"] < 4 * MIB
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@PROGRAMS
 @pytest.mark.parametrize("backend", ["epoll", "io_uring"])
 @pytest.mark.parametrize("kind", ["def", "async"])
-def test_a_million_requests(kind: str, backend: str) -> None:
-    with server(backend, kind) as load:
+def test_a_million_requests(kind: str, backend: str, program: str) -> None:
+    with server(backend, kind, program) as load:
         reports = soak(load, 1_000_000, 15)
     first, last = reports[0], reports[-1]
     assert last["requests"] > 1_000_000
     check_steady(first, last)
+    check_closed(last)
     warm = reports[5:]  # the allocator's arenas fill up for a while
     print({what: slope(warm, what) for what in ("rss", "blocks")})
     assert SANITIZED or slope(warm, "rss") <= 0.1, [r["rss"] for r in reports]
