@@ -473,12 +473,14 @@ static char *put_mapping(struct cl_json_encoder *e, char *p, PyObject *obj) {
     return p;
 }
 
+/* By the names that clients know the fields by, which are those that OpenAPI shows. */
 static char *put_model(struct cl_json_encoder *e, char *p, PyObject *obj) {
     const struct cl_convert_names *names = &e->opt->state->names;
     PyObject *method = PyObject_GetAttr(obj, names->model_dump);
     PyObject *json = method ? PyUnicode_FromString("json") : NULL;
-    PyObject *keywords = json ? PyTuple_Pack(1, names->mode) : NULL;
-    PyObject *dumped = keywords ? PyObject_Vectorcall(method, &json, 0, keywords) : NULL;
+    PyObject *keywords = json ? PyTuple_Pack(2, names->mode, names->by_alias) : NULL;
+    PyObject *const values[] = {json, Py_True};
+    PyObject *dumped = keywords ? PyObject_Vectorcall(method, values, 0, keywords) : NULL;
     Py_XDECREF(keywords);
     Py_XDECREF(json);
     Py_XDECREF(method);

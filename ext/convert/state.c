@@ -15,6 +15,7 @@ static const struct {
     NAME(field_type, "_field_type"),
     NAME(int_, "int"),
     NAME(mode, "mode"),
+    NAME(by_alias, "by_alias"),
     NAME(model_dump, "model_dump"),
     NAME(name, "name"),
     NAME(struct_config, "__struct_config__"),

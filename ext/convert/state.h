@@ -15,6 +15,7 @@ struct cl_key_cache;
 /* Attribute names, interned. */
 struct cl_convert_names {
     PyObject *attrs;            /* __attrs_attrs__ */
+    PyObject *by_alias;         /* by_alias */
     PyObject *dataclass_fields; /* __dataclass_fields__ */
     PyObject *field_type;       /* _field_type */
     PyObject *int_;             /* int */

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
+# What programs of other frameworks stumble over.
+AWAITED = "Cello's body(), text(), json() and form() are plain calls: remove the await."
+
 # How lines look that Cello writes itself; of the server that was started last.
 _style = "development"  # or "production", "json"
 
@@ -69,6 +72,8 @@ def error(
     message: str, exception: BaseException | None = None, request_id: str | None = None
 ) -> None:
     """One problem, with the exception behind it."""
+    if type(exception) is TypeError and "in 'await' expression" in str(exception):
+        exception.add_note(AWAITED)
     _write(40, message, exception, request_id)
 
 

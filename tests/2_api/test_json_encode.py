@@ -260,6 +260,11 @@ def test_pydantic_models():
     model = Model(id=1, inner=Inner(when=dt.datetime(2024, 1, 1, tzinfo=UTC)))
     assert json.loads(dumps([model])) == [json.loads(model.model_dump_json())]
 
+    class Renamed(pydantic.BaseModel):
+        plural: int = pydantic.Field(alias="item-count")
+
+    assert dumps(Renamed(**{"item-count": 2})) == b'{"item-count":2}'
+
 
 @pytest.mark.parametrize("value", [object(), b"bytes", range(2), 1j, type], ids=repr)
 def test_types_without_a_form_name_themselves(value):

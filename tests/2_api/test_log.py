@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from api_client import serving
-from cello import App, _log
+from cello import App, Request, _log
 
 PROGRAM = """
 import logging, sys, urllib.error, urllib.request
@@ -130,6 +130,18 @@ def test_records(caplog: pytest.LogCaptureFixture) -> None:
     assert record.request_id is None  # type: ignore[attr-defined]
     assert record.filename == "test_log.py" and record.exc_info
     assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
+def test_an_awaited_body_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    @app.get("/")
+    async def read(req: Request) -> Any:
+        return await req.text()  # type: ignore[misc]
+
+    with serving(app) as client:
+        assert client.get("/").status == 500
+    assert "remove the await" in caplog.text
 
 
 # ---- lines ----
