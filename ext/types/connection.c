@@ -173,13 +173,16 @@ PyDoc_STRVAR(send_doc,
              "server has read some. BrokenPipeError: the server has closed.");
 
 static PyObject *send_method(PyObject *self, PyObject *data) {
-    struct cl_connection *c = usable(self_of(self));
     Py_buffer view;
-    if (!c || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    size_t sent;
-    int err = cello_connection_send(c, (struct cl_str){view.buf, (size_t)view.len}, &sent);
+    /* Not before: the buffer may be anybody's code, which may close the connection. */
+    struct cl_connection *c = usable(self_of(self));
+    size_t sent = 0;
+    int err = c ? cello_connection_send(c, (struct cl_str){view.buf, (size_t)view.len}, &sent) : 0;
     PyBuffer_Release(&view);
+    if (!c)
+        return NULL;
     return err ? raise_engine(err) : PyLong_FromSize_t(sent);
 }
 

@@ -1,6 +1,7 @@
 """_cello.Connection: what cello.testing, and programs that ask themselves, are made of."""
 
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -166,6 +167,19 @@ def test_on_ready_may_close_everything(server: _cello.Server) -> None:
         server.turn(0)
     server.turn(0)
     assert server.stats()["connections"] == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="buffers are not Python code")
+def test_what_is_sent_closes_the_connection() -> None:
+    class Data:
+        def __buffer__(self, flags: int) -> memoryview:
+            connection.close()
+            return memoryview(HELLO)
+
+    server = App()._engine(Settings(env="production", backend="epoll"))
+    connection = server.connect()
+    with pytest.raises(ValueError, match="the connection is closed"):
+        connection.send(Data())  # type: ignore[arg-type]
 
 
 def test_cycles_are_collected() -> None:
