@@ -1,4 +1,6 @@
 /* Set-Cookie: from Python's arguments to the formatter. */
+#include <math.h>
+
 #include "types/response_internal.h"
 
 enum {
@@ -61,7 +63,8 @@ static int read_expires(PyObject *arg, struct cello_cookie *cookie) {
     PyObject *seconds = zone ? PyObject_CallMethod(arg, "timestamp", NULL) : NULL;
     bool aware = zone && zone != Py_None;
     Py_XDECREF(zone);
-    if (!seconds || !PyFloat_Check(seconds)) {
+    /* Anything with these attributes is taken, but not any number: datetimes end with 9999. */
+    if (!seconds || !PyFloat_Check(seconds) || !(fabs(PyFloat_AS_DOUBLE(seconds)) < 1e12)) {
         Py_XDECREF(seconds);
         if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_AttributeError))
             PyErr_Format(PyExc_TypeError, "expires must be a datetime, not %.100s",

@@ -4,6 +4,7 @@ import gc
 import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from cello import MultiMap, Response
@@ -237,7 +238,8 @@ def test_expires_knows_zones() -> None:
     )
     with pytest.raises(ValueError, match="time zone"):
         one_cookie("a", expires=datetime(2030, 1, 2))
-    for wrong in (60, "tomorrow", object()):
+    endless = SimpleNamespace(tzinfo=UTC, timestamp=lambda: 1e300)
+    for wrong in (60, "tomorrow", object(), endless):
         with pytest.raises(TypeError, match="expires must be a datetime"):
             one_cookie("a", expires=wrong)
 
