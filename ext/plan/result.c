@@ -22,14 +22,28 @@ static bool fits(const struct cl_plan *plan, PyObject *body) {
     return true;
 }
 
+/* What the tuple says beside its body, of the Response that the filter made of that. Steals the
+ * response. */
+static PyObject *complete(PyObject *response, PyObject *tuple) {
+    struct cl_pyresponse *r = cl_pyresponse_of(response);
+    int err = cl_pyresponse_set_status(r, PyTuple_GET_ITEM(tuple, 1));
+    if (!err && PyTuple_GET_SIZE(tuple) == 3)
+        err = cl_pyresponse_add_all(r, PyTuple_GET_ITEM(tuple, 2));
+    if (err)
+        Py_CLEAR(response);
+    return response;
+}
+
 /* (body, status) or (body, status, headers) with another body. Steals the tuple. */
-static PyObject *filter_tuple(const struct cl_plan *plan, PyObject *tuple) {
+static PyObject *filter_tuple(struct cl_ext *ext, const struct cl_plan *plan, PyObject *tuple) {
     PyObject *body = PyTuple_GET_ITEM(tuple, 0), *other = NULL;
     if (fits(plan, body))
         return tuple;
     PyObject *filtered = PyObject_CallOneArg(plan->filter, body);
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
-    if (filtered)
+    if (filtered && filtered != body && PyObject_TypeCheck(filtered, ext->response_type))
+        other = complete(Py_NewRef(filtered), tuple);
+    else if (filtered)
         other = n == 2 ? PyTuple_Pack(2, filtered, PyTuple_GET_ITEM(tuple, 1))
                        : PyTuple_Pack(3, filtered, PyTuple_GET_ITEM(tuple, 1),
                                       PyTuple_GET_ITEM(tuple, 2));
@@ -43,7 +57,7 @@ PyObject *cl_plan_filter(struct cl_ext *ext, const struct cl_plan *plan, PyObjec
         return value;
     if (PyTuple_CheckExact(value))
         return PyTuple_GET_SIZE(value) == 2 || PyTuple_GET_SIZE(value) == 3
-                   ? filter_tuple(plan, value)
+                   ? filter_tuple(ext, plan, value)
                    : value;
     PyObject *filtered = PyObject_CallOneArg(plan->filter, value);
     Py_DECREF(value);

@@ -192,7 +192,12 @@ def _filtered(value: Any, result: _results.ResultFilter) -> Any:
     if isinstance(value, _cello.Response):
         return value
     if type(value) is tuple and len(value) in (2, 3) and type(value[1]) is int:
-        return (_filtered(value[0], result), *value[1:])
+        body = _filtered(value[0], result)
+        if body is value[0] or not isinstance(body, _cello.Response):
+            return (body, *value[1:])
+        rest = _cello.to_response((None, *value[1:]), 0)
+        body.status = rest.status
+        return _cello.to_response(body, 0, rest)
     if is_list:
         if type(value) is list and all(type(item) is exact for item in value):
             return value

@@ -93,6 +93,8 @@ def test_response_class(middleware: bool) -> None:
     assert (text.headers["Content-Type"], text.text) == ("application/json", '"a"')
     own = answer("a", middleware=middleware, response_class=Shouted)
     assert (own.headers["Content-Type"], own.text) == ("text/shouted", "a!")
+    tuple_ = answer(("a", 404, {"X-A": "1"}), middleware=middleware, response_class=Shouted)
+    assert (tuple_.status_code, tuple_.text, tuple_.headers["X-A"]) == (404, "a!", "1")
     given = answer(Response.text("t"), middleware=middleware, response_class=HTMLResponse)
     assert (given.headers["Content-Type"], given.text) == ("text/plain; charset=utf-8", "t")
     model = answer(
