@@ -23,6 +23,7 @@ from cello._routes import (
     caller,
     check_dependencies,
     check_guards,
+    check_prefix,
     check_use,
     method_bits,
 )
@@ -53,8 +54,10 @@ class App(Documented, Planned, Serving, Templates, Routing, _cello.App):
     lifespan: a function of the application that gives a context manager, entered before the first
     request and left after the last. exception_handlers: as exception_handler(), by exception type
     or status. trailing_slash: "strict" (a path with the other trailing slash is 404) or "redirect"
-    (307, or 308 for methods other than GET and HEAD). versioning: how requests say which version of
-    a route they mean. state: a free namespace for the program's own values.
+    (307, or 308 for methods other than GET and HEAD). root_path: the prefix that a proxy takes away
+    before it hands requests on; url_for() and the OpenAPI document put it back. versioning: how
+    requests say which version of a route they mean. state: a free namespace for the program's own
+    values.
     """
 
     def __init__(
@@ -70,12 +73,14 @@ class App(Documented, Planned, Serving, Templates, Routing, _cello.App):
         exception_handlers: Mapping[Any, Callable[..., Any]] | None = None,
         versioning: Versioning | None = None,
         trailing_slash: str = "strict",
+        root_path: str = "",
     ) -> None:
         if trailing_slash not in ("strict", "redirect"):
             raise ValueError(f"trailing_slash is 'strict' or 'redirect', not {trailing_slash!r}")
         Routing.__init__(self, versioning)
         self.title = title
         self.version = version
+        self.root_path = check_prefix(root_path)
         self.state = SimpleNamespace()
         self._dependencies = check_dependencies(dependencies)
         self._guards = list(check_guards(guards))

@@ -100,6 +100,7 @@ class Documented:
     """How an application is described; a base of App."""
 
     title: str
+    root_path: str
     version: str
     _versioning: Versioning | None
     _endpoints: list[Endpoint]
@@ -127,9 +128,9 @@ class Documented:
         """Serve the OpenAPI document of this application, and pages that show it.
 
         title, version: by default the application's. docs_url: of Swagger UI; redoc_url: of ReDoc;
-        None: without that page. servers, tags: OpenAPI's objects, or only their url or name. The
-        rest is for the document's `info`. RuntimeError: called twice, or Cello was built without
-        the pages.
+        None: without that page. servers, tags: OpenAPI's objects, or only their url or name;
+        servers by default App.root_path. The rest is for the document's `info`. RuntimeError:
+        called twice, or Cello was built without the pages.
         """
         from cello._openapi import Info
 
@@ -143,7 +144,7 @@ class Documented:
             terms_of_service,
             contact,
             license_info,
-            _objects(servers, "url"),
+            _objects(servers if servers or not self.root_path else [self.root_path], "url"),
             _objects(tags, "name"),
         )
         site = _Site(self, openapi_url, caller(1))

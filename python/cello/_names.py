@@ -14,6 +14,8 @@ from cello._versioning import Versioning
 class Routing(Verbs, _cello.App):
     """What an application knows of all its routes; a base of App."""
 
+    root_path: str
+
     def __init__(self, versioning: Versioning | None) -> None:
         if versioning is not None and not isinstance(versioning, Versioning):
             raise TypeError(f"versioning is PathVersioning() or the like, not {versioning!r}")
@@ -52,7 +54,7 @@ class Routing(Verbs, _cello.App):
                 )
 
     def url_for(self, name: str, /, **params: Any) -> str:
-        """The path of a route by its name, with its parameters filled in.
+        """The path of a route by its name, with its parameters filled in, below App.root_path.
 
         name: "function", in a blueprint "blueprint.function", or what name= said. Parameters that
         are not part of the path become the query: a list gives one for each item, None is left out.
@@ -65,7 +67,7 @@ class Routing(Verbs, _cello.App):
 
         path = self._path_of(name, params)
         try:
-            return _paths.fill(path, params) + _paths.query(params)
+            return self.root_path + _paths.fill(path, params) + _paths.query(params)
         except (TypeError, ValueError) as error:
             raise type(error)(f"url_for({name!r}): {error} (path {path!r})") from None
 

@@ -84,25 +84,28 @@ static int answer_allow(struct cl_request *r, uint32_t mask) {
     return CELLO_ECANCELED;
 }
 
-/* The same path with the other trailing slash, and the query. A path that begins with "//" (or
- * "/\\", which browsers take for it) would name another host: "/." in front makes it a path. */
+/* The same path with the other trailing slash, and the query; as a relative reference (RFC 3986,
+ * 4.2), which holds behind a proxy that takes a prefix away, and can never name another host. */
 static int redirect_slash(struct cl_request *r) {
-    size_t n = r->path.len;
-    char *to = cl_arena_alloc(&r->arena, n + r->query.len + 4);
+    bool has_slash = r->path.ptr[r->path.len - 1] == '/';
+    size_t end = r->path.len - has_slash, start = end;
+    while (start && r->path.ptr[start - 1] != '/')
+        start--;
+    const struct cl_str parts[] = {
+        has_slash ? CL_STR("../") : CL_STR("./"),
+        cl_str(r->path.ptr + start, end - start),
+        has_slash ? CL_STR("") : CL_STR("/"),
+        r->query.len ? CL_STR("?") : CL_STR(""),
+        r->query,
+    };
+    char *to = cl_arena_alloc(&r->arena, r->path.len + r->query.len + sizeof "../?");
+    size_t n = 0;
     if (!to)
         return refuse_err(r, CELLO_ENOMEM);
-    size_t dot = n > 1 && (r->path.ptr[1] == '/' || r->path.ptr[1] == '\\') ? 2 : 0;
-    memcpy(to, "/.", dot);
-    memcpy(to + dot, r->path.ptr, n);
-    n += dot;
-    if (to[n - 1] == '/')
-        n--;
-    else
-        to[n++] = '/';
-    if (r->query.len) {
-        to[n++] = '?';
-        memcpy(to + n, r->query.ptr, r->query.len);
-        n += r->query.len;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].len)
+            memcpy(to + n, parts[i].ptr, parts[i].len);
+        n += parts[i].len;
     }
     bool keep_method = r->method != CL_METHOD_GET && r->method != CL_METHOD_HEAD;
     if (cl_response_header(r, CL_STR("Location"), cl_str(to, n)) != CELLO_OK)

@@ -169,3 +169,15 @@ def test_versions_in_a_header() -> None:
     app.get("/users", versions=["v1"], name="user")(show)
     app.get("/people", versions=["v2"], name="user")(show)
     assert app.url_for("user", version="v2", q=1) == "/people?q=1"
+
+
+def test_root_path_is_put_back() -> None:
+    app = App(root_path="/shop", trailing_slash="redirect")
+    app.get("/items/{id:int}", name="item")(lambda req: "item")
+    assert app.url_for("item", id=1, page=2) == "/shop/items/1?page=2"
+    app.enable_openapi()
+    assert app.openapi()["servers"] == [{"url": "/shop"}]
+    with asking(app) as client:  # as the proxy asks; where it leads holds below any prefix
+        assert client.get("/items/1/").headers["Location"] == "../1"
+    with pytest.raises(ValueError, match="a prefix begins with '/'"):
+        App(root_path="shop/")
