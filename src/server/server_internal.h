@@ -37,7 +37,7 @@ struct cl_server {
     bool accepting_paused;        /* at max_connections, nothing idle to close */
     struct cl_timer accept_timer; /* when there may be */
     bool draining;
-    bool overdue; /* the time to drain is over: holds count no more */
+    bool overdue;    /* the time to drain is over: holds count no more */
     bool hold_begun; /* since the last turn */
     unsigned holds;
     struct cl_timer drain_timer;
