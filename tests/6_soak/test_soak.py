@@ -262,4 +262,5 @@ def test_a_million_requests(kind: str, backend: str, program: str) -> None:
     check_closed(last)
     warm = reports[5:]  # the allocator's arenas fill up for a while
     print({what: slope(warm, what) for what in ("rss", "blocks")})
-    assert SANITIZED or slope(warm, "rss") <= 0.1, [r["rss"] for r in reports]
+    few_pages = abs(last["rss"] - warm[0]["rss"]) < MIB // 4  # come and go
+    assert SANITIZED or few_pages or slope(warm, "rss") <= 0.1, [r["rss"] for r in reports]
