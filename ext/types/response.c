@@ -1,3 +1,4 @@
+#include "convert/json_bytes.h"
 #include "types/response_internal.h"
 
 #include <stddef.h>
@@ -219,6 +220,24 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+/* ---- what is sent ---- */
+
+/* For answers that never change; those of requests are written where they are sent from. */
+static PyObject *render(PyObject *object, PyObject *hook) {
+    const struct cl_pyresponse *self = cl_pyresponse_of(object);
+    if (!self->json && PyUnicode_Check(self->body))
+        return PyUnicode_AsUTF8String(self->body);
+    if (!self->json && cl_pyresponse_is_bytes(self->body))
+        return PyBytes_FromObject(self->body);
+    if (!self->json && self->body == Py_None)
+        return PyBytes_FromStringAndSize(NULL, 0);
+    struct cl_ext *ext = cl_ext_of_type(Py_TYPE(object));
+    if (!ext)
+        return NULL;
+    const struct cl_json_options opt = {.state = &ext->convert, .default_hook = hook};
+    return cl_json_encode_bytes(self->body, &opt);
+}
+
 /* ---- the type ---- */
 
 PyDoc_STRVAR(
@@ -246,6 +265,9 @@ static PyMethodDef methods[] = {
     {"delete_cookie", FASTCALL(cl_pyresponse_delete_cookie), METH_FASTCALL | METH_KEYWORDS,
      "delete_cookie($self, key, path='/', domain=None)\n--\n\nMake the client forget a cookie "
      "that was set with this path and domain."},
+    {"_render", render, METH_O,
+     "_render($self, default, /)\n--\n\nThe bytes of the body. default(object) gives what is "
+     "encoded instead of one that JSON does not know."},
     {"json", FASTCALL(cl_pyresponse_json), CLASS_FLAGS,
      "json($type, data, status=200, headers=None)\n--\n\nAnything as JSON, also str and None."},
     {"text", FASTCALL(cl_pyresponse_text), CLASS_FLAGS,

@@ -56,6 +56,7 @@ class RouteOptions(TypedDict, total=False):
     include_in_schema: bool
     operation_id: str | None
     versions: Iterable[str] | None
+    const: bool
 
 
 class GroupOptions(TypedDict, total=False):
@@ -109,7 +110,9 @@ class Verbs(ABC):
     that answers are filtered by, by default the declared return type. response_model_include and
     _exclude: names of its fields; response_model_exclude_unset, _defaults, _none: fields with such
     values; all of pydantic models. response_class: what a bare return value is answered by. body:
-    the type of the JSON body. versions: of the API that have this route, by default all. tags,
+    the type of the JSON body. versions: of the API that have this route, by default all. const: the
+    handler takes nothing and is called once, now; what it returns is answered without entering
+    Python, and without guards, dependencies, hooks and middleware in Python. tags,
     summary, description, responses, response_description, deprecated, include_in_schema,
     operation_id: for its documentation.
 
@@ -162,6 +165,7 @@ class Verbs(ABC):
         include_in_schema: bool = True,
         operation_id: str | None = None,
         versions: Iterable[str] | None = None,
+        const: bool = False,
     ) -> None:
         self._add(
             Route(
@@ -195,6 +199,7 @@ class Verbs(ABC):
                 ),
                 response_class=check_response_class(response_class),
                 response_description=response_description,
+                const=bool(const),
             )
         )
 

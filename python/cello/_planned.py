@@ -3,16 +3,17 @@ start."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cello import _results, _types
+from cello import _cello, _results, _types
 from cello._guards import Guarded
 from cello._hooks import Hooks, hooks_of
 from cello._params import DependsMarker
 from cello._plan import Assembled, assemble
 from cello._routes import Route
-from cello._runner import Around
+from cello._runner import Around, filtered
 from cello._signature import Endpoint, Reader, Signature
 
 
@@ -107,18 +108,61 @@ class Planned(Guarded, Hooks):
             dependencies = (reader.checked(route.body), *dependencies)
         endpoint = Endpoint(0, route._replace(scope=None), signature, dependencies)
         _check(endpoint)
+        if route.const:
+            self._add_once(endpoint)
+        else:
+            self._add_handler(endpoint)
+        self._endpoints.append(endpoint)
+
+    def _add_handler(self, endpoint: Endpoint) -> None:
+        route = endpoint.route
         endpoint.id = self._add_route(
             route.methods,
             route.path,
             route.where,
             route.handler,
-            f"{signature.name} ({route.where})",
+            f"{endpoint.signature.name} ({route.where})",
             route.status,
             route.max_body,
             tuple(config._step() for config in route.use),
             route.versions,
         )
-        self._endpoints.append(endpoint)
+
+    def _add_once(self, endpoint: Endpoint) -> None:
+        """Call the handler now. TypeError: it asks for something, or stands behind something that
+        would have to run for each request."""
+        route, signature = endpoint.route, endpoint.signature
+        place = f"{route.where}: handler {signature.name!r}"
+        needs = {
+            "parameters": signature.parameters,
+            "dependencies": endpoint.dependencies,
+            "guards": route.guards,
+            "use": route.use,
+            "versions": route.versions,
+        }
+        found = [name for name, value in needs.items() if value]
+        if found or signature.is_async or signature.is_generator:
+            raise TypeError(f"{place}: const=True goes with a def without {', '.join(needs)}")
+        value = route.handler()
+        response = _cello.to_response(
+            filtered(value, endpoint.result) if endpoint.result else value, route.status
+        )
+        if response.content_type is None:
+            raise TypeError(f"{place}: const=True needs a body, not {response.body!r}")
+        fields = [(n, v) for n, v in response.headers.multi_items() if n != "content-type"]
+        self._add_constant(
+            route.methods,
+            route.path,
+            route.where,
+            response.status,
+            response.content_type,
+            fields,
+            response._render(self._encode),
+        )
+
+    @abstractmethod
+    def _encode(self, value: object) -> Any:
+        """What is encoded instead of an object that JSON does not know."""
 
     def _freeze(self) -> None:
         """Make all plans; later calls do nothing."""
@@ -126,7 +170,11 @@ class Planned(Guarded, Hooks):
             return
         self._overridden = dict(self._overrides)
         for endpoint in self._endpoints:
-            self._plan(endpoint)
+            if not endpoint.route.const:
+                self._plan(endpoint)
+            elif self._guards:
+                where = endpoint.route.where
+                raise RuntimeError(f"{where}: const=True: the application's guards would not run")
         self._frozen = True
 
     def _plan(self, endpoint: Endpoint) -> None:

@@ -53,6 +53,7 @@ class Route(NamedTuple):
     selection: Mapping[str, Any] | None = None  # selection() of a response's fields
     response_class: type[Response] | None = None  # of bare values
     response_description: str | None = None
+    const: bool = False  # the handler is called once
 
     @property
     def full_name(self) -> str:

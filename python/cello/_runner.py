@@ -186,13 +186,13 @@ class Inner(NamedTuple):
     response: int | None  # the slot of the injected Response
 
 
-def _filtered(value: Any, result: _results.ResultFilter) -> Any:
+def filtered(value: Any, result: _results.ResultFilter) -> Any:
     """As C does it for plans."""
     exact, is_list, convert = result
     if isinstance(value, _cello.Response):
         return value
     if type(value) is tuple and len(value) in (2, 3) and type(value[1]) is int:
-        body = _filtered(value[0], result)
+        body = filtered(value[0], result)
         if body is value[0] or not isinstance(body, _cello.Response):
             return (body, *value[1:])
         rest = _cello.to_response((None, *value[1:]), 0)
@@ -216,7 +216,7 @@ def _finish(
     if isinstance(value, Problem):
         raise value
     if inner.filter:
-        value = _filtered(value, inner.filter)
+        value = filtered(value, inner.filter)
     injected = None if inner.response is None else values[inner.response]
     return _cello.to_response(value, inner.status, injected)
 

@@ -17,9 +17,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from api_client import BACKENDS, Client, asking, serving
-from cello import App, LimitsConfig, Request, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
+from cello import (
+    App,
+    Depends,
+    LimitsConfig,
+    Request,
+    RequestIdConfig,
+    Response,
+    SecurityHeadersConfig,
+    TimeoutConfig,
+)
 
 VERBS = ["get", "post", "put", "delete", "patch", "options", "head"]
 
@@ -224,6 +234,64 @@ def test_static_responses() -> None:
         assert client.ask("/json", "PUT").headers["Allow"] == "GET, HEAD, POST, OPTIONS"
         head = client.ask("/text", "HEAD")
         assert head.body == b"" and head.headers["Content-Length"] == "2"
+
+
+# ---- constants of handlers ----
+
+
+class Version(msgspec.Struct):
+    major: int
+    minor: int = 0
+
+
+def test_a_const_handler_is_called_once() -> None:
+    app, calls = App(use=[SecurityHeadersConfig()]), []
+
+    @app.get("/version", const=True)
+    def version() -> Version:
+        """Which one this is."""
+        calls.append(1)
+        return Version(1)
+
+    app.get("/text", const=True)(lambda: "ä")
+    app.get("/quoted", const=True)(lambda: Response.json("ä", headers={"X-A": "1"}))
+    app.get("/tuple", const=True)(lambda: (b"x", 203, {"X-B": "2"}))
+    app.enable_openapi()
+    with asking(app) as client:
+        for _ in range(3):
+            answer = client.get("/version")
+            assert answer.body == b'{"major":1,"minor":0}'
+        assert answer.headers["Content-Type"] == "application/json" and calls == [1]
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert client.get("/text").body == "ä".encode()
+        quoted = client.get("/quoted")
+        assert quoted.body == '"ä"'.encode() and quoted.headers["X-A"] == "1"
+        answer = client.get("/tuple")
+        assert (answer.status, answer.body, answer.headers["X-B"]) == (203, b"x", "2")
+    operation = app.openapi()["paths"]["/version"]["get"]
+    assert operation["description"] == "Which one this is."
+
+
+def test_what_cannot_be_const() -> None:
+    app = App(dependencies=[])
+
+    async def waits() -> str:
+        return "x"
+
+    for handler, options in [
+        (lambda req: "x", {}),
+        (waits, {}),
+        (lambda: "x", {"guards": [lambda req: True]}),
+        (lambda: "x", {"dependencies": [Depends(lambda: 1)]}),
+        (lambda: "x", {"use": [RequestIdConfig()]}),
+        (lambda: None, {}),
+    ]:
+        with pytest.raises(TypeError, match=r"test_app.py:\d+: handler .*const=True"):
+            app.get("/x", const=True, **options)(handler)  # type: ignore[arg-type]
+    app.get("/x", const=True)(lambda: "x")  # nothing was left of the others
+    app.add_guard(lambda req: False)
+    with pytest.raises(RuntimeError, match="guards would not run"):
+        app.start()
 
 
 def test_state_and_what_an_application_knows() -> None:

@@ -52,8 +52,10 @@ def show(app: App, *, as_json: bool) -> int:
 
 def rows_of(app: App) -> list[Row]:
     """One for each route, in the order of paths."""
-    rows = [_row(app, endpoint) for endpoint in app._endpoints]
-    rows += [_constant(*constant) for constant in app._constants]
+    rows = [_row(app, endpoint) for endpoint in app._endpoints if not endpoint.route.const]
+    once = [endpoint.route for endpoint in app._endpoints if endpoint.route.const]
+    constants = [*app._constants, *((r.methods, r.path, r.where) for r in once)]
+    rows += [_constant(*constant) for constant in constants]
     return sorted(rows, key=lambda row: (row["path"], row["methods"]))
 
 
