@@ -170,17 +170,3 @@ def resolve(annotation: Any, namespace: dict[str, Any], scope: Mapping[str, Any]
             if error.name in names or error.name not in known:
                 raise
             names[error.name] = known[error.name]
-
-
-def path_names(path: str) -> list[str]:
-    """The parameters of "/items/{id:int}/{rest:path}"."""
-    names, depth, start = [], 0, 0
-    for i, character in enumerate(path):
-        if character == "{":
-            depth += 1
-            start = i + 1 if depth == 1 else start
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                names.append(path[start:i].partition(":")[0])
-    return names

@@ -19,7 +19,6 @@ from cello._callables import (
     Raw,
     Shape,
     function_of,
-    path_names,
     resolve,
     shape_of,
 )
@@ -116,7 +115,7 @@ class Reader:
         self._place = f"{where}: handler {name_of(handler)!r}"
         if not isinstance(path, str):
             raise TypeError(f"{self._place}: the path must be a str, not {path!r}")
-        self._names = frozenset(path_names(path))
+        self._names = _names_in(path)
         self._scope = scope
         self._signatures = signatures
         self._chain: list[Any] = []
@@ -383,6 +382,19 @@ class Reader:
             given,
             _bodies.decoder(bare, dict(limits)),
         )
+
+
+def _names_in(path: str) -> frozenset[str]:
+    """The parameters of "/items/{id:int}/{rest:path}"; of a path that the router will refuse, those
+    that can be told."""
+    if "regex(" not in path:  # then no brace is inside another pair, and `re` is not needed
+        return frozenset(part.partition("}")[0].partition(":")[0] for part in path.split("{")[1:])
+    from cello import _paths
+
+    try:
+        return frozenset(piece.name for piece in _paths.split(path) if piece.name)
+    except ValueError:
+        return frozenset()
 
 
 def _is_name_of_request(annotation: Any) -> bool:

@@ -37,6 +37,18 @@ def problems(answer: Answer) -> dict[str, str]:
 # ---- where values come from ----
 
 
+@pytest.mark.parametrize("regex", [r"\{a", r"[}]a", r"a{1,2}", r"(a|[)}])"])
+def test_braces_inside_a_regex(regex: str) -> None:
+    app = App()
+
+    @app.get(f"/{{id:regex({regex})}}/{{n:int}}")
+    def h(id: str, n: int) -> Any:
+        return [id, n]
+
+    sources = {p.name: p.source for p in app._endpoints[0].signature.parameters}
+    assert sources == {"id": "path", "n": "path"}
+
+
 def test_path_query_and_request() -> None:
     app = App()
 
