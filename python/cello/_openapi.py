@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from cello import _cello, _paths
-from cello._params import name_of
-from cello._routes import METHODS
+from cello._routes import handler_name, method_names
 from cello._schema import KEYWORDS, Schema, Schemas
 from cello._types import (
     constraints_of,
@@ -102,11 +101,6 @@ def _info(info: Info) -> Object:
         "license": info.license_info,
     }
     return {name: value for name, value in named.items() if value is not None}
-
-
-def method_names(bits: int) -> list[str]:
-    """The methods of a route."""
-    return [name for name, bit in METHODS.items() if bits & bit]
 
 
 # ---- paths ----
@@ -255,7 +249,7 @@ class _Writer:
         self, endpoint: Endpoint, method: str, path: str, kinds: dict[str, Schema]
     ) -> Object:
         route = endpoint.route
-        name = str(route.name or name_of(route.handler).rpartition(".")[2])
+        name = route.name or handler_name(route.handler)
         parameters = list(endpoint.flat_parameters())
         body = self._body(endpoint, parameters)
         checked = any(p.source in _PLACES or p.source in ("form", "body") for p in parameters)

@@ -1,4 +1,4 @@
-"""Routes as they are declared: what is known of a handler is found out here, once."""
+"""Routes as they are declared, and the checks of what declares them."""
 
 from __future__ import annotations
 
@@ -122,6 +122,11 @@ def method_bits(methods: Iterable[str]) -> int:
     if not bits:
         raise ValueError("a route needs at least one method")
     return bits
+
+
+def method_names(bits: int) -> list[str]:
+    """What method_bits() was given."""
+    return [name for name, bit in METHODS.items() if bits & bit]
 
 
 def caller(depth: int) -> str:

@@ -3,6 +3,7 @@ it and its pages are served."""
 
 import dataclasses
 import enum
+import functools
 import gzip
 import json
 import re
@@ -35,6 +36,7 @@ from cello import (
     Path,
     PathVersioning,
     Query,
+    Request,
     Response,
 )
 from cello._docs import choose_coding
@@ -212,6 +214,17 @@ def test_what_an_operation_is_called() -> None:
     assert found["description"] == "Read one item.\n\nWith **care**."
     assert found["operationId"] == "read_item_items__item_id__get"
     assert "deprecated" not in found and "tags" not in found
+
+
+def test_a_partial_is_called_as_its_function_is() -> None:
+    def read_item(kind: str, req: Request) -> None:
+        pass
+
+    app = App()
+    app.get("/item")(functools.partial(read_item, "tea"))
+    assert app.url_for("read_item") == "/item"
+    found = written(app)["paths"]["/item"]["get"]
+    assert (found["summary"], found["operationId"]) == ("Read Item", "read_item_item_get")
 
 
 def test_what_a_declaration_says() -> None:

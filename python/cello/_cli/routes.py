@@ -9,8 +9,9 @@ from typing import Any, TypedDict
 from cello import _cello
 from cello._app import App
 from cello._hooks import hooks_of
+from cello._load import Stop
 from cello._params import name_of
-from cello._routes import METHODS
+from cello._routes import method_names
 from cello._signature import Dependency, Endpoint, Parameter, needed
 
 
@@ -39,8 +40,11 @@ class Row(TypedDict):
 
 
 def show(app: App, *, as_json: bool) -> int:
-    """Print the table; the status for the process."""
-    app._freeze()
+    """Print the table; the status for the process. Stop: the application could not start."""
+    try:
+        app._freeze()
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise Stop(str(error)) from error
     rows = rows_of(app)
     if as_json:
         print(_cello.json_dumps({"native": _global_steps(app), "routes": rows}).decode())
@@ -59,14 +63,10 @@ def rows_of(app: App) -> list[Row]:
     return sorted(rows, key=lambda row: (row["path"], row["methods"]))
 
 
-def _methods(bits: int) -> list[str]:
-    return [name for name, bit in METHODS.items() if bits & bit]
-
-
 def _row(app: App, endpoint: Endpoint) -> Row:
     route = endpoint.route
     return Row(
-        methods=_methods(route.methods),
+        methods=method_names(route.methods),
         path=route.path,
         handler=endpoint.signature.name,
         where=_short(route.where),
@@ -82,7 +82,7 @@ def _row(app: App, endpoint: Endpoint) -> Row:
 def _constant(methods: int, path: str, where: str) -> Row:
     python = Python(before_request=[], middleware=[], after_request=[], runner=None)
     return Row(
-        methods=_methods(methods),
+        methods=method_names(methods),
         path=path,
         handler=None,
         where=_short(where),
