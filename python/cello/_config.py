@@ -1,7 +1,7 @@
 """Configuration classes: constructor arguments are attributes, wrong values fail at once.
 
-Every field can also be set from the environment as CELLO_<CLASS>_<FIELD>, for example
-CELLO_LIMITS_MAX_BODY_SIZE=1048576; an explicit argument wins.
+The numbers of limits and timeouts can also be set from the environment as CELLO_LIMITS_<FIELD> and
+CELLO_TIMEOUT_<FIELD>, for example CELLO_LIMITS_MAX_BODY_SIZE=1048576; an explicit argument wins.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cello import _log
-from cello._callables import is_async
+from cello._callables import CO_GENERATOR, is_async
 from cello._hooks import Function, FunctionT, arguments_needed
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cello._app import App
 else:
     from cello._hooks import overload
-
-_CO_GENERATOR = 0x20
 
 T = TypeVar("T")
 
@@ -140,7 +138,7 @@ async def _called(hook: Function) -> None:
 def _is_sync_context(lifespan: Function) -> bool:
     """Whether it is a function under contextlib.contextmanager."""
     code = getattr(getattr(lifespan, "__wrapped__", lifespan), "__code__", None)
-    return code is not None and bool(code.co_flags & _CO_GENERATOR)
+    return code is not None and bool(code.co_flags & CO_GENERATOR)
 
 
 def _run_now(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -20,8 +20,6 @@ from cello._types import (
     without_none,
 )
 
-_UNFILTERED = ("builtins.dict", "builtins.bytes", "builtins.NoneType", "builtins.object")
-
 ResultFilter = tuple[type | None, bool, Callable[[Any], Any]]
 
 

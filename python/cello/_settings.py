@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
+from cello._log import LEVELS
+
 DEFAULT_PORT = 8000  # of run() and serve()
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+BACKENDS = ("auto", "epoll", "io_uring")
 ENVIRONMENTS = ("development", "production")
 
 
@@ -73,7 +75,7 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 
 def _level(value: Any) -> str:
-    return _one_of(*LOG_LEVELS)(value.lower() if isinstance(value, str) else value)
+    return _one_of(*LEVELS)(value.lower() if isinstance(value, str) else value)
 
 
 class _Setting(NamedTuple):
@@ -91,7 +93,7 @@ _SETTINGS = {
     "debug": _Setting(_switch, None, {"--debug": True}),
     "logs": _Setting(_switch, None, {"--no-logs": False}),
     "log_level": _Setting(_level, None, {}),
-    "backend": _Setting(_one_of("auto", "epoll", "io_uring"), "auto", {}),
+    "backend": _Setting(_one_of(*BACKENDS), "auto", {}),
     "reload": _Setting(_switch, False, {"--reload": True}),
 }
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cello import _cello
 from cello._load import Stop, Target, UserError, load, parse
-from cello._settings import ENVIRONMENTS, LOG_LEVELS, SettingError, Settings
+from cello._log import LEVELS
+from cello._settings import BACKENDS, ENVIRONMENTS, SettingError, Settings
 
 APP_HELP = "MODULE:ATTRIBUTE (attribute `app` when it is left out), or path/to/file.py[:ATTRIBUTE]"
-BACKENDS = ("auto", "epoll", "io_uring")
 # Options of `run` and `dev` that app.run() reads, as it reads them from a program's command line.
 PASSED_ON = ("host", "port", "uds", "fd", "env", "log_level", "backend")
 EXAMPLES = """\
@@ -110,7 +110,7 @@ def _serving(parser: argparse.ArgumentParser) -> None:
         help="development (default): error pages and access log; production: neither",
     )
     parser.add_argument("--no-logs", action="store_true", help="no access log")
-    parser.add_argument("--log-level", choices=LOG_LEVELS, help="of the server log")
+    parser.add_argument("--log-level", choices=LEVELS, help="of the server log")
     parser.add_argument("--backend", choices=BACKENDS, help="how to wait (default: auto)")
 
 
