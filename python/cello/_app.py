@@ -46,7 +46,7 @@ Mapping.register(_cello.ResponseHeaders)
 T = TypeVar("T")
 
 
-class App(Documented, Planned, Serving, Templates, Routing, _cello.App):
+class App(Documented, Planned, Serving, Templates, Routing):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
@@ -84,8 +84,8 @@ class App(Documented, Planned, Serving, Templates, Routing, _cello.App):
         self.state = SimpleNamespace()
         self._dependencies = check_dependencies(dependencies)
         self._guards = list(check_guards(guards))
-        self._limits: LimitsConfig | None = None
-        self._timeouts: TimeoutConfig | None = None
+        self._limits = None
+        self._timeouts = None
         self._log_format = "combined"
         self._encoders: dict[type, Callable[[Any], Any]] = {}
         self._used: list[Middleware] = []  # for every request

@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cello import _cello
+from cello._base import Base
 from cello._errors import HTTPError
 from cello._routes import Route, caller, method_bits
 
 if TYPE_CHECKING:
-    from cello._app import App
     from cello._openapi import Info, Version
-    from cello._signature import Endpoint
-    from cello._versioning import Versioning
 
 # What a page may load: itself. Where "Try it out" sends requests is the user's choice.
 _POLICY = (
@@ -96,16 +94,9 @@ def choose_coding(accepted: str | None, codings: list[str]) -> str:
     return next(allowed, "identity")
 
 
-class Documented:
+class Documented(Base):
     """How an application is described; a base of App."""
 
-    title: str
-    root_path: str
-    version: str
-    _versioning: Versioning | None
-    _endpoints: list[Endpoint]
-    _exception_handlers: dict[type[BaseException], Callable[..., Any]]
-    _status_handlers: dict[int, Callable[..., Any]]
     _about: Info | None = None
     _documents: dict[str | None, tuple[int, dict[str, Any]]] | None = None
 
@@ -200,7 +191,7 @@ class _Site:
     """Adds the routes of a document and its pages. where: "file:line" that asked for them."""
 
     def __init__(self, app: Documented, url: str, where: str) -> None:
-        self._app: App = app  # type: ignore[assignment]
+        self._app = app
         self._url = url
         self._where = where
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
+from cello._base import Base
 from cello._cello import Request
 from cello._errors import HTTPError
 from cello._routes import Route, check_guards
@@ -255,23 +256,17 @@ class IdentifyLater(Identify):
         return True
 
 
-class Guarded:
+class Guarded(Base):
     """Guards and identities; a base of App."""
 
-    _guards: list[Check]
     _identify: Identify | None = None
     _challenge: str | None = None  # WWW-Authenticate of a 401
-    _frozen: bool = False
 
     def add_guard(self, guard: CheckT) -> CheckT:
         """A guard for every route, after those that are there: see Guard."""
-        self._check_not_started()
+        self._check_open("guards")
         self._guards += check_guards([guard])
         return guard
-
-    def _check_not_started(self) -> None:
-        if self._frozen:
-            raise RuntimeError("guards cannot be declared once the application was started")
 
     @overload
     def authenticate(self, function: CheckT, *, challenge: str | None = None) -> CheckT: ...
@@ -293,7 +288,7 @@ class Guarded:
         from cello._callables import is_async
 
         def declare(function: CheckT) -> CheckT:
-            self._check_not_started()
+            self._check_open("guards")
             check_guards([function])
             self._identify = (IdentifyLater if is_async(function) else Identify)(function)
             self._challenge = challenge

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cello import _cello, _debug, _log
+from cello._base import Base
 from cello._callables import is_async, shape_of
 from cello._errors import HTTPError, Problem
 
@@ -57,21 +58,16 @@ def hooks_of(hooks: list[Hook], path: str) -> tuple[Hook, ...]:
     return tuple(hook for hook in hooks if hook.concerns(path))
 
 
-class Hooks(_cello.App):
+class Hooks(Base):
     """Hooks, middleware and exception handlers of an application; a base of App."""
 
-    _debug_pages: bool
     _before: list[Hook]
     _after: list[Hook]  # the last one declared first
     _middleware: list[Middleware]  # the last one declared first, which is the outermost
-    _exception_handlers: dict[type[BaseException], Function]
-    _refuses: bool
-    _status_handlers: dict[int, Function]
 
     def _init_hooks(self, exception_handlers: Mapping[Any, Function] | None) -> None:
         self._before, self._after, self._middleware = [], [], []
         self._exception_handlers, self._status_handlers = {}, {}
-        self._refuses = self._debug_pages = False
         for kind, function in (exception_handlers or {}).items():
             self.add_exception_handler(kind, function)
 
@@ -115,20 +111,14 @@ class Hooks(_cello.App):
 
         return declare
 
-    def _check_open(self) -> None:
-        if getattr(self, "_frozen", False):
-            raise RuntimeError(
-                "hooks and exception handlers cannot be declared once the application was started"
-            )
-
     def _add_before(self, function: Function, path: str | None) -> None:
-        self._check_open()
+        self._check_open("hooks and exception handlers")
         taken = arguments_taken(function, 1)
         call = function if taken else lambda request: function()
         self._before.append(Hook(function, path, is_async(function), call))
 
     def _add_after(self, function: Function, path: str | None) -> None:
-        self._check_open()
+        self._check_open("hooks and exception handlers")
         taken = arguments_taken(function, 2)
         if taken == 0:
             raise TypeError(
@@ -149,7 +139,7 @@ class Hooks(_cello.App):
                     f"a middleware is 'async def {getattr(function, '__name__', 'name')}"
                     "(req, call_next)'; a plain function goes into before_request or after_request"
                 )
-            self._check_open()
+            self._check_open("hooks and exception handlers")
             self._middleware.insert(0, function)
             return function
 
@@ -175,7 +165,7 @@ class Hooks(_cello.App):
 
     def add_exception_handler(self, kind: type[BaseException] | int, function: Function) -> None:
         """exception_handler without a decorator. TypeError, ValueError: what is wrong with it."""
-        self._check_open()
+        self._check_open("hooks and exception handlers")
         if not callable(function):
             raise TypeError(f"an exception handler is a function of (req, exc), not {function!r}")
         taken = arguments_taken(function, 2)
@@ -198,9 +188,6 @@ class Hooks(_cello.App):
 
     def _add_refusals(self) -> None:
         """Requests that no route answers become exceptions, if there are handlers for those."""
-        if self._refuses:
-            return
-        self._refuses = True
         kinds = [kind for kind in self._exception_handlers if kind is not Exception]
         by_type = any(issubclass(HTTPError, kind) for kind in kinds)
         for status, refuse in ((404, _not_found), (405, _not_allowed)):

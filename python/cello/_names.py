@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from cello import _cello
+from cello._base import Base
 from cello._blueprint import Verbs
 from cello._routes import Route
 from cello._versioning import Versioning
 
 
-class Routing(Verbs, _cello.App):
+class Routing(Verbs, Base):
     """What an application knows of all its routes; a base of App."""
-
-    root_path: str
 
     def __init__(self, versioning: Versioning | None) -> None:
         if versioning is not None and not isinstance(versioning, Versioning):

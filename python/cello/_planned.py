@@ -65,15 +65,12 @@ class Overrides(dict[Callable[..., Any], Callable[..., Any]]):
 class Planned(Guarded, Hooks):
     """Reads handlers when they are declared and makes their plans at the start; a base of App."""
 
-    _dependencies: tuple[DependsMarker, ...]
-
     def _init_plans(self) -> None:
-        self._endpoints: list[Endpoint] = []
+        self._endpoints = []
         self._signatures: dict[Any, Signature] = {}
         self._singletons: dict[str, Any] = {}
         self._overrides = Overrides(self._on_override)
         self._overridden: dict[Any, Any] = {}
-        self._frozen = False
 
     @property
     def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -92,15 +89,13 @@ class Planned(Guarded, Hooks):
         """Declare a value that `Depends(name)` gives to handlers."""
         if not isinstance(name, str) or not name:
             raise TypeError(f"a singleton's name is a str, not {name!r}")
-        if self._frozen:
-            raise RuntimeError("singletons cannot be registered once the application was started")
+        self._check_open("singletons")
         self._singletons[name] = value
 
     def _add_endpoint(self, route: Route) -> None:
         self._register(route, (*self._dependencies, *route.dependencies))
 
     def _register(self, route: Route, markers: tuple[DependsMarker, ...]) -> None:
-        """Add a route that depends on these, and not on what the application declares for all."""
         reader = Reader(route.where, route.handler, route.path, route.scope, self._signatures)
         signature = reader.handler(route.handler, route.body)
         dependencies = tuple(reader.dependency(marker) for marker in markers)
@@ -165,20 +160,18 @@ class Planned(Guarded, Hooks):
         """What is encoded instead of an object that JSON does not know."""
 
     def _freeze(self) -> None:
-        """Make all plans; later calls do nothing."""
         if self._frozen:
             return
+        self._check_hooks([endpoint.route.path for endpoint in self._endpoints])
         self._overridden = dict(self._overrides)
         for endpoint in self._endpoints:
             if not endpoint.route.const:
-                self._plan(endpoint)
+                self._set_plan(endpoint.id, *self._assembled(endpoint))
             elif self._guards:
                 where = endpoint.route.where
                 raise RuntimeError(f"{where}: const=True: the application's guards would not run")
+        self._add_refusals()
         self._frozen = True
-
-    def _plan(self, endpoint: Endpoint) -> None:
-        self._set_plan(endpoint.id, *self._assembled(endpoint))
 
     def _assembled(self, endpoint: Endpoint) -> Assembled:
         route = endpoint.route

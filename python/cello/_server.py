@@ -7,15 +7,13 @@ import sys
 import threading
 from contextlib import nullcontext
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from cello import _cello, _debug, _log
+from cello._base import Base
 from cello._config import LimitsConfig, TimeoutConfig
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
-
-if TYPE_CHECKING:
-    from cello._app import App
 
 SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
 RELOAD_TIMEOUT = 0.5  # the same for a process that is replaced because a file was saved
@@ -124,28 +122,19 @@ def serve_here(engine: _cello.Server, lifespan: LifespanRun) -> None:
         lifespan.shutdown_now()
 
 
-class Serving(Lifespan, _cello.App):
-    """How an application is served; the base of App."""
-
-    _limits: LimitsConfig | None
-    _timeouts: TimeoutConfig | None
-    _log_format: str
-    _debug: bool | None = None  # what App(debug=...) says
-    _debug_pages: bool
+class Serving(Lifespan, Base):
+    """How an application is served; a base of App."""
 
     def _settings(self, *place: Any, **options: Any) -> Settings:
         return Settings(*place, app_debug=self._debug, **options)
 
     def _engine(self, settings: Settings) -> _cello.Server:
         """A server that does not listen."""
-        app: App = self  # type: ignore[assignment]
-        app._add_refusals()
-        app._check_hooks([endpoint.route.path for endpoint in app._endpoints])
-        app._freeze()
+        self._freeze()
         self._debug_pages = settings.debug
         self._set_debug_hook(_debug.respond if settings.debug else None)
         return _cello.Server(
-            app,
+            self,
             self._limits or LimitsConfig(),
             self._timeouts or TimeoutConfig(),
             settings.backend,
@@ -176,7 +165,8 @@ class Serving(Lifespan, _cello.App):
         """
         if options.get("env") is None:
             options["logs"] = options.get("logs") or False
-            options["debug"] = options.get("debug") or self._debug or False
+            if options.get("debug") is None:
+                options["debug"] = self._debug or False
         engine = self._open(self._settings(host, port, default_port=0, **options))
         return Server(engine, self._lifespan_run())
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cello import _cello
+from cello._base import Base
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-class Templates:
+class Templates(Base):
     """Templates of an application; a base of App."""
 
     _environment: Environment | None = None
-    _debug_pages: bool = False
 
     def enable_templates(
         self,

@@ -135,6 +135,17 @@ def test_without_a_handler_for_them_the_engine_refuses() -> None:
         assert client.server.stats()["application_calls"] == 0
 
 
+def test_a_handler_that_is_declared_after_a_start_that_failed() -> None:
+    app = App()
+    app.before_request("/admin")(lambda: None)
+    with pytest.raises(ValueError, match="no route is declared with this path"):
+        app.start()
+    app.get("/admin")(lambda: "admin")
+    app.exception_handler(404)(lambda req, exc: "lost")
+    with serving(app) as client:
+        assert client.get("/nowhere").text == "lost"
+
+
 def test_the_last_resort(caplog: pytest.LogCaptureFixture) -> None:
     app = app_raising(a=ValueError("a"), b=HTTPError(404, "b"), c=JSONDecodeError("c"))
     app.exception_handler(Exception)(lambda req, exc: {"sorry": str(exc)})

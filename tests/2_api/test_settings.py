@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from cello import App, _server
 from cello._settings import Settings
 
 
@@ -78,6 +79,16 @@ def test_env_decides_what_is_not_said() -> None:
 def test_the_application_says_debug() -> None:
     assert not Settings(argv=["--debug"], app_debug=False).debug
     assert Settings(app_debug=False, debug=True).debug
+
+
+def test_start_without_debug_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(debug=True)
+    seen: list[bool] = []
+    monkeypatch.setattr(app, "_open", lambda settings: seen.append(settings.debug))
+    monkeypatch.setattr(_server, "Server", lambda *_: None)
+    app.start()
+    app.start(debug=False)
+    assert seen == [True, False]
 
 
 def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,8 @@ def _problems_of_start(app: App, *, environment_is_fine: bool) -> list[str]:
         try:
             step()
         except (ValueError, TypeError, LookupError, RuntimeError, OSError) as error:
-            found.append(str(error))
+            if str(error) not in found:  # what the first step finds, the second does, too
+                found.append(str(error))
     return found
 
 
