@@ -30,23 +30,28 @@ class _Numbers:
             value = values[name]
             self._sources[name] = "argument"
             if value is _UNSET:
-                value = self._from_env(name, default)
                 variable = self._variable(name)
                 self._sources[name] = variable if variable in os.environ else "default"
+                value = self._from_env(name, default)
             setattr(self, name, self._checked(name, value))
 
     def _variable(self, name: str) -> str:
         return f"CELLO_{self._env}_{name.upper()}"
 
     def _from_env(self, name: str, default: Any) -> Any:
+        """Checked. ValueError: what is wrong with the variable."""
         variable = self._variable(name)
         text = os.environ.get(variable)
         if text is None:
             return default
         try:
-            return self._kind(text)
+            value = self._kind(text)
         except ValueError:
             raise ValueError(f"{variable} must be a number, not {text!r}") from None
+        try:
+            return self._checked(name, value)
+        except ValueError as error:
+            raise ValueError(f"{variable}: {error}") from None
 
     def _checked(self, name: str, value: Any) -> Any:
         allowed = (int,) if self._kind is int else (int, float)

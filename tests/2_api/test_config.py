@@ -75,6 +75,9 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLO_LIMITS_MAX_URI", "many")
     with pytest.raises(ValueError, match="CELLO_LIMITS_MAX_URI"):
         LimitsConfig()
+    monkeypatch.setenv("CELLO_LIMITS_MAX_URI", "-1")
+    with pytest.raises(ValueError, match="CELLO_LIMITS_MAX_URI: max_uri must not be negative"):
+        LimitsConfig()
 
 
 def test_limits_reach_the_engine() -> None:
