@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cello import _bodies, _cello, _models, _results
 from cello._callables import is_async
-from cello._params import SecurityScopes, name_of
+from cello._params import SecurityScopes
 from cello._runner import Around, Call, Inner, async_runner, core_of, sync_runner
 from cello._signature import (
     Body,
@@ -20,6 +20,7 @@ from cello._signature import (
     Parameter,
     Signature,
     body_of,
+    check_chain,
     needed,
 )
 
@@ -95,12 +96,7 @@ class _Tree:
         key = (_identity(call), scopes if _wants_scopes(signature) else ())
         if dependency.use_cache and key in self._shared:
             return self._shared[key]
-        if call in self._chain:
-            names = [name_of(c) for c in self._chain[self._chain.index(call) :]]
-            raise ValueError(
-                f"{self._where}: dependencies go round in a circle: "
-                f"{' -> '.join([*names, name_of(call)])}"
-            )
+        check_chain(self._where, self._chain, call)
         node = _Node(signature, scopes)
         self._chain.append(call)
         self._fill(node)

@@ -102,7 +102,8 @@ class Planned(Guarded, Hooks):
         if route.body is not None and not any(p.source == "body" for p in signature.parameters):
             dependencies = (reader.checked(route.body), *dependencies)
         endpoint = Endpoint(0, route._replace(scope=None), signature, dependencies)
-        _check(endpoint)
+        _check_body(endpoint)
+        endpoint.result = _result_of(endpoint)
         if route.const:
             self._add_once(endpoint)
         else:
@@ -127,7 +128,7 @@ class Planned(Guarded, Hooks):
         """Call the handler now. TypeError: it asks for something, or stands behind something that
         would have to run for each request."""
         route, signature = endpoint.route, endpoint.signature
-        place = f"{route.where}: handler {signature.name!r}"
+        place = _place_of(endpoint)
         needs = {
             "parameters": signature.parameters,
             "dependencies": endpoint.dependencies,
@@ -205,26 +206,35 @@ def _is_in(call: Any, calls: set[Any]) -> bool:
         return False
 
 
-def _check(endpoint: Endpoint) -> None:
+def _place_of(endpoint: Endpoint) -> str:
+    return f"{endpoint.route.where}: handler {endpoint.signature.name!r}"
+
+
+def _check_body(endpoint: Endpoint) -> None:
     """Raise now what would come up at the start."""
-    route, signature = endpoint.route, endpoint.signature
-    place = f"{route.where}: handler {signature.name!r}"
     try:
         endpoint.body()
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"{_place_of(endpoint)}: {error}") from error
+
+
+def _result_of(endpoint: Endpoint) -> _results.ResultFilter | None:
+    """How what the handler returns is filtered. TypeError: nothing is known of its type."""
+    route, signature = endpoint.route, endpoint.signature
     returns = None if signature.is_generator else signature.returns
     model = returns if route.response_model is None else route.response_model
+    result: _results.ResultFilter | None = None
     try:
         if route.response_model is not None:
             declared = _results.body_type(model)
             if declared is not None:
                 _types.shape(declared)
         if model is not None or route.selection:
-            endpoint.result = _results.result_filter(model, route.selection)
+            result = _results.result_filter(model, route.selection)
     except TypeError as error:
         what = "the return type" if route.response_model is None else "response_model"
-        raise TypeError(f"{place}: {what}: {error}") from error
+        raise TypeError(f"{_place_of(endpoint)}: {what}: {error}") from error
     if route.response_class:
         status = route.status or 200
-        endpoint.result = _results.answered_by(route.response_class, status, endpoint.result)
+        result = _results.answered_by(route.response_class, status, result)
+    return result

@@ -156,12 +156,7 @@ class Reader:
 
     def signature(self, call: Callable[..., Any]) -> Signature:
         """Of a dependency."""
-        if call in self._chain:
-            names = [name_of(c) for c in self._chain[self._chain.index(call) :]]
-            raise ValueError(
-                f"{self._place}: dependencies go round in a circle: "
-                f"{' -> '.join([*names, name_of(call)])}"
-            )
+        check_chain(self._place, self._chain, call)
         key = (call, self._names)
         try:
             found = self._signatures.get(key)
@@ -483,6 +478,14 @@ class Endpoint:
                 _, known = found.setdefault(id(dependency.call), (dependency.call, []))
                 known += [scope for scope in scopes if scope not in known]
         return list(found.values())
+
+
+def check_chain(place: str, chain: list[Any], call: Any) -> None:
+    """ValueError: a dependency is among those that need it."""
+    if call in chain:
+        circle = [*chain[chain.index(call) :], call]
+        names = " -> ".join(map(name_of, circle))
+        raise ValueError(f"{place}: dependencies go round in a circle: {names}")
 
 
 def needed(signature: Signature) -> list[Dependency]:
