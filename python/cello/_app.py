@@ -109,9 +109,12 @@ class App(Documented, Planned, Serving, Templates, Routing):
         headers: Mapping[str, str] | None = None,
         methods: Iterable[str] = ("GET",),
     ) -> None:
-        """An answer that never changes, given by the engine without entering Python.
+        """An answer that never changes, given by the engine without entering Python: no hook,
+        guard or dependency runs.
 
-        content_type: by default text/plain for str, application/octet-stream for bytes.
+        content_type: by default text/plain for str, application/octet-stream for bytes. methods:
+        that it answers. ValueError: a status, header, path or method that is wrong, or a path that
+        is taken.
         """
         if content_type is None:
             content_type = (
