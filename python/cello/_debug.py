@@ -13,6 +13,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
 from cello import _cello
+from cello._secrets import HIDDEN, is_secret
 
 # What is shown at most.
 MAX_FRAMES = 40  # of one exception: half of them innermost, half outermost
@@ -23,12 +24,8 @@ MAX_TEXT = 4000  # characters of an exception's text
 MAX_PLAIN = 20_000  # characters of the traceback as text
 AROUND = 5  # lines of source before and after
 
-HIDDEN = "••••••"
-_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
-_SECRET_WORDS = (
-    *("password", "passwd", "secret", "token", "api_key", "apikey", "api-key", "private_key"),
-    *("credential", "session", "csrf", "authorization", "cookie"),
-)
+# What names a secret in a request, besides what does everywhere.
+_SECRET_WORDS = ("session", "csrf", "authorization", "cookie")
 
 # Set by proxies: then the peer is one, and not who asks.
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -312,13 +309,11 @@ def _locals(frame: FrameType, is_open: bool) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    return HIDDEN if is_secret(name) else short_repr(value)
+    return HIDDEN if _is_secret(name) else short_repr(value)
 
 
-def is_secret(name: str) -> bool:
-    """Whether a name says that its value is not for the screen."""
-    name = name.lower()
-    return any(word in name for word in _SECRET_WORDS)
+def _is_secret(name: str) -> bool:
+    return is_secret(name) or any(word in name.lower() for word in _SECRET_WORDS)
 
 
 def short_repr(value: object) -> str:
@@ -349,7 +344,7 @@ def _request_line(request: _cello.Request | None) -> str:
 
 def _target(request: _cello.Request) -> str:
     """The path and the query, without the values of secrets."""
-    pairs = [f"{n}={HIDDEN if is_secret(n) else v}" for n, v in request.query.multi_items()]
+    pairs = [f"{n}={HIDDEN if _is_secret(n) else v}" for n, v in request.query.multi_items()]
     return f"{request.path}?{'&'.join(pairs)}" if pairs else request.path
 
 
@@ -362,7 +357,7 @@ def _request_parts(request: _cello.Request) -> Iterator[str]:
     ]
     yield f'<h2>Request</h2><div class="panel">{_table([f for f in facts if f[1]])}</div>'
     headers = [
-        (name, HIDDEN if name.lower() in _SECRET_HEADERS or is_secret(name) else value)
+        (name, HIDDEN if _is_secret(name) else value)
         for name, value in request.headers.multi_items()
     ]
     yield f'<h2>Headers</h2><div class="panel">{_table(headers)}</div>'

@@ -206,12 +206,12 @@ class Supervisor:
     def _read_env_file(self) -> None:
         if self._watch.env_file is None:
             return
-        from cello._cli import env_file
+        from cello import _env_file
         from cello._load import Stop
 
         before = dict(os.environ)
         try:
-            env_file.use(self._watch.env_file)
+            _env_file.use(self._watch.env_file)
         except Stop as stop:
             _log.notice(f"cello: {stop}; its variables stay as they were")
         if os.environ != before:

@@ -95,14 +95,15 @@ def _serve_error(error: BaseException, *, told: bool = False) -> None:
     if not told:
         _print(error)
     _log.notice("cello: waiting for a change")
-    from cello import App, Response, _debug
+    from cello import _debug
+    from cello._app import App
 
     app = App()
 
-    def show(req: _cello.Request) -> Response:
+    def show(req: _cello.Request) -> _cello.Response:
         if _debug.is_for(req):
             return _debug.response_of(_debug.page(error))
-        return Response.text("The program could not be started.\n", 500)
+        return _cello.Response.text("The program could not be started.\n", 500)
 
     methods = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
     for path in ("/", "/{path:path}"):

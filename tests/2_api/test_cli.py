@@ -12,9 +12,10 @@ import cello as package
 import pytest
 from api_client import Client
 from cello import _cli
-from cello._cli.check import is_secret
-from cello._cli.env_file import read
+from cello._cli import check
+from cello._env_file import read
 from cello._load import Stop
+from cello._secrets import HIDDEN, is_secret
 from cli_process import CELLO, cello, running
 
 APP = """\
@@ -272,7 +273,11 @@ def test_check_runs_no_hook(tmp_path: Path) -> None:
 
 def test_secrets_are_masked() -> None:
     assert is_secret("SECRET_key") and is_secret("api_key") and is_secret("db_password")
-    assert is_secret("redis_url") and not is_secret("max_headers") and not is_secret("keyword")
+    assert not any(map(is_secret, ("max_headers", "max_cookies", "keyword", "redis_url")))
+    lines = list(
+        check._section([("redis_url", "redis://:pw@h", "argument"), ("port", 1, "default")])
+    )
+    assert HIDDEN in lines[0] and "pw" not in lines[0] and lines[1].startswith("port      = 1 ")
 
 
 # ---- routes ----

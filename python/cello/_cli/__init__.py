@@ -127,7 +127,7 @@ def serving_argv(options: argparse.Namespace) -> list[str]:
 def _target(options: argparse.Namespace) -> Target:
     target = parse(options.app, factory=options.factory)
     if options.env_file:
-        from cello._cli.env_file import use
+        from cello._env_file import use
 
         use(Path(options.env_file))
     return target

@@ -6,17 +6,15 @@ import os
 import sys
 from typing import Any
 
-from cello import _config
+from cello import _config, _env_file
 from cello._app import App
-from cello._cli import env_file
 from cello._load import Target, UserError, load
+from cello._secrets import HIDDEN, is_secret
 from cello._settings import wrong_variables
 
 _CONFIGS: tuple[type[_config._Numbers], ...] = (_config.LimitsConfig, _config.TimeoutConfig)
-_SECRET_WORDS = ("secret", "password", "passwd", "token", "credential", "private", "api_key", "dsn")
 _SECRET_ENDS = ("_key", "_url")  # a URL may have a password
 _OWN_VARIABLES = ("CELLO_CPU",)
-HIDDEN = "********"
 
 
 def check(target: Target, *, print_all: bool) -> int:
@@ -119,16 +117,11 @@ def _section(items: Any) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> str:
-    return HIDDEN if is_secret(name) and value else repr(value)
-
-
-def is_secret(name: str) -> bool:
-    """Whether a value of this name is shown to nobody."""
-    low = name.lower()
-    return any(word in low for word in _SECRET_WORDS) or low.endswith(_SECRET_ENDS)
+    hidden = is_secret(name) or name.lower().endswith(_SECRET_ENDS)
+    return HIDDEN if hidden and value else repr(value)
 
 
 def _source(source: str) -> str:
     """A variable that a file set is the file's."""
-    path = env_file.used.get(source)
+    path = _env_file.used.get(source)
     return f"{source} in {path}" if path else source
