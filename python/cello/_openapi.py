@@ -330,9 +330,7 @@ class _Writer:
             schema.update(_TEXTS[name][1])
         else:
             schema = self._schemas.add(bare, "validation", limits)
-        for key in ("title", "examples"):
-            if said := getattr(parameter.marker, key, None):
-                schema[key] = _plain(said)
+        _say(schema, parameter)
         if not parameter.required:
             default = _plain(parameter.default)
             if default is not None:
@@ -350,16 +348,22 @@ class _Writer:
         body = endpoint.body()
         if body is None:
             return None
+        parts = list(body.embedded.values()) if body.embedded else [body.parameter]
+        shown = [part for part in parts if part and _is_shown(part)]
+        if not shown:
+            return None
         if body.embedded:
-            schema = self._object(list(body.embedded.values()))
+            schema = self._object(shown)
         else:
-            limits = body.parameter.constraints if body.parameter else None
-            schema = self._schemas.add(body.annotation, "validation", limits)
+            schema = self._schemas.add(body.annotation, "validation", shown[0].constraints)
+            _say(schema, shown[0])
         return {"content": {body.media_type: {"schema": schema}}, "required": body.required}
 
     def _form(self, forms: list[Parameter]) -> Schema:
         if len(forms) == 1 and forms[0].is_model:
-            return self._schemas.add(forms[0].annotation)
+            schema = self._schemas.add(forms[0].annotation)
+            _say(schema, forms[0])
+            return schema
         return self._object(forms)
 
     def _object(self, parameters: list[Parameter]) -> Schema:
@@ -518,6 +522,15 @@ def _returned(annotation: Any) -> tuple[Any, bool]:
         return (Union[tuple(kept)] if kept else None), optional  # noqa: UP007
     bare, optional = without_none(bare)
     return (annotation if not optional else bare), optional
+
+
+def _say(schema: Schema, parameter: Parameter) -> None:
+    """What a marker says of a value; some of it parameters, unlike parts of bodies, say beside
+    their schema."""
+    beside = () if parameter.source in _PLACES else ("description", "deprecated")
+    for key in ("title", "examples", *beside):
+        if said := getattr(parameter.marker, key, None):
+            schema[key] = _plain(said)
 
 
 def _say_more(fields: dict[str, Object], model: Schema) -> None:

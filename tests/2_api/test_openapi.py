@@ -446,6 +446,26 @@ def test_a_body_that_need_not_be_there() -> None:
     assert body_of(handler)["required"] is False
 
 
+def test_what_markers_say_of_bodies() -> None:
+    form_type = "application/x-www-form-urlencoded"
+    said: dict[str, Any] = {"title": "T", "description": "D", "examples": [1], "deprecated": True}
+
+    def json_of(call: Any, media: str = "application/json") -> Any:
+        return operation(call, method="post")["requestBody"]["content"][media]["schema"]
+
+    def one(body: Annotated[Item, Body(**said)]) -> None: ...
+    def two(a: Annotated[int, Body(**said)], b: Annotated[int, Body(include_in_schema=False)]): ...
+    def form(a: Annotated[int, Form(**said)]) -> None: ...
+    def model(a: Annotated[Item, Form(**said)]) -> None: ...
+    def none(body: Annotated[Item, Body(include_in_schema=False)]) -> None: ...
+
+    assert json_of(one).items() >= said.items()
+    assert json_of(two)["properties"] == {"a": {"type": "integer", **said}}
+    assert json_of(form, form_type)["properties"]["a"].items() >= said.items()
+    assert json_of(model, form_type).items() >= said.items()
+    assert "requestBody" not in operation(none, method="post")
+
+
 def test_a_body_that_the_route_declares() -> None:
     def handler(req):  # type: ignore[no-untyped-def]
         pass
