@@ -382,7 +382,7 @@ class Reader:
 def _names_in(path: str) -> frozenset[str]:
     """The parameters of "/items/{id:int}/{rest:path}"; of a path that the router will refuse, those
     that can be told."""
-    if "regex(" not in path:  # then no brace is inside another pair, and `re` is not needed
+    if "regex(" not in path:  # then no brace is inside another pair
         return frozenset(part.partition("}")[0].partition(":")[0] for part in path.split("{")[1:])
     from cello import _paths
 
