@@ -98,7 +98,8 @@ class Documented(Base):
     """How an application is described; a base of App."""
 
     _about: Info | None = None
-    _documents: dict[str | None, tuple[int, dict[str, Any]]] | None = None
+    # By version; and of how many endpoints, and whether there were exception handlers.
+    _documents: dict[str | None, tuple[tuple[int, bool], dict[str, Any]]] | None = None
 
     def enable_openapi(
         self,
@@ -157,15 +158,16 @@ class Documented(Base):
 
         if self._documents is None:
             self._documents = {}
-        count, found = self._documents.get(version, (-1, {}))
-        if count != len(self._endpoints):
+        own_errors = bool(self._exception_handlers or self._status_handlers)
+        state = len(self._endpoints), own_errors
+        known, found = self._documents.get(version, (None, {}))
+        if known != state:
             info = self._about or Info(self.title, self.version)
             chosen = self._chosen(version)
             if chosen:
                 info = info._replace(version=chosen.name)
-            own_errors = bool(self._exception_handlers or self._status_handlers)
             found = document(info, self._endpoints, chosen, own_errors=own_errors)
-            self._documents[version] = len(self._endpoints), found
+            self._documents[version] = state, found
         return found
 
     def _api_versions(self) -> list[str]:
