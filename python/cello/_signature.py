@@ -46,7 +46,6 @@ class Parameter(NamedTuple):
     source: str
     annotation: Any = Any
     alias: str = ""
-    required: bool = True
     default: Any = ...
     constraints: Mapping[str, Any] = {}
     marker: ParamMarker | DependsMarker | None = None
@@ -55,6 +54,11 @@ class Parameter(NamedTuple):
     dependency: Dependency | None = None
     fields: tuple[Parameter, ...] = ()
     by_fields: bool = False  # the model is made of converted fields, not of a dict of their texts
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is ...
 
     @property
     def is_model(self) -> bool:
@@ -315,7 +319,7 @@ class Reader:
             if shape != "scalar":
                 self._fail(raw.name, "a path parameter is one value, no list and no model")
         bare, _ = _types.unwrap(annotation)
-        found = Parameter(raw.name, source, bare, alias, default is ..., default, marker=given)
+        found = Parameter(raw.name, source, bare, alias, default, marker=given)
         if shape != "body":
             converter = _types.converter(annotation, marker.constraints)
             return found._replace(converter=converter)
@@ -341,10 +345,7 @@ class Reader:
                 continue
             bare, metadata = _types.unwrap(field.annotation)
             limits = _types.constraints_of(metadata)
-            required = field.default is ...
-            parameters.append(
-                Parameter(field.key, source, bare, alias, required, field.default, limits)
-            )
+            parameters.append(Parameter(field.key, source, bare, alias, field.default, limits))
         names = {p.alias.lower() if source == "header" else p.alias: f.name
                  for p, f in zip(parameters, fields, strict=True)}  # fmt: skip
         make = (
@@ -371,7 +372,6 @@ class Reader:
             "body",
             bare,
             marker.alias or raw.name,
-            default is ...,
             default,
             limits,
             given,
