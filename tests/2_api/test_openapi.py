@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime, timedelta
