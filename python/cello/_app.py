@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, Unpack
 
 from cello import _cello, _log
-from cello._blueprint import Blueprint, GroupOptions, shared
+from cello._blueprint import Blueprint, GroupOptions, check_blueprint, shared
 from cello._config import (
     LimitsConfig,
     Middleware,
@@ -95,7 +95,7 @@ class App(Documented, Planned, Serving, Templates, Routing):
         self._init_hooks(exception_handlers)
         self._init_plans()
         self._redirect_slashes(trailing_slash == "redirect")
-        for config in use or ():
+        for config in check_use(use):
             self.use(config)
 
     # ---- routes ----
@@ -137,6 +137,7 @@ class App(Documented, Planned, Serving, Templates, Routing):
     ) -> None:
         """Add the routes that a blueprint has now, below a prefix and with what else is given
         here."""
+        check_blueprint(blueprint)
         for route in blueprint._below(shared(prefix, **options)):
             self._add(route)
 
@@ -181,7 +182,11 @@ class App(Documented, Planned, Serving, Templates, Routing):
 
         @app.json_encoder(Money)
         def money(value): return str(value)
+
+        TypeError: not a type.
         """
+        if not isinstance(type_, type):
+            raise TypeError(f"write @app.json_encoder(Type): a type is needed, not {type_!r}")
 
         def declare(encode: Callable[[T], Any]) -> Callable[[T], Any]:
             self._encoders[type_] = encode

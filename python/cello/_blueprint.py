@@ -17,6 +17,7 @@ from cello._routes import (
     check_dependencies,
     check_guards,
     check_max_body,
+    check_path,
     check_prefix,
     check_response_class,
     check_responses,
@@ -212,6 +213,8 @@ class Verbs(ABC):
     def _verb(
         self, path: str, methods: Iterable[str], options: RouteOptions
     ) -> Callable[[HandlerT], HandlerT]:
+        check_path(path)
+
         def declare(handler: HandlerT) -> HandlerT:
             self._declare(path, handler, methods, caller(1), local_names(handler, 1), **options)
             return handler
@@ -265,7 +268,8 @@ class Blueprint(Verbs):
         **options: Unpack[GroupOptions],
     ) -> None:
         if name is None:
-            name = ".".join(part for part in prefix.split("/") if part and "{" not in part)
+            parts = check_prefix(prefix).split("/")
+            name = ".".join(part for part in parts if part and "{" not in part)
         self.prefix = prefix
         self.name = name
         self._shared = shared(prefix, name, use, **options)
@@ -281,6 +285,7 @@ class Blueprint(Verbs):
         given here."""
         if blueprint is self:
             raise ValueError("a blueprint cannot contain itself")
+        check_blueprint(blueprint)
         self._routes.extend(blueprint._below(shared(prefix, **options)))
 
     include = include_router = register_blueprint
@@ -291,6 +296,12 @@ class Blueprint(Verbs):
 
     def __repr__(self) -> str:
         return f"Blueprint({self.prefix!r}, name={self.name!r}, {len(self._routes)} routes)"
+
+
+def check_blueprint(blueprint: object) -> None:
+    """TypeError: something else."""
+    if not isinstance(blueprint, Blueprint):
+        raise TypeError(f"a Blueprint is needed, not {blueprint!r}")
 
 
 Router = APIRouter = Blueprint
