@@ -385,6 +385,11 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
 
 def _bound(middleware: Callable[..., Any], call_next: Callable[..., Any]) -> Callable[..., Any]:
     async def call(request: _cello.Request) -> Any:
-        return _response_of(await middleware(request, call_next), 0)
+        value = await middleware(request, call_next)
+        if value is None:
+            raise TypeError(
+                f"middleware {name_of(middleware)!r} returned nothing: return the response"
+            )
+        return _response_of(value, 0)
 
     return call

@@ -310,6 +310,19 @@ def test_middleware_may_answer_replace_and_catch() -> None:
         assert client.get("/").text == "handler"
 
 
+def test_middleware_that_returns_nothing_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    @app.middleware("http")
+    async def forgetful(req: Request, call_next: Any) -> None:
+        await call_next(req)
+
+    app.get("/")(lambda: "x")
+    with serving(app) as client:
+        assert client.get("/").status == 500
+    assert "middleware 'forgetful' returned nothing: return the response" in caplog.text
+
+
 def test_dependencies_end_after_the_response() -> None:
     app, log = App(), list[str]()
 
