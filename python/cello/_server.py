@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -151,7 +152,10 @@ class Serving(Lifespan, Base):
         elif settings.uds is not None:
             engine.listen_unix(settings.uds)
         else:
-            engine.listen(settings.host, settings.port)
+            try:
+                engine.listen(settings.host, settings.port)
+            except ValueError:
+                raise OSError(errno.EADDRNOTAVAIL, "there is no such host") from None
         return engine
 
     def start(

@@ -137,7 +137,7 @@ class Reader:
             except Exception as error:
                 raise TypeError(
                     f"{self._place}: the return annotation {shape.returns!r}: {error}"
-                ) from error
+                ) from None
         return found
 
     def dependency(self, marker: DependsMarker, annotation: Any = ...) -> Dependency:
@@ -177,14 +177,15 @@ class Reader:
         finally:
             self._chain.pop()
 
-    def _fail(self, parameter: str, what: str, error: BaseException | None = None) -> NoReturn:
+    def _fail(self, parameter: str, what: str) -> NoReturn:
         place = self._place
         if self._chain:
             call = self._chain[-1]
             code = getattr(function_of(call), "__code__", None)
             at = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
             place += f": dependency {name_of(call)!r}{at}"
-        raise TypeError(f"{place}: parameter {parameter!r}: {what}") from error
+        # Without its cause, which is told in `what`: a traceback begins in the program.
+        raise TypeError(f"{place}: parameter {parameter!r}: {what}") from None
 
     def _read(self, call: Callable[..., Any], body: Any) -> Signature:
         if not callable(call):
@@ -192,7 +193,7 @@ class Reader:
         try:
             shape = shape_of(call)
         except (ValueError, TypeError, NameError) as error:  # NameError: from Python 3.14 on
-            raise TypeError(f"{self._place}: {name_of(call)} has no signature: {error}") from error
+            raise TypeError(f"{self._place}: {name_of(call)} has no signature: {error}") from None
         signature = Signature(call, shape)
         if shape.only_star:
             signature.parameters.append(Parameter(shape.star or "", "request"))
@@ -224,7 +225,7 @@ class Reader:
             try:
                 annotation = resolve(annotation, shape.namespace, self._scope)
             except Exception as error:
-                self._fail(raw.name, f"the annotation {raw.annotation!r}: {error}", error)
+                self._fail(raw.name, f"the annotation {raw.annotation!r}: {error}")
         bare, metadata = _types.unwrap(annotation)
         marker = self._marker(raw, metadata)
         if isinstance(marker, DependsMarker):
@@ -296,7 +297,7 @@ class Reader:
         except (TypeError, ValueError, NameError) as error:
             if str(error).startswith(self._place):
                 raise
-            self._fail(raw.name, str(error), error)
+            self._fail(raw.name, str(error))
 
     def _named(
         self,

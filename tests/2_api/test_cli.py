@@ -121,6 +121,8 @@ def test_what_is_typed_wrong_is_said_in_one_line(
             'line 2, in <module>\n    raise RuntimeError("mine',
         ),
         ("from cello import App\napp = App()\n@app.get('x')\ndef f(): ...\n", 'bad.py", line 3'),
+        ("from cello import App\nApp().get('/')(eval('lambda x=1, *y: 1'))\n", 'bad.py", line 2'),
+        ("from cello import App\ndef f(x: complex): ...\nApp().get('/')(f)\n", 'bad.py", line 3'),
     ],
 )
 def test_errors_of_the_program_are_its_own_traceback(tmp_path: Path, text: str, shown: str) -> None:
@@ -167,6 +169,13 @@ def test_a_busy_port(project: Path) -> None:
             done = cello(command, "app", "--port", port, cwd=project)
             assert done.returncode == 1
             assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+
+
+def test_a_host_that_is_not_there(project: Path) -> None:
+    for host in ("nowhere.invalid", "a:b"):
+        done = cello("run", "app", "--host", host, "--port=0", cwd=project)
+        assert done.returncode == 1
+        assert done.stderr == f"CRITICAL cannot listen on {host}:0: there is no such host\n"
 
 
 # ---- env files ----
