@@ -186,6 +186,4 @@ class SecurityScopes:
 
 
 # `Annotated[str, Query]` says the same as `Annotated[str, Query()]`.
-BARE = {
-    Path: "path", Query: "query", Header: "header", Cookie: "cookie", Form: "form", Body: "body",
-}  # fmt: skip
+BARE: frozenset[Any] = frozenset((Path, Query, Header, Cookie, Form, Body, Depends, Security))

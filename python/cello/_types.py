@@ -93,7 +93,7 @@ def markers_of(metadata: Iterable[Any]) -> list[Any]:
         if isinstance(item, ParamMarker | DependsMarker):
             found.append(item)
         elif isinstance(item, types.FunctionType) and item in BARE:
-            found.append(ParamMarker(BARE[item]))
+            found.append(item())
     return found
 
 
@@ -101,7 +101,9 @@ def plain(annotation: Any) -> Any:
     """Without its markers; what else Annotated says stays, where only pydantic reads it."""
     bare, metadata = unwrap(annotation)
     kept = [m for m in metadata if not markers_of([m])]
-    return typing.Annotated[bare, *kept] if _is_custom_pydantic(bare, kept) else bare
+    if _is_custom_pydantic(bare, kept) or any(getattr(m, "discriminator", None) for m in kept):
+        return typing.Annotated[bare, *kept]
+    return bare
 
 
 def members(annotation: Any) -> tuple[Any, ...]:

@@ -171,6 +171,23 @@ def test_one_value_for_a_request(is_async: bool, dependency_is_async: bool) -> N
         assert client.get("/").data == [3, 3, 4]
 
 
+def test_without_brackets() -> None:
+    app = App()
+
+    class Pager:
+        def __init__(self, skip: int = 0) -> None:
+            self.skip = skip
+
+    @app.get("/")
+    def handler(a: Annotated[Pager, Depends], b: Annotated[Pager, Security], c: Pager = Depends):  # type: ignore[no-untyped-def,assignment]
+        return [a.skip, b.skip, c.skip]
+
+    with asking(app) as client:
+        assert client.get("/?skip=3").data == [3, 3, 3]
+    with pytest.raises(TypeError, match=r"Depends\(\) without a callable needs a class"):
+        app.get("/wrong")(eval("lambda x=Depends: x", {"Depends": Depends}))
+
+
 def test_objects_without_a_hash() -> None:
     app, one = App(), WithoutHash(7)
     app.get("/")(lambda a=Depends(one), b=Depends(one), c=Depends(database): [a, b, c])

@@ -296,6 +296,35 @@ class User(pydantic.BaseModel):
     age: int = pydantic.Field(ge=18)
 
 
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    tricks: int
+
+
+Pet = Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+
+
+def test_a_union_with_a_discriminator() -> None:
+    app = App()
+
+    @app.post("/")
+    def handler(pet: Pet) -> Any:
+        return type(pet).__name__
+
+    with asking(app) as client:
+        assert post(client, "/", '{"kind": "dog", "tricks": 1}').text == "Dog"
+        assert problems(post(client, "/", '{"kind": "dog"}')) == {"body.dog.tricks": "missing"}
+        assert problems(post(client, "/", '{"kind": "cow"}')) == {"body": "union_tag_invalid"}
+    body = app.openapi()["paths"]["/"]["post"]["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+    assert schema["discriminator"]["propertyName"] == "kind"
+
+
 MODELS: list[tuple[Any, str, Any]] = [
     (Item, '{"name": "n", "price": 1, "extra": 0}', Item("n", 1.0)),
     (Point, '{"x": 1}', Point(1)),
