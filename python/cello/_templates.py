@@ -80,6 +80,8 @@ class Templates(Base):
         environment = self._environment
         if environment is None:
             raise RuntimeError("render() needs App.enable_templates() before")
+        if not isinstance(name, str):
+            raise TypeError("render() takes the request, then the name of the template")
         environment.auto_reload = self._debug_pages
         values = {"request": req, "req": req, **(context or {})}
         text = environment.get_template(name).render(values)

@@ -114,6 +114,8 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="nowhere"):
         App().enable_templates(tmp_path / "nowhere")
     app = application(folder)
+    with pytest.raises(TypeError, match="the request, then the name"):
+        app.render("page.html", {"request": request})  # type: ignore[arg-type]
     with pytest.raises(jinja2.TemplateNotFound):
         app.render(request, "gone.html")
     with pytest.raises(jinja2.TemplateNotFound):
