@@ -105,17 +105,19 @@ def join(prefix: str, path: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """ValueError unless join() can use it."""
+    """ValueError, TypeError: unless join() can use it."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix is '' or like '/this', not {prefix!r}")
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError(f"a prefix begins with '/' and does not end with it: {prefix!r}")
     return prefix
 
 
 def method_bits(methods: Iterable[str]) -> int:
-    """ValueError: a method that is not in METHODS, or none at all."""
+    """ValueError: a method that is not in METHODS, or none at all. TypeError: not a list."""
     bits = 0
-    for method in methods:
-        bit = METHODS.get(method.upper())
+    for method in _listed("methods", methods, "'GET'"):
+        bit = METHODS.get(str(method).upper())
         if bit is None:
             raise ValueError(f"unknown method {method!r}; one of {', '.join(METHODS)}")
         bits |= bit
@@ -160,14 +162,27 @@ def check_max_body(max_body: int | None) -> int:
     """Bytes; 0 means the limit of the server."""
     if max_body is None:
         return 0
-    if not isinstance(max_body, int) or max_body < 1:
+    if not isinstance(max_body, int) or isinstance(max_body, bool) or max_body < 1:
         raise ValueError(f"max_body must be a positive number of bytes, not {max_body!r}")
     return max_body
 
 
+def _listed(what: str, values: Iterable[Any] | None, example: str) -> tuple[Any, ...]:
+    """TypeError: one value, where a list is wanted."""
+    if isinstance(values, str) or not isinstance(values or (), Iterable):
+        raise TypeError(f"{what} is a list such as [{example}], not {values!r}")
+    return tuple(values or ())
+
+
+def check_path(path: Any) -> None:
+    """TypeError: a decorator without its path takes the handler for it."""
+    if not isinstance(path, str):
+        raise TypeError(f"a decorator of routes needs a path, as in @app.get('/'), not {path!r}")
+
+
 def check_use(use: Iterable[Middleware] | None) -> tuple[Middleware, ...]:
-    """TypeError: something that is not a middleware configuration."""
-    steps = tuple(use or ())
+    """TypeError: something that is not a middleware configuration, or no list."""
+    steps = _listed("use", use, "RequestIdConfig()")
     for step in steps:
         if not isinstance(step, Middleware):
             raise TypeError(f"use takes configurations such as RequestIdConfig(), not {step!r}")
@@ -183,10 +198,8 @@ def check_texts(what: str, values: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def check_guards(guards: Iterable[Callable[..., Any]] | None) -> tuple[Callable[..., Any], ...]:
-    """TypeError: something that cannot be called."""
-    if callable(guards):
-        raise TypeError(f"guards is a list, not {guards!r}")
-    checked = tuple(guards or ())
+    """TypeError: something that cannot be called, or no list."""
+    checked = _listed("guards", guards, "Authenticated()")
     for guard in checked:
         if not callable(guard):
             raise TypeError(f"guards are callables that get the request, not {guard!r}")
@@ -194,8 +207,8 @@ def check_guards(guards: Iterable[Callable[..., Any]] | None) -> tuple[Callable[
 
 
 def check_dependencies(dependencies: Iterable[Any] | None) -> tuple[DependsMarker, ...]:
-    """TypeError: something else than Depends(...)."""
-    checked = tuple(dependencies or ())
+    """TypeError: something else than Depends(...), or no list."""
+    checked = _listed("dependencies", dependencies, "Depends(function)")
     for dependency in checked:
         if not isinstance(dependency, DependsMarker) or dependency.call is None:
             raise TypeError(f"dependencies is a list of Depends(function), not of {dependency!r}")
