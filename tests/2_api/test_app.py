@@ -22,6 +22,7 @@ import pytest
 from api_client import BACKENDS, Client, asking, serving
 from cello import (
     App,
+    Blueprint,
     Depends,
     LimitsConfig,
     Request,
@@ -169,6 +170,20 @@ BAD_ROUTES: list[tuple[Any, type[Exception], str | None]] = [
     (lambda app: app.set_limits(TimeoutConfig()), TypeError, "LimitsConfig"),
     (lambda app: app.set_timeouts(5), TypeError, "TimeoutConfig"),
     (lambda app: App(trailing_slash="maybe"), ValueError, "maybe"),
+    (lambda app: App(use=RequestIdConfig()), TypeError, r"use is a list such as \["),
+    (lambda app: app.get("/", use=5)(lambda: 1), TypeError, r"use is a list such as \["),
+    (lambda app: app.get("/", guards=5)(lambda: 1), TypeError, r"guards is a list such as \["),
+    (
+        lambda app: app.get("/", dependencies=Depends(int))(lambda: 1),
+        TypeError,
+        r"dependencies is a list such as \[Depends",
+    ),
+    (lambda app: app.route("/", methods="GET")(lambda: 1), TypeError, r"\['GET'\]"),
+    (lambda app: app.get("/", max_body=True)(lambda: 1), ValueError, "max_body"),
+    (lambda app: app.get(lambda: 1), TypeError, r"needs a path, as in @app.get\('/'\)"),
+    (lambda app: app.json_encoder(lambda value: 1), TypeError, r"write @app.json_encoder\(Type"),
+    (lambda app: app.register_blueprint("/x"), TypeError, "a Blueprint is needed"),
+    (lambda app: Blueprint(5), TypeError, "a prefix is '' or like '/this'"),
 ]
 
 
