@@ -134,14 +134,14 @@ class Serving(Lifespan, Base):
         self._freeze()
         self._debug_pages = settings.debug
         self._set_debug_hook(_debug.respond if settings.debug else None)
-        return _cello.Server(
-            self,
-            self._limits or LimitsConfig(),
-            self._timeouts or TimeoutConfig(),
-            settings.backend,
-            1 if settings.logs else -1,
-            self._log_format,
-        )
+        limits, timeouts = self._limits or LimitsConfig(), self._timeouts or TimeoutConfig()
+        log_fd = 1 if settings.logs else -1
+        try:
+            return _cello.Server(self, limits, timeouts, settings.backend, log_fd, self._log_format)
+        except ValueError as error:  # all else was checked where it was given
+            raise ValueError(
+                f"enable_logging({self._log_format!r}): an unknown field, or a brace left open"
+            ) from error
 
     def _open(self, settings: Settings) -> _cello.Server:
         engine = self._engine(settings)

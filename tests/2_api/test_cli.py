@@ -267,7 +267,7 @@ def test_check_finds_what_only_the_start_would(tmp_path: Path) -> None:
         "from cello import App\napp = App()\napp.enable_logging('{no_such_field}')\n"
     )
     done = cello("check", "app", cwd=tmp_path)
-    assert done.returncode == 1 and done.stderr
+    assert done.returncode == 1 and "enable_logging('{no_such_field}'): an unknown" in done.stderr
 
 
 def test_check_runs_no_hook(tmp_path: Path) -> None:
