@@ -7,7 +7,14 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cello._types import contains_pydantic, is_pydantic, show, validate_python, without_none
+from cello._types import (
+    Refused,
+    contains_pydantic,
+    is_pydantic,
+    show,
+    validate_python,
+    without_none,
+)
 
 Decoder = Callable[[Any], Any]
 
@@ -178,6 +185,8 @@ MAX_TEXT = 500
 def body_errors(error: BaseException) -> list[dict[str, Any]] | None:
     """What a decoder found wrong, as {loc, msg, type}; None: the JSON itself is malformed. Raises
     `error` if no decoder's complaint."""
+    if isinstance(error, Refused):
+        return _by_header(error)
     root = type(error).__module__.partition(".")[0]
     if root in ("pydantic", "pydantic_core") and hasattr(error, "errors"):
         found = pydantic_errors(error, "body")
@@ -205,6 +214,15 @@ def pydantic_errors(error: Any, source: str) -> list[dict[str, Any]]:
         text = f"{count - len(told)} {'more ' if told else ''}errors are not listed"
         told.append({"loc": [source], "msg": text, "type": "too_many_errors"})
     return told
+
+
+def _by_header(error: Refused) -> list[dict[str, Any]]:
+    """With `-` where the request has it."""
+    found = pydantic_errors(error.error, "header")
+    for loc in (e["loc"] for e in found):
+        if len(loc) > 1 and str(loc[1]).replace("_", "-").lower() in error.names:
+            loc[1] = loc[1].replace("_", "-")
+    return found
 
 
 def _shortened(text: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cello._errors import RequestValidationError
-from cello._types import is_named_tuple, is_pydantic, is_struct, is_typed_dict, shape
+from cello._types import Refused, is_named_tuple, is_pydantic, is_struct, is_typed_dict, shape
 
 
 def place_of(source: str) -> str:
@@ -123,7 +123,12 @@ def model_reader(model: Any, source: str, names: dict[str, str]) -> Callable[[di
                 continue
             key = key or name
             given[key] = _as_declared(value, key in lists)
-        return validate(given)
+        try:
+            return validate(given)
+        except ValueError as error:
+            if source != "header" or not hasattr(error, "errors"):
+                raise
+            raise Refused(error, names) from None
 
     return read
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Literal
 
 from cello import _cello
@@ -332,6 +332,15 @@ def _made(kind: str, limits: dict[str, Any], **parts: Any) -> Any:
     if kind not in _plain:
         _plain[kind] = _cello.Converter(kind)
     return _plain[kind]
+
+
+class Refused(ValueError):
+    """What pydantic found wrong in a model of headers. names: of its fields in the request."""
+
+    def __init__(self, error: Any, names: Container[str]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.names = names
 
 
 def validate_python(annotation: Any) -> Callable[[Any], Any]:

@@ -573,6 +573,7 @@ def test_models_of_the_query() -> None:
         }
         answer = client.get("/headers", User_Agent="me", X_Tag="a")
         assert answer.data == {"user_agent": "me", "x_tag": ["a"]}
+        assert problems(client.get("/headers")) == {"header.user-agent": "missing"}
         assert client.get("/checked?a=1").data == {"a": 1}
         assert problems(client.get("/checked?a=13")) == {"query": "value_error"}
 
