@@ -1,25 +1,15 @@
-"""The OpenAPI document: what it says of handlers, valid by the specification's own schema, and how
-it and its pages are served."""
+"""The OpenAPI document: what it says of handlers, valid by the specification's own schema."""
 
-import dataclasses
-import enum
 import functools
-import gzip
-import json
-import re
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from datetime import time as clock
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Any, Literal
 
-import attrs
 import jsonschema
 import msgspec
-import pydantic
 import pytest
 from api_client import serving
 from cello import (
@@ -38,113 +28,25 @@ from cello import (
     Request,
     Response,
 )
-from cello._docs import choose_coding
 from cello._openapi import split_path
 from cello.responses import HTMLResponse, JSONResponse, RedirectResponse
 from cello.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm, Security
-from openapi_spec_validator import validate
-
-
-class Item(msgspec.Struct):
-    """A thing for sale."""
-
-    name: str
-    price: Annotated[float, msgspec.Meta(gt=0, description="in euro")]
-    tags: list[str] = []
-
-
-class User(pydantic.BaseModel):
-    id: int = pydantic.Field(ge=1)
-    email: str | None = None
-
-
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-@dataclasses.dataclass
-class Page:
-    limit: Annotated[int, msgspec.Meta(le=100)] = 10
-    x_tag: list[str] = dataclasses.field(default_factory=list)
-
-
-class Point(NamedTuple):
-    x: int
-    y: int
-
-
-class Pair(TypedDict):
-    left: Item
-    right: Item
-
-
-@attrs.define
-class Box:
-    width: int
-    content: User
-
-
-T = TypeVar("T")
-
-
-class Wrapped(msgspec.Struct, Generic[T]):
-    value: T
-
-
-def written(app: App, version: str | None = None) -> dict[str, Any]:
-    """The document, valid, as a client reads it."""
-    document: dict[str, Any] = json.loads(json.dumps(app.openapi(version)))
-    validate(document)
-    return document
-
-
-def operation(
-    handler: Callable[..., Any], path: str = "/x", method: str = "get", **more: Any
-) -> Any:
-    """What the document says of one handler; what it refers to, put in its place."""
-    app = App()
-    app.route(path, [method], **more)(handler)
-    document = written(app)
-    (found,) = document["paths"].values()
-    return resolved(found[method], document)
-
-
-def written_for(model: Any) -> Any:
-    """The document of one operation that answers this."""
-    app = App()
-    app.get("/x", response_model=model)(lambda req: None)
-    return written(app)
-
-
-def resolved(node: Any, document: dict[str, Any]) -> Any:
-    if isinstance(node, list):
-        return [resolved(item, document) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        target: Any = document
-        for name in node["$ref"].removeprefix("#/").split("/"):
-            target = target[name]
-        node = {**target, **{k: v for k, v in node.items() if k != "$ref"}}
-    return {name: resolved(value, document) for name, value in node.items()}
-
-
-def parameters(handler: Callable[..., Any], path: str = "/x") -> dict[str, Any]:
-    return {p["name"]: p for p in operation(handler, path).get("parameters", [])}
-
-
-def schema_of(annotation: Any, default: Any = ...) -> Any:
-    """Of a query parameter."""
-
-    def handler(q):  # type: ignore[no-untyped-def]
-        pass
-
-    handler.__annotations__["q"] = annotation
-    if default is not ...:
-        handler.__defaults__ = (default,)
-    return parameters(handler)["q"]["schema"]
-
+from openapi_parts import (
+    ITEM,
+    Box,
+    Color,
+    Item,
+    Page,
+    Pair,
+    Point,
+    User,
+    answers,
+    operation,
+    parameters,
+    resolved,
+    schema_of,
+    written,
+)
 
 # ---- the document ----
 
@@ -405,18 +307,6 @@ def test_a_model_of_parameters() -> None:
 
 # ---- bodies ----
 
-ITEM = {
-    "title": "Item",
-    "description": "A thing for sale.",
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "price": {"type": "number", "exclusiveMinimum": 0, "description": "in euro"},
-        "tags": {"type": "array", "items": {"type": "string"}, "default": []},
-    },
-    "required": ["name", "price"],
-}
-
 
 def body_of(handler: Callable[..., Any], **more: Any) -> Any:
     return operation(handler, method="post", **more)["requestBody"]
@@ -510,23 +400,6 @@ def test_forms() -> None:
 ANYTHING = [("*/*", None)]
 
 
-def answers(returns: Any, **more: Any) -> dict[str, Any]:
-    """By status, the media type and schema of what a handler with this return annotation answers,
-    without problems."""
-
-    def handler():  # type: ignore[no-untyped-def]
-        pass
-
-    if returns is not ...:
-        handler.__annotations__["return"] = returns
-    found = operation(handler, **more)["responses"]
-    assert found.pop("default")["content"].keys() == {"application/problem+json"}
-    return {
-        status: [(kind, said.get("schema")) for kind, said in answer.get("content", {}).items()]
-        for status, answer in found.items()
-    }
-
-
 @pytest.mark.parametrize(
     ("returns", "expected"),
     [
@@ -609,228 +482,6 @@ def test_the_problem_schemas_describe_what_is_answered() -> None:
             kind = answer.headers["Content-Type"].partition(";")[0]
             assert answer.status == status
             jsonschema.validate(answer.data, found[key]["content"][kind]["schema"])
-
-
-# ---- components ----
-
-
-def test_two_classes_of_one_name() -> None:
-    def first() -> Any:
-        class Thing(msgspec.Struct):
-            a: int
-
-        return Thing
-
-    def second() -> Any:
-        class Thing(msgspec.Struct):
-            b: int
-
-        return Thing
-
-    def third() -> Any:
-        class Thing(pydantic.BaseModel):
-            c: int
-
-        return Thing
-
-    app = App()
-    for number, model in enumerate((first(), second(), third())):
-
-        def handler(body):  # type: ignore[no-untyped-def]
-            pass
-
-        handler.__annotations__ = {"body": model, "return": list[model]}
-        app.post(f"/{number}")(handler)
-    document = written(app)
-    names = sorted(document["components"]["schemas"])
-    assert len(names) == 3 and names[0] == "Thing" and names[1].endswith("first._locals_.Thing")
-    for number, field in enumerate("abc"):
-        found = resolved(document["paths"][f"/{number}"]["post"], document)
-        taken = found["requestBody"]["content"]["application/json"]["schema"]
-        given = found["responses"]["200"]["content"]["application/json"]["schema"]["items"]
-        assert list(taken["properties"]) == list(given["properties"]) == [field]
-
-
-def test_classes_that_are_made_alike() -> None:
-    def made(field: str) -> Any:
-        class Thing(msgspec.Struct):
-            pass
-
-        return msgspec.defstruct("Thing", [(field, int)], bases=(Thing,), module="here")
-
-    schemas = written_for(tuple[made("a"), made("b")])["components"]["schemas"]
-    assert sorted(schemas) == ["here.Thing", "here.Thing_2"]
-
-
-def test_models_that_differ_in_what_they_refer_to() -> None:
-    def with_msgspec() -> Any:
-        inner = msgspec.defstruct("Inner", [("a", int)])
-        return msgspec.defstruct("Outer", [("inner", inner)])
-
-    def with_pydantic() -> Any:
-        inner = pydantic.create_model("Inner", b=(int, ...))
-        return pydantic.create_model("Outer", inner=(inner, ...))
-
-    app = App()
-    for path, model in (("/a", with_msgspec()), ("/b", with_pydantic())):
-        app.get(path, response_model=model)(lambda req: None)
-    document = written(app)
-    for name in "ab":
-        found = resolved(document["paths"][f"/{name}"]["get"], document)["responses"]["200"]
-        schema = found["content"]["application/json"]["schema"]
-        assert list(schema["properties"]["inner"]["properties"]) == [name]
-
-
-def test_a_pydantic_model_inside_others() -> None:
-    found = operation(lambda req: None, response_model=Box)["responses"]["200"]
-    content = found["content"]["application/json"]["schema"]["properties"]["content"]
-    assert content["properties"]["id"]["minimum"] == 1
-
-
-def test_input_and_output_of_a_model_differ() -> None:
-    class Computed(pydantic.BaseModel):
-        a: int = 1
-
-        @pydantic.computed_field  # type: ignore[prop-decorator]
-        @property
-        def twice(self) -> int:
-            return 2 * self.a
-
-    def handler(body):  # type: ignore[no-untyped-def]
-        pass
-
-    handler.__annotations__ = {"body": Computed, "return": Computed}
-    found = operation(handler, method="post")
-    taken = found["requestBody"]["content"]["application/json"]["schema"]
-    given = found["responses"]["200"]["content"]["application/json"]["schema"]
-    assert "twice" not in taken["properties"] and "twice" in given["properties"]
-
-
-@pytest.mark.parametrize(
-    ("annotation", "schema"),
-    [
-        (datetime, {"type": "string", "format": "date-time"}),
-        (clock | None, {"anyOf": [{"type": "string", "format": "time"}, {"type": "null"}]}),
-        (timedelta, {"type": "string", "format": "duration"}),
-        (bytes, {"type": "string", "contentEncoding": "base64"}),
-        (Literal[1, "a"], {"enum": [1, "a"]}),
-        (object, {}),
-        (set[int], {"type": "array", "items": {"type": "integer"}}),
-        (
-            tuple[int, str],
-            {
-                "type": "array",
-                "minItems": 2,
-                "maxItems": 2,
-                "prefixItems": [{"type": "integer"}, {"type": "string"}],
-            },
-        ),
-        (
-            dict[int, str],
-            {
-                "type": "object",
-                "propertyNames": {"pattern": "^-?(0|[1-9][0-9]*)$"},
-                "additionalProperties": {"type": "string"},
-            },
-        ),
-        (
-            Annotated[list[int], msgspec.Meta(min_length=1, description="some")],
-            {"type": "array", "items": {"type": "integer"}, "minItems": 1, "description": "some"},
-        ),
-    ],
-)
-def test_types_of_fields(annotation: Any, schema: dict[str, Any]) -> None:
-    model = msgspec.defstruct("Model", [("field", annotation)])
-    ((_, found),) = answers(model)["200"]
-    assert found["properties"] == {"field": schema} and found["required"] == ["field"]
-
-
-def test_decimals_are_digits() -> None:
-    ((_, found),) = answers(msgspec.defstruct("Model", [("field", Decimal)]))["200"]
-    text, number = found["properties"]["field"]["anyOf"]
-    assert number == {"type": "number"}
-    pattern = text["pattern"]
-    assert [bool(re.search(pattern, digits)) for digits in ("-1.50", "7", "x", "1.", "")] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
-
-
-def test_forms_of_structs() -> None:
-    class Cat(msgspec.Struct, tag="cat", forbid_unknown_fields=True):
-        name: str = msgspec.field(name="Name")
-
-    class Dog(msgspec.Struct, tag="dog"):
-        age: int = 0
-
-    class Row(msgspec.Struct, array_like=True):
-        a: int
-        b: int = 0
-
-    document = written_for(tuple[Cat | Dog, Row])
-    schemas = document["components"]["schemas"]
-    assert schemas["Cat"] == {
-        "title": "Cat",
-        "type": "object",
-        "properties": {"type": {"type": "string", "enum": ["cat"]}, "Name": {"type": "string"}},
-        "required": ["type", "Name"],
-        "additionalProperties": False,
-    }
-    assert schemas["Dog"]["required"] == ["type"]
-    assert (schemas["Row"]["minItems"], len(schemas["Row"]["prefixItems"])) == (1, 2)
-    both = written_for(Cat | Dog)["paths"]["/x"]["get"]["responses"]["200"]["content"]
-    assert both["application/json"]["schema"]["discriminator"] == {
-        "propertyName": "type",
-        "mapping": {"cat": "#/components/schemas/Cat", "dog": "#/components/schemas/Dog"},
-    }
-
-
-def test_generic_structs() -> None:
-    schemas = written_for(Wrapped[int] | list[Wrapped[str]])["components"]["schemas"]
-    assert sorted(schemas) == ["Wrapped_int_", "Wrapped_str_"]
-    assert schemas["Wrapped_int_"]["title"] == "Wrapped[int]"
-
-
-def test_a_recursive_model() -> None:
-    class Tree(msgspec.Struct):
-        children: list["Tree"] = []
-
-    Tree.__annotations__["children"] = list[Tree]
-    app = App()
-    app.get("/", response_model=Tree)(lambda req: None)
-    schema = written(app)["components"]["schemas"]["Tree"]
-    assert schema["properties"]["children"]["items"] == {"$ref": "#/components/schemas/Tree"}
-
-
-def test_a_type_without_a_schema_is_anything() -> None:
-    class Opaque:
-        pass
-
-    class Odd(msgspec.Struct):
-        field: Any = Opaque()
-
-    class Unknown(pydantic.BaseModel):
-        field: Callable[[], int]
-
-    app = App()
-    app.get("/custom", response_model=dict[str, Opaque])(lambda req: None)
-    app.get("/odd", response_model=Odd)(lambda req: None)
-    app.get("/unknown", response_model=Unknown)(lambda req: None)
-    app.get("/user", response_model=User)(lambda req: None)
-    app.get("/good", response_model=Item)(lambda req: None)
-    document = resolved(app.openapi(), app.openapi())
-
-    def schema(path: str) -> Any:
-        answer = document["paths"][path]["get"]["responses"]["200"]
-        return answer["content"]["application/json"]["schema"]
-
-    assert schema("/custom")["additionalProperties"] == {"title": "Opaque"}
-    assert schema("/odd")["properties"] == {"field": {}}, "a default that is no JSON is left out"
-    assert (schema("/unknown"), schema("/good")) == ({}, ITEM)
-    assert schema("/user")["title"] == "User"
 
 
 # ---- security ----
@@ -947,190 +598,3 @@ def test_versions_are_served() -> None:
 def test_an_unknown_version() -> None:
     with pytest.raises(ValueError, match="no version 'v3'"):
         versioned(PathVersioning()).openapi("v3")
-
-
-# ---- served ----
-
-
-def documented(**options: Any) -> App:
-    app = App(title="<shop>", version="1.0")
-
-    @app.get("/items/{id}")
-    def item(id: int) -> Item:
-        return Item("a", 1.0)
-
-    app.enable_openapi(**options)
-    return app
-
-
-def test_off_until_it_is_called() -> None:
-    app = App()
-    with serving(app) as client:
-        assert [client.get(p).status for p in ("/openapi.json", "/docs", "/redoc")] == [404] * 3
-
-
-def test_the_document_is_served_compressed() -> None:
-    app = documented()
-    with serving(app) as client:
-        plain = client.get("/openapi.json")
-        packed = client.get("/openapi.json", accept_encoding="br, gzip")
-    assert plain.headers["Content-Type"] == "application/json"
-    assert "Content-Encoding" not in plain.headers
-    assert packed.headers["Content-Encoding"] == "gzip"
-    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
-    assert gzip.decompress(packed.body) == plain.body
-    assert plain.data == app.openapi()
-
-
-def test_who_has_the_document_is_told_so() -> None:
-    with serving(documented()) as client:
-        tag = client.get("/openapi.json").headers["ETag"]
-        packed = client.get("/openapi.json", accept_encoding="gzip").headers["ETag"]
-        again = client.get("/openapi.json", if_none_match=f'"other", W/{tag}')
-        changed = client.get("/openapi.json", if_none_match='"other"')
-    assert tag != packed
-    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
-    assert changed.status == 200
-
-
-@pytest.mark.parametrize(
-    ("accepted", "coding"),
-    [
-        (None, "identity"),
-        ("", "identity"),
-        ("gzip", "gzip"),
-        ("GZIP;q=0.5, deflate", "gzip"),
-        ("gzip;q=0", "identity"),
-        ("gzip; q=0.000, identity", "identity"),
-        ("*", "gzip"),
-        ("*;q=0, gzip", "gzip"),
-        ("gzip;q=0, *", "identity"),
-    ],
-)
-def test_the_coding_is_chosen(accepted: str | None, coding: str) -> None:
-    assert choose_coding(accepted, ["gzip", "identity"]) == coding
-
-
-def references(page: str) -> list[str]:
-    return re.findall(r'(?:src|href|data-url)="(?!data:)([^"?]+)', page)
-
-
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_a_page_and_all_it_refers_to(path: str) -> None:
-    with serving(documented()) as client:
-        page = client.get(path)
-        assert page.status == 200 and page.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-        assert "&lt;shop&gt;" in page.text and "<shop>" not in page.text
-        for reference in references(page.text):
-            assert not reference.startswith(("/", "http")), "a prefix would not be there"
-            answer = client.get(f"/{reference}", accept_encoding="gzip")
-            assert answer.status == 200
-            if answer.headers.get("Content-Encoding") == "gzip":
-                assert gzip.decompress(answer.body)
-
-
-def test_other_places() -> None:
-    app = documented(docs_url="/api/docs", redoc_url=None, openapi_url="/api/schema.json")
-    with serving(app) as client:
-        assert client.get("/redoc").status == client.get("/docs").status == 404
-        assert client.get("/api/schema.json").status == 200
-        page = client.get("/api/docs").text
-        for reference in references(page):
-            assert client.get(f"/api/{reference}", accept_encoding="gzip").status == 200
-
-
-def test_a_page_at_the_root() -> None:
-    with serving(documented(docs_url="/", redoc_url=None)) as client:
-        for reference in references(client.get("/").text):
-            assert client.get(f"/{reference}", accept_encoding="gzip").status == 200
-
-
-def test_guards_are_asked_and_dependencies_are_not() -> None:
-    def token(x_token: Annotated[str, Header()]) -> str:
-        return x_token
-
-    guarded = App(guards=[lambda req: "x-key" in req.headers])
-    depending = App(dependencies=[Depends(token)])
-    for app in (guarded, depending):
-        app.get("/a")(lambda req: "a")
-        app.enable_openapi()
-    with serving(guarded) as client:
-        assert client.get("/openapi.json").status == 403
-        assert client.get("/openapi.json", x_key="1").status == 200
-        assert client.get("/docs").status == 200
-    with serving(depending) as client:
-        assert client.get("/a").status == 422
-        assert client.get("/openapi.json").status == 200
-
-
-def test_called_twice() -> None:
-    app = documented()
-    with pytest.raises(RuntimeError, match="called before"):
-        app.enable_openapi()
-
-
-def test_without_the_pages(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr("cello._docs._FOLDER", str(tmp_path))
-    with pytest.raises(RuntimeError, match="CELLO_PAGES"):
-        documented()
-    documented(docs_url=None, redoc_url=None)
-
-
-def test_licences_are_in_the_wheel() -> None:
-    from cello import _docs
-
-    for name in ("swagger-ui-dist", "redoc"):
-        with open(f"{_docs._FOLDER}/licenses/{name}/LICENSE") as file:
-            assert "License" in file.read()
-
-
-# ---- cost: that of a thousand routes is in bench/footprint.py ----
-
-
-def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    code = (
-        "import sys; from cello import App; app = App(); app.enable_openapi();"
-        "print([m for m in ('msgspec', 'pydantic', 'gzip', 'inspect') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
-
-
-def test_errors_of_programs_with_exception_handlers() -> None:
-    """They may be answered by anything."""
-    app = App()
-    app.get("/")(lambda n: None)
-    problem = app.openapi()["components"]["responses"]["Problem"]["content"]
-    assert set(problem) == {"application/problem+json"}
-    app.exception_handler(404)(lambda req, exc: "gone")
-    own = app.openapi()["components"]["responses"]["Problem"]["content"]
-    assert own == {**problem, "*/*": {}}
-
-
-def test_parts_of_a_body_may_be_null() -> None:
-    def parts(n: Annotated[int | None, Body(ge=1)] = None, day: date | None = Body(None)) -> None:
-        pass
-
-    found = operation(parts, method="post")["requestBody"]["content"]["application/json"]
-    assert found["schema"]["properties"] == {
-        "n": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
-        "day": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]},
-    }
-
-    def text(n: int | None = None) -> None: ...
-
-    assert parameters(text)["n"]["schema"] == {"type": "integer"}
-
-
-def test_sets_take_items_twice() -> None:
-    """As their decoders do."""
-
-    class Tags(pydantic.BaseModel):
-        tags: set[str]
-        more: frozenset[int]
-
-    def handler(body: Tags) -> None: ...
-
-    content = operation(handler, method="post")["requestBody"]["content"]
-    assert "uniqueItems" not in json.dumps(content)
