@@ -49,6 +49,41 @@ bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObjec
     return true;
 }
 
+/* ---- notes ---- */
+
+void cl_bridge_note(struct cl_bridge *b, struct cl_note *n) {
+    if (n->queued)
+        return;
+    n->queued = true;
+    n->next = NULL;
+    *(b->notes ? b->notes_end : &b->notes) = n;
+    b->notes_end = &n->next;
+    cello_server_need_batch(b->server);
+}
+
+void cl_bridge_unnote(struct cl_bridge *b, struct cl_note *n) {
+    if (!n->queued)
+        return;
+    n->queued = false;
+    struct cl_note **at = &b->notes;
+    while (*at != n)
+        at = &(*at)->next;
+    *at = n->next;
+    if (!*at)
+        b->notes_end = at;
+}
+
+static struct cl_note *take_note(struct cl_bridge *b) {
+    struct cl_note *n = b->notes;
+    if (n) {
+        b->notes = n->next;
+        n->queued = false;
+    }
+    return n;
+}
+
+/* ---- the batch ---- */
+
 static void serve(struct cl_bridge *b, struct cl_request *r) {
     struct cl_call call = {.entry = b->handlers->entries[cello_request_route_id(r)]};
     PyObject *value = NULL;
@@ -62,11 +97,17 @@ bool cl_bridge_run(void *ctx) {
     struct cl_bridge *b = ctx;
     PyEval_RestoreThread(b->thread);
     uint64_t start_ns = now_ns(), held_ns = 0;
-    struct cl_request *r;
     unsigned served = 0;
     cl_bridge_drop_pinned(b);
-    while (held_ns < HOLD_NS && (r = cello_server_next(b->server)) != NULL) {
-        serve(b, r);
+    while (held_ns < HOLD_NS) { /* one of each, so that neither waits for the end of the others */
+        struct cl_note *note = take_note(b);
+        struct cl_request *r = cello_server_next(b->server);
+        if (!note && !r)
+            break;
+        if (note)
+            note->run(note, b);
+        if (r)
+            serve(b, r);
         if (++served % CLOCK_EVERY == 0)
             held_ns = now_ns() - start_ns;
     }

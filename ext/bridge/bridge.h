@@ -22,6 +22,16 @@ struct cl_pinned;
 /* Clients in this process: types/connection.c. */
 struct cl_link;
 
+struct cl_bridge;
+
+/* Something for Python to do, that the engine's thread finds out without the GIL. Lies in whoever
+ * is to be told, zeroed but for `run`. */
+struct cl_note {
+    struct cl_note *next;
+    bool queued;
+    void (*run)(struct cl_note *n, struct cl_bridge *b); /* GIL held; it may free the note */
+};
+
 struct cl_bridge {
     struct cl_ext *ext;
     PyObject *app;                /* the _cello.App; strong */
@@ -30,6 +40,7 @@ struct cl_bridge {
     PyThreadState *thread;               /* saved while the engine turns */
     struct cl_guest *guest;              /* NULL: no async handlers, or none used yet */
     struct cl_pinned *dropped;           /* written without the GIL, by the engine's thread only */
+    struct cl_note *notes, **notes_end;  /* touched within turns only */
     struct cl_after *after, **after_end; /* what is left to do when answers are out */
     struct cl_link *links;               /* of the server's Connections */
     bool news;          /* one of them has some; written in turns, without the GIL */
@@ -43,6 +54,12 @@ struct cl_bridge {
 
 /* The application slot's run callback; ctx is the bridge. Called without the GIL. */
 bool cl_bridge_run(void *ctx);
+
+/* Have the note run in a batch, of this turn or of the next, which then does not wait; once,
+ * however often it is asked. Engine's thread, with the GIL or without. */
+void cl_bridge_note(struct cl_bridge *b, struct cl_note *n);
+/* Off the list again, if it is on it: its memory is about to go. GIL held, engine's thread. */
+void cl_bridge_unnote(struct cl_bridge *b, struct cl_note *n);
 
 /* One engine turn with the GIL given up. Returns what cello_server_turn returns. GIL held. */
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns);

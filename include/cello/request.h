@@ -35,6 +35,26 @@ CELLO_API struct cl_str cello_request_id(const struct cl_request *r);
 /* The client has gone, or was answered. */
 CELLO_API bool cello_request_is_disconnected(const struct cl_request *r);
 
+/* What happens to a request that waits for its handler. */
+enum cello_event {
+    CELLO_EVENT_LEFT,    /* the client has gone, or will send nothing more; once */
+    CELLO_EVENT_OVERDUE, /* the deadline has passed; once for each deadline */
+};
+
+/* Told until the request is answered, within a turn, on the thread of the turns. An answer may
+ * still be given: it is dropped when the client has gone, and sent when it had only ended its side.
+ * on_event may answer, or let go of the request. */
+struct cello_observer {
+    void (*on_event)(struct cello_observer *o, struct cl_request *r, enum cello_event event);
+};
+
+/* NULL: nobody, nor a deadline. The observer's memory is the caller's, until the request is
+ * answered or has another one. Nothing is told of a client that has gone already. */
+CELLO_API void cello_request_observe(struct cl_request *r, struct cello_observer *o);
+/* For the observer, from now; 0: none. Late by up to 20 ms. Nothing once the request is answered.
+ */
+CELLO_API void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
+
 CELLO_API size_t cello_request_header_count(const struct cl_request *r);
 CELLO_API void cello_request_header_at(const struct cl_request *r, size_t i, struct cl_str *name,
                                        struct cl_str *value);

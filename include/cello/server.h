@@ -12,6 +12,7 @@
 #include <cello/api.h>
 #include <cello/error.h>
 #include <cello/limits.h>
+#include <cello/post.h>
 #include <cello/str.h>
 
 struct cl_app;
@@ -25,8 +26,8 @@ enum cello_backend { CELLO_BACKEND_AUTO, CELLO_BACKEND_EPOLL, CELLO_BACKEND_IO_U
  */
 struct cello_application {
     void *ctx;
-    /* There are requests: take them with cello_server_next. Returns true when some are left for the
-     * next turn. */
+    /* There are requests, to be taken with cello_server_next, or cello_server_need_batch was
+     * called. Returns true when some are left for the next turn. */
     bool (*run)(void *ctx);
 };
 
@@ -77,6 +78,10 @@ CELLO_API void cello_server_release(struct cl_server *s);
 /* Stopped and drained. */
 CELLO_API bool cello_server_done(const struct cl_server *s);
 CELLO_API void cello_server_wake(struct cl_server *s);
+/* The application's run is called in this turn, or in the next one, which then does not wait. */
+CELLO_API void cello_server_need_batch(struct cl_server *s);
+/* Call p->run(p) in a turn. Any thread; the server must not be deleted before it has run. */
+CELLO_API void cello_server_post(struct cl_server *s, struct cl_post *p);
 /* Readable when a turn has something to do, for a foreign loop that drives this one with turns of
  * timeout 0. Time limits do not show there: see cello_server_next_ns. -1: errno. */
 CELLO_API int cello_server_poll_fd(const struct cl_server *s);

@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <cello/post.h>
+
 #include "base/block.h"
 #include "event/timer.h"
 
@@ -72,12 +74,6 @@ struct cl_listener {
     void (*on_closed)(struct cl_listener *l);
     struct cl_listener *next, *all_next; /* the loop's lists: closed, open */
     struct cl_timer retry;               /* accept goes on after EMFILE */
-};
-
-/* A message to the loop's thread, owned by the sender until run() is called there. */
-struct cl_post {
-    struct cl_post *next;
-    void (*run)(struct cl_post *p);
 };
 
 /* A deferred call at the end of the turn; see cl_loop_flush_later. */

@@ -51,6 +51,46 @@ void cl_request_release(struct cl_request *r) {
     w->request_count--;
 }
 
+/* ---- watched ---- */
+
+static void on_deadline(struct cl_timer *t) {
+    struct cl_request *r = CL_CONTAINER_OF(t, struct cl_request, watch.deadline);
+    struct cello_observer *o = r->watch.observer;
+    t->deadline_ns = UINT64_MAX;
+    o->on_event(o, r, CELLO_EVENT_OVERDUE);
+}
+
+void cl_request_observe(struct cl_request *r, struct cello_observer *o) {
+    if (!r->watched && (!o || !r->conn))
+        return; /* nothing will happen any more */
+    if (!r->watched)
+        cl_timer_init(&r->watch.deadline, on_deadline);
+    else if (!o)
+        cl_timer_stop(cl_loop_timers(r->worker->loop), &r->watch.deadline);
+    r->watched = o != NULL;
+    r->watch.observer = o;
+}
+
+void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
+    if (!r->watched || !r->conn)
+        return;
+    struct cl_timer_wheel *timers = cl_loop_timers(r->worker->loop);
+    if (timeout_ns)
+        cl_timer_set(timers, &r->watch.deadline, cl_loop_now_ns(r->worker->loop) + timeout_ns);
+    else
+        cl_timer_stop(timers, &r->watch.deadline);
+}
+
+void cl_request_left(struct cl_request *r) {
+    if (!r->watched || r->left)
+        return;
+    struct cello_observer *o = r->watch.observer;
+    r->left = true;
+    o->on_event(o, r, CELLO_EVENT_LEFT);
+}
+
+/* ---- header fields and parameters ---- */
+
 const struct cl_header *cl_request_header(const struct cl_request *r, enum cl_header_id id) {
     for (uint32_t i = 0; i < r->header_count; i++)
         if (r->headers[i].id == id)

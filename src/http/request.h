@@ -10,6 +10,8 @@
 #ifndef CL_HTTP_REQUEST_H
 #define CL_HTTP_REQUEST_H
 
+#include <cello/request.h>
+
 #include "base/arena.h"
 #include "base/block.h"
 #include "event/loop.h"
@@ -55,6 +57,12 @@ struct cl_response {
     uint64_t bytes_sent; /* of the body, for the log */
 };
 
+/* Who wants to know what happens to a request, and by when it is to be answered. */
+struct cl_request_watch {
+    struct cello_observer *observer;
+    struct cl_timer deadline;
+};
+
 struct cl_request {
     struct cl_request *next; /* the worker's free list or a handler's queue */
     struct cl_post drop;     /* carries the last reference home from another thread */
@@ -68,6 +76,8 @@ struct cl_request {
     bool chain_ran;
     bool path_plain; /* no percent-encoding and no dot segment in `path` */
     bool counted;    /* in worker.inflight */
+    bool watched;    /* `watch` is filled */
+    bool left;       /* the observer was told that the client has gone */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */
@@ -93,6 +103,7 @@ struct cl_request {
 
     struct cl_response response;
     struct cl_arena arena;
+    struct cl_request_watch watch;
     uint32_t param_count;
     uint32_t header_count;
     struct cl_param params[CL_MAX_PARAMS];
@@ -110,6 +121,12 @@ CL_INLINE void cl_request_unref(struct cl_request *r) {
     if (--r->refs == 0)
         cl_request_release(r);
 }
+
+/* As cello_request_observe and cello_request_set_deadline. */
+void cl_request_observe(struct cl_request *r, struct cello_observer *o);
+void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
+/* The client has gone, or ended its side. r may be gone afterwards unless the caller holds it. */
+void cl_request_left(struct cl_request *r);
 
 /* The first header of that id or name (ASCII case-insensitive); NULL: none. */
 const struct cl_header *cl_request_header(const struct cl_request *r, enum cl_header_id id);

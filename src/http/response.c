@@ -123,6 +123,8 @@ static void drop_body(struct cl_request *r) {
 static void respond(struct cl_request *r, enum cl_body_kind kind) {
     assert(!r->answered);
     r->answered = true;
+    if (CL_UNLIKELY(r->watched))
+        cl_request_observe(r, NULL);
     r->response.kind = kind;
     if (CL_UNLIKELY(r->response.status < 200 || r->response.status > 599))
         r->response.status = r->response.status ? 500 : 200; /* 1xx would not end the answer */

@@ -130,6 +130,10 @@ void cl_h1_end_request(struct cl_h1 *c) {
     }
     w->service->on_done(w, r);
     r->peer = NULL; /* the access log wanted it */
+    if (CL_UNLIKELY(r->watched)) {
+        cl_request_left(r);
+        cl_request_observe(r, NULL); /* the loop, and its timers, may go first */
+    }
     cl_request_unref(r);
 }
 
@@ -159,6 +163,8 @@ static bool take_end(struct cl_h1 *c, int result) {
     switch (result) {
     case CELLO_EOF:
         c->peer_eof = true;
+        if (c->state == CL_H1_HANDLER)
+            cl_request_left(c->req);
         if (c->state != CL_H1_LINGER)
             return true;
         if (!c->speaking)

@@ -69,6 +69,14 @@ bool cello_request_is_disconnected(const struct cl_request *r) {
     return r->conn == NULL;
 }
 
+void cello_request_observe(struct cl_request *r, struct cello_observer *o) {
+    cl_request_observe(r, o);
+}
+
+void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
+    cl_request_set_deadline(r, timeout_ns);
+}
+
 size_t cello_request_header_count(const struct cl_request *r) {
     return r->header_count;
 }

@@ -13,10 +13,12 @@ enum { BACKLOG = 4096, UNIX_MODE = 0666, CLOSE_TURNS = 500 };
 
 static bool batch(void *ctx) {
     struct cl_server *s = ctx;
-    if (!s->queue.head)
+    if (!s->queue.head && !s->batch_asked)
         return false;
     s->batches++;
-    return s->application.run && s->application.run(s->application.ctx);
+    s->batch_asked = false;
+    bool left = s->application.run && s->application.run(s->application.ctx);
+    return left || s->batch_asked;
 }
 
 /* ---- stop and drain ---- */
@@ -339,6 +341,15 @@ int cello_server_run(struct cl_server *s) {
 
 void cello_server_wake(struct cl_server *s) {
     cl_loop_wake(s->worker.loop);
+}
+
+void cello_server_need_batch(struct cl_server *s) {
+    s->batch_asked = true;
+    cl_loop_need_batch(s->worker.loop);
+}
+
+void cello_server_post(struct cl_server *s, struct cl_post *p) {
+    cl_loop_post(s->worker.loop, p);
 }
 
 int cello_server_poll_fd(const struct cl_server *s) {

@@ -39,6 +39,7 @@ struct cl_server {
     bool draining;
     bool overdue;    /* the time to drain is over: holds count no more */
     bool hold_begun; /* since the last turn */
+    bool batch_asked;
     unsigned holds;
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
