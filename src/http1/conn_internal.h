@@ -7,6 +7,7 @@
 #include "http/status.h"
 #include "http1/chunked.h"
 #include "http1/conn.h"
+#include "http1/out.h"
 #include "http1/parser.h"
 
 enum cl_h1_state {
@@ -19,23 +20,7 @@ enum cl_h1_state {
     CL_H1_CLOSED,
 };
 
-enum { CL_H1_IOV = 16, CL_H1_HEAD_ROOM = 512 };
-
-struct cl_h1_pin {
-    void (*release)(void *);
-    void *ctx;
-};
-
-/* Answers that leave with one write. Lies at the start of its own first block, so an idle
- * connection carries nothing of it. */
-struct cl_h1_out {
-    struct cl_block *blocks; /* newest first; the last one holds this struct */
-    size_t bytes;
-    uint32_t answers;
-    uint16_t iov_count, pin_count;
-    struct iovec iov[CL_H1_IOV];
-    struct cl_h1_pin pins[CL_H1_IOV];
-};
+enum { CL_H1_HEAD_ROOM = 512 };
 
 struct cl_h1 {
     struct cl_conn super;
@@ -125,7 +110,6 @@ CL_INLINE void cl_h1_flush_later(struct cl_h1 *c) {
     cl_loop_flush_later(c->super.worker->loop, &c->flush);
 }
 int cl_h1_write_continue(struct cl_h1 *c) CL_MUST_USE;
-void cl_h1_out_del(struct cl_h1_out *o);
 /* 503 from static memory, when there is no memory for anything else; then close. Gives up the
  * request, if there is one. */
 void cl_h1_last_words(struct cl_h1 *c);

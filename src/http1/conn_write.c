@@ -16,73 +16,22 @@ static const char LAST_WORDS[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "Content-Length: 0\r\n"
                                  "Connection: close\r\n\r\n";
 
-/* ---- the output ---- */
-
-void cl_h1_out_del(struct cl_h1_out *o) {
-    for (int i = 0; i < o->pin_count; i++)
-        o->pins[i].release(o->pins[i].ctx);
-    struct cl_block *b = o->blocks;
-    while (b) {
-        struct cl_block *next = b->next;
-        b->next = NULL;
-        cl_block_unref(b);
-        b = next;
-    }
-}
+/* ---- answers that are always the same ---- */
 
 static struct cl_h1_out *out_get(struct cl_h1 *c) {
-    if (c->fill)
-        return c->fill;
-    struct cl_block *b = cl_block_new(cl_loop_pool(c->super.worker->loop), CL_BLOCK_SIZE);
-    if (!b)
-        return NULL;
-    struct cl_h1_out *o = (struct cl_h1_out *)(void *)b->data;
-    o->blocks = b;
-    o->bytes = 0;
-    o->answers = 0;
-    o->iov_count = o->pin_count = 0;
-    b->wr = sizeof *o;
-    c->fill = o;
-    return o;
-}
-
-/* At least `need` bytes of room in the newest block. */
-static struct cl_block *out_room(struct cl_h1 *c, struct cl_h1_out *o, size_t need) {
-    struct cl_block *b = o->blocks;
-    if (CL_LIKELY(cl_block_room(b) >= need))
-        return b;
-    b = cl_block_new(cl_loop_pool(c->super.worker->loop), need);
-    if (!b)
-        return NULL;
-    b->next = o->blocks;
-    o->blocks = b;
-    return b;
-}
-
-/* Bytes that are next in the answer; joined to the last segment where they touch. */
-static bool out_segment(struct cl_h1_out *o, const char *ptr, size_t len) {
-    o->bytes += len;
-    if (o->iov_count) {
-        struct iovec *last = &o->iov[o->iov_count - 1];
-        if ((char *)last->iov_base + last->iov_len == ptr) {
-            last->iov_len += len;
-            return true;
-        }
-    }
-    if (o->iov_count == CL_H1_IOV)
-        return false;
-    o->iov[o->iov_count++] = (struct iovec){.iov_base = (void *)(uintptr_t)ptr, .iov_len = len};
-    return true;
+    if (!c->fill)
+        c->fill = cl_h1_out_new(cl_loop_pool(c->super.worker->loop));
+    return c->fill;
 }
 
 int cl_h1_write_continue(struct cl_h1 *c) {
     struct cl_h1_out *o = out_get(c);
     size_t len = sizeof CONTINUE - 1;
-    struct cl_block *b = o ? out_room(c, o, len) : NULL;
+    struct cl_block *b = o ? cl_h1_out_room(o, len) : NULL;
     if (!b)
         return CELLO_ENOMEM;
     memcpy(cl_block_wr(b), CONTINUE, len);
-    if (!out_segment(o, cl_block_wr(b), len))
+    if (!cl_h1_out_segment(o, cl_block_wr(b), len))
         return CELLO_ELIMIT;
     b->wr += len;
     return CELLO_OK;
@@ -214,7 +163,7 @@ static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing fram
         return false;
     bool in_place = !bare && s->body.len > COPY_MAX && s->release_ctx;
     size_t copied = bare || in_place ? 0 : s->body.len;
-    struct cl_block *b = out_room(c, o, head_bound(s) + copied);
+    struct cl_block *b = cl_h1_out_room(o, head_bound(s) + copied);
     if (!b)
         return false;
     char *start = cl_block_wr(b);
@@ -223,9 +172,9 @@ static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing fram
     if (copied)
         p = put(p, s->body.ptr, copied);
     b->wr = (size_t)(p - b->data);
-    if (!out_segment(o, start, (size_t)(p - start)))
+    if (!cl_h1_out_segment(o, start, (size_t)(p - start)))
         return false;
-    if (in_place && !out_segment(o, s->body.ptr, s->body.len))
+    if (in_place && !cl_h1_out_segment(o, s->body.ptr, s->body.len))
         return false;
     if (in_place && s->release) {
         o->pins[o->pin_count++] = (struct cl_h1_pin){s->release, s->release_ctx};
@@ -250,8 +199,8 @@ static bool write_sink_apart(struct cl_h1 *c, struct cl_request *r, enum framing
         length = 0;
     b->wr = (size_t)(c->sink.base - b->data) + length;
     r->response.bytes_sent = length;
-    return out_segment(o, head->data, head->wr) &&
-           (!length || out_segment(o, c->sink.base, length));
+    return cl_h1_out_segment(o, head->data, head->wr) &&
+           (!length || cl_h1_out_segment(o, c->sink.base, length));
 }
 
 static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
@@ -271,7 +220,7 @@ static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing frami
     if (n > gap || (o->iov_count && n < gap && length <= COPY_MAX)) {
         /* Rare: the head is longer than the room that was left for it, or leaves a hole behind the
          * answer before it. */
-        struct cl_block *to = out_room(c, o, n + length);
+        struct cl_block *to = cl_h1_out_room(o, n + length);
         if (!to)
             return false;
         memmove(cl_block_wr(to) + n, body, length);
@@ -281,7 +230,7 @@ static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing frami
     memcpy(body - n, head, n);
     b->wr = (size_t)(body - b->data) + length;
     r->response.bytes_sent = length;
-    return out_segment(o, body - n, n + length);
+    return cl_h1_out_segment(o, body - n, n + length);
 }
 
 static enum framing framing_of(const struct cl_request *r) {
@@ -298,14 +247,14 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     if (framing == FRAMING_CLOSE)
         c->keep_alive = false;
     struct cl_h1_out *o = out_get(c);
-    struct cl_block *b = o ? out_room(c, o, head_bound(s)) : NULL;
+    struct cl_block *b = o ? cl_h1_out_room(o, head_bound(s)) : NULL;
     if (!b) {
         cl_h1_last_words(c);
         return;
     }
     char *start = cl_block_wr(b);
     size_t n = (size_t)(put_head(start, c, r, framing, s->length) - start);
-    if (!out_segment(o, start, n)) {
+    if (!cl_h1_out_segment(o, start, n)) {
         cl_h1_close(c);
         return;
     }
@@ -393,7 +342,7 @@ static struct cl_sink *sink(struct cl_request *r, size_t hint) {
     struct cl_block *b = o->blocks;
     if (cl_block_room(b) < room + want) {
         room = CL_H1_HEAD_ROOM;
-        b = out_room(c, o, room + want);
+        b = cl_h1_out_room(o, room + want);
         if (!b)
             return NULL;
     }
@@ -419,23 +368,15 @@ static const char *chunk_size(char text[static 20], size_t len) {
     return p;
 }
 
-/* Copy `len` bytes into b and send them next. */
-static bool out_copy(struct cl_h1_out *o, struct cl_block *b, const char *ptr, size_t len) {
-    char *to = cl_block_wr(b);
-    memcpy(to, ptr, len);
-    b->wr += len;
-    return out_segment(o, to, len);
-}
-
 static bool write_chunked(struct cl_h1_out *o, struct cl_block *b, struct cl_str bytes, bool last) {
     bool ok = true;
     if (bytes.len) {
         char text[20];
         const char *size = chunk_size(text, bytes.len);
-        ok = out_copy(o, b, size, (size_t)(text + sizeof text - size)) &&
-             out_segment(o, bytes.ptr, bytes.len) && out_copy(o, b, "\r\n", 2);
+        ok = cl_h1_out_copy(o, b, size, (size_t)(text + sizeof text - size)) &&
+             cl_h1_out_segment(o, bytes.ptr, bytes.len) && cl_h1_out_copy(o, b, "\r\n", 2);
     }
-    return ok && (!last || out_copy(o, b, "0\r\n\r\n", 5));
+    return ok && (!last || cl_h1_out_copy(o, b, "0\r\n\r\n", 5));
 }
 
 /* A generator that said how much it has must keep to it: what the peer reads behind the body would
@@ -449,7 +390,7 @@ static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     struct cl_h1 *c = cl_h1_of(r->conn);
     assert(c->state == CL_H1_STREAM && c->stream_asked);
     struct cl_h1_out *o = out_get(c);
-    struct cl_block *b = o ? out_room(c, o, 64) : NULL;
+    struct cl_block *b = o ? cl_h1_out_room(o, 64) : NULL;
     if (!b || !keeps_length(&r->response, bytes.len, last)) {
         cl_h1_close(c);
         return;
@@ -460,7 +401,7 @@ static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     if (c->stream_chunked)
         ok = write_chunked(o, b, bytes, last);
     else if (bytes.len)
-        ok = out_segment(o, bytes.ptr, bytes.len);
+        ok = cl_h1_out_segment(o, bytes.ptr, bytes.len);
     r->response.bytes_sent += bytes.len;
     if (ok)
         cl_h1_flush_later(c);
