@@ -8,7 +8,8 @@ enum { CL_JSON_MAX_DEPTH = 128 };
 
 struct cl_json_options {
     struct cl_convert_state *state; /* not NULL */
-    PyObject *default_hook;         /* borrowed; callable(obj) -> what to encode instead, or NULL */
+    PyObject *default_hook;         /* borrowed; callable(obj) -> what to encode instead, or
+                                     NotImplemented; NULL: none */
     unsigned max_depth;             /* objects and arrays within each other; 0: CL_JSON_MAX_DEPTH */
 };
 

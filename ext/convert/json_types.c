@@ -494,9 +494,17 @@ static char *put_by_msgspec(struct cl_json_encoder *e, char *p, PyObject *obj) {
     return put_replacement(e, p, plain);
 }
 
-static char *put_unknown(struct cl_json_encoder *e, char *p, PyObject *obj) {
-    if (e->opt->default_hook)
-        return put_replacement(e, p, PyObject_CallOneArg(e->opt->default_hook, obj));
+/* Types that a program may want in a form of its own come to its hook first. */
+static char *put_by_hook(struct cl_json_encoder *e, char *p, PyObject *obj, enum kind kind) {
+    PyObject *hook = e->opt->default_hook;
+    PyObject *plain = hook ? PyObject_CallOneArg(hook, obj) : Py_NewRef(Py_NotImplemented);
+    if (plain != Py_NotImplemented)
+        return put_replacement(e, p, plain);
+    Py_DECREF(plain);
+    if (kind == KIND_SET)
+        return put_replacement(e, p, PySequence_List(obj));
+    if (kind == KIND_DURATION)
+        return put_by_msgspec(e, p, obj);
     PyErr_Format(PyExc_TypeError, "Object of type %.200s is not JSON serializable",
                  Py_TYPE(obj)->tp_name);
     return NULL;
@@ -520,13 +528,10 @@ static char *put_by_plan(struct cl_json_encoder *e, char *p, PyObject *obj, PyOb
     case KIND_MODEL_DUMP: return put_model(e, p, obj);
     case KIND_STRUCT: return put_by_msgspec(e, p, obj);
     case KIND_SET:
-        return e->opt->default_hook ? put_unknown(e, p, obj)
-                                    : put_replacement(e, p, PySequence_List(obj));
     case KIND_DURATION:
-        return e->opt->default_hook ? put_unknown(e, p, obj) : put_by_msgspec(e, p, obj);
     case KIND_UNKNOWN: break;
     }
-    return put_unknown(e, p, obj);
+    return put_by_hook(e, p, obj, kind);
 }
 
 char *cl_json_put_other(struct cl_json_encoder *e, char *p, PyObject *obj) {

@@ -200,12 +200,4 @@ class App(Documented, Planned, Serving, Templates, Routing):
             encode = self._encoders.get(base)
             if encode is not None:
                 return encode(value)
-        if isinstance(value, (set, frozenset)):
-            return list(value)
-        from datetime import timedelta
-
-        if isinstance(value, timedelta):
-            from msgspec import to_builtins
-
-            return to_builtins(value)
-        raise TypeError(f"{type(value).__qualname__} is not JSON serializable")
+        return NotImplemented

@@ -287,6 +287,12 @@ class _Signals:
         if not self.drain:
             raise SystemExit(128 + number)
         self._engine.stop(self._timeout)
+        busy = self._engine.stats()["inflight"]
+        if busy:
+            what = "a request" if busy == 1 else f"{busy} requests"
+            _log.notice(
+                f"Finishing {what}, for up to {self._timeout:g} s; a second signal ends it now"
+            )
 
     def __enter__(self) -> None:
         import signal
