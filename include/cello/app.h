@@ -28,6 +28,12 @@ enum cello_methods {
     CELLO_OPTIONS = 1 << 6,
 };
 
+/* What happens to the body of a request before its handler is called. */
+enum cello_body {
+    CELLO_BODY_BUFFER, /* it is collected: cello_request_body */
+    CELLO_BODY_FORM,   /* a form is parsed as it comes; what is no form is collected */
+};
+
 /* Answers the requests of its routes. on_request is called on a worker's thread when the request is
  * complete, and must answer it with one of the cello_respond functions, then or later (it takes a
  * reference for later). */
@@ -43,8 +49,9 @@ struct cello_route {
     const char *where;             /* source location for messages, "app.py:12"; may be NULL */
     struct cello_handler *handler; /* the application owns it, also when registration fails */
     uint32_t id;                   /* the handler's own number for the route */
-    uint64_t max_body;             /* bytes; 0: LimitsConfig.max_body_size */
-    struct cl_step *const *steps;  /* for this route, after the application's; owned likewise */
+    enum cello_body body;
+    uint64_t max_body;            /* bytes; 0: LimitsConfig.max_body_size */
+    struct cl_step *const *steps; /* for this route, after the application's; owned likewise */
     size_t step_count;
     const struct cl_str *versions; /* that have it, see cello_app_versioning; copied */
     size_t version_count;          /* 0: those that no other route of the same path has */

@@ -35,6 +35,8 @@ void cl_request_release(struct cl_request *r) {
         cl_block_unref(r->head_block);
     if (r->body_block)
         cl_block_unref(r->body_block);
+    if (CL_UNLIKELY(r->body_sink != NULL))
+        r->body_sink->del(r->body_sink);
 #if !defined(CL_POISON)
     if (CL_LIKELY(w->free_count < FREE_MAX)) {
         cl_arena_reset(&r->arena);

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/block.h"
 #include "event/loop.h"
+#include "http/body_sink.h"
 #include "http/filter.h"
 #include "http/generator.h"
 #include "http/header.h"
@@ -72,7 +73,8 @@ struct cl_request {
 
     enum cl_method method;
     uint8_t version_minor;
-    bool answered; /* a response was given; later ones are programming errors */
+    uint8_t body_mode; /* enum cello_body, the route's */
+    bool answered;     /* a response was given; later ones are programming errors */
     bool chain_ran;
     bool path_plain; /* no percent-encoding and no dot segment in `path` */
     bool counted;    /* in worker.inflight */
@@ -89,6 +91,7 @@ struct cl_request {
     struct cl_block *head_block;
     struct cl_block *body_block;
     struct cl_str body;
+    struct cl_body_sink *body_sink; /* NULL: the body is collected */
     uint64_t max_body;
     uint64_t start_ns;
 

@@ -10,8 +10,8 @@
  * input block. Answers of a batch gather in one output and leave with one write at the end of the
  * loop's turn.
  *
- * conn.c: life, timers, callbacks. conn_read.c: bytes to requests. conn_write.c: responses to
- * bytes. Thread: the worker's. */
+ * conn.c: life, timers, callbacks. conn_read.c: bytes to requests. conn_body.c: their bodies.
+ * conn_write.c: responses to bytes. Thread: the worker's. */
 #ifndef CL_HTTP1_CONN_H
 #define CL_HTTP1_CONN_H
 

@@ -46,6 +46,8 @@ struct cl_h1 {
     struct cl_flush flush;
     size_t scanned; /* the head parser's */
     uint64_t content_length;
+    int body_end;        /* what the body ended with: CELLO_EOF or an error */
+    uint64_t body_taken; /* bytes that were fed to a sink */
     uint64_t body_start_ns;
     uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
     uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
@@ -101,6 +103,13 @@ void cl_h1_end_request(struct cl_h1 *c);
 void cl_h1_run(struct cl_h1 *c);
 /* Answer a bad or slow request with a problem document and close. */
 void cl_h1_fail(struct cl_h1 *c, int status, const char *detail);
+
+/* conn_body.c: the body of c->req, of which body_pending says that there is one. Errors of both:
+ * CELLO_ENOMEM, CELLO_ELIMIT; of reading also CELLO_EAGAIN, CELLO_ETIMEOUT, CELLO_EBODY_TOO_LARGE,
+ * those of chunks, and those of a sink. */
+int cl_h1_begin_body(struct cl_h1 *c) CL_MUST_USE;
+/* CELLO_OK: it is whole. */
+int cl_h1_read_body(struct cl_h1 *c) CL_MUST_USE;
 
 /* conn_write.c */
 extern const struct cl_conn_ops cl_h1_conn_ops;

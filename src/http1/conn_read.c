@@ -1,10 +1,6 @@
 /* Bytes to requests. */
 #include "http1/conn_internal.h"
 
-/* A body of known length that does not fit the input block gets room for this much at once; beyond
- * it room doubles as bytes come, so that a length alone costs the server nothing. */
-enum { BODY_FIRST_ROOM = 65536 };
-
 void cl_h1_fail(struct cl_h1 *c, int status, const char *detail) {
     struct cl_worker *w = c->super.worker;
     c->keep_alive = false;
@@ -113,101 +109,6 @@ static int read_head(struct cl_h1 *c) {
     return CELLO_OK;
 }
 
-static int begin_body(struct cl_h1 *c) {
-    struct cl_worker *w = c->super.worker;
-    struct cl_stream *s = c->super.stream;
-    c->body_start_ns = cl_h1_now(c);
-    if (c->chunked) {
-        cl_chunked_init(&c->decoder, w->limits.max_header_size, NULL, w->limits.max_headers);
-        return CELLO_OK;
-    }
-    size_t length = (size_t)c->content_length;
-    size_t unread = cl_block_len(s->in);
-    /* More than the body, so that a full body never looks like a full input. */
-    if (length >= s->in_max)
-        s->in_max = length + CL_BLOCK_SIZE;
-    if (length <= unread + cl_block_room(s->in))
-        return CELLO_OK;
-    if (!unread)
-        return CELLO_OK; /* the transport takes back an empty block and makes its own room */
-    size_t room = CL_MIN(length - unread, (size_t)BODY_FIRST_ROOM);
-    return cl_block_reserve(&s->in, room, s->in_max);
-}
-
-/* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
- * average. `received` bytes allow it to last until received / rate. */
-static int body_progress(struct cl_h1 *c, uint64_t received) {
-    const struct cl_timeouts *t = &c->super.worker->timeouts;
-    uint64_t now = cl_h1_now(c);
-    uint64_t deadline = t->read_body_ns ? now + t->read_body_ns : UINT64_MAX;
-    if (t->min_body_rate) {
-        uint64_t allowed = received / t->min_body_rate * CL_NS_PER_S +
-                           received % t->min_body_rate * CL_NS_PER_S / t->min_body_rate;
-        uint64_t end = c->body_start_ns + CL_MAX(allowed, CL_BODY_RATE_GRACE_NS);
-        if (now > end)
-            return CELLO_ETIMEOUT;
-        deadline = CL_MIN(deadline, end);
-    }
-    cl_h1_read_by(c, deadline);
-    return CELLO_OK;
-}
-
-static int read_chunks(struct cl_h1 *c) {
-    struct cl_request *r = c->req;
-    struct cl_stream *s = c->super.stream;
-    for (;;) {
-        struct cl_str data;
-        size_t used;
-        struct cl_block *in = s->in;
-        if (!in || cl_block_len(in) == 0)
-            return CELLO_EAGAIN;
-        int err = cl_chunked_decode(&c->decoder, cl_block_rd(in), cl_block_len(in), &used, &data);
-        in->rd += used;
-        if (err < 0)
-            return err;
-        if (err == CL_CHUNKED_DONE) {
-            if (r->body_block)
-                r->body = cl_str(cl_block_rd(r->body_block), cl_block_len(r->body_block));
-            return CELLO_OK;
-        }
-        if (!r->body_block) {
-            r->body_block = cl_block_new(cl_loop_pool(c->super.worker->loop), CL_BLOCK_SIZE);
-            if (!r->body_block)
-                return CELLO_ENOMEM;
-        }
-        if (data.len > r->max_body - cl_block_len(r->body_block))
-            return CELLO_EBODY_TOO_LARGE;
-        if (cl_block_reserve(&r->body_block, data.len, SIZE_MAX / 2) != CELLO_OK)
-            return CELLO_ENOMEM;
-        memcpy(cl_block_wr(r->body_block), data.ptr, data.len);
-        r->body_block->wr += data.len;
-    }
-}
-
-/* CELLO_OK: the body is whole. */
-static int read_body(struct cl_h1 *c) {
-    struct cl_request *r = c->req;
-    struct cl_stream *s = c->super.stream;
-    size_t before = s->in ? cl_block_len(s->in) : 0;
-    int err;
-    if (c->chunked) {
-        err = read_chunks(c);
-        before = r->body_block ? cl_block_len(r->body_block) : 0;
-    } else if (before >= c->content_length) {
-        size_t length = (size_t)c->content_length;
-        r->body = cl_str(cl_block_rd(s->in), length);
-        if (s->in != r->head_block) {
-            r->body_block = s->in;
-            cl_block_ref(s->in);
-        }
-        s->in->rd += length;
-        err = CELLO_OK;
-    } else {
-        err = CELLO_EAGAIN;
-    }
-    return err == CELLO_EAGAIN && body_progress(c, before) != CELLO_OK ? CELLO_ETIMEOUT : err;
-}
-
 static void deliver(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     c->body_pending = false;
@@ -228,9 +129,9 @@ static void no_memory(struct cl_h1 *c) {
 static bool step_body(struct cl_h1 *c, bool began) {
     int err = CELLO_OK;
     if (!began)
-        err = begin_body(c);
+        err = cl_h1_begin_body(c);
     if (!err)
-        err = read_body(c);
+        err = cl_h1_read_body(c);
     if (err == CELLO_EAGAIN && c->peer_eof)
         err = CELLO_EOF;
     if (err == CELLO_EAGAIN)

@@ -79,6 +79,7 @@ static struct cl_route *route_new(const struct cello_route *spec) {
     *route = (struct cl_route){
         .handler = spec->handler,
         .id = spec->id,
+        .body = spec->body,
         .max_body = spec->max_body,
         .path = {path, spec->path.len},
         .own_step_count = spec->step_count,

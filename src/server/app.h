@@ -16,6 +16,7 @@ struct cl_route {
     struct cl_route *next; /* the application's list, for clean-up */
     struct cello_handler *handler;
     uint32_t id;
+    enum cello_body body;
     uint64_t max_body; /* 0: the worker's limit */
     struct cl_str path;
     size_t own_step_count;

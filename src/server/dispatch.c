@@ -131,6 +131,7 @@ static int before_steps(struct cl_request *r, const struct cl_chain *chain) {
 
 static int enter(struct cl_request *r, const struct cl_route *route) {
     r->route = route;
+    r->body_mode = (uint8_t)route->body;
     if (route->max_body)
         r->max_body = route->max_body;
     return before_steps(r, &route->chain);

@@ -1,0 +1,189 @@
+/* Bodies of requests: collected for the handler, or fed to a sink as they come. */
+#include "http1/conn_internal.h"
+
+enum {
+    /* A body of known length that does not fit the input block gets room for this much at once;
+     * beyond it room doubles as bytes come, so that a length alone costs the server nothing. */
+    FIRST_ROOM = 65536,
+    /* Chunks with less are joined, so that a body in many tiny chunks is not as many pieces. */
+    PIECE_MIN = 4096,
+};
+
+static struct cl_str unread(const struct cl_h1 *c) {
+    struct cl_block *in = c->super.stream->in;
+    return in ? cl_str(cl_block_rd(in), cl_block_len(in)) : cl_str(NULL, 0);
+}
+
+/* ---- collected ---- */
+
+int cl_h1_begin_body(struct cl_h1 *c) {
+    struct cl_worker *w = c->super.worker;
+    struct cl_stream *s = c->super.stream;
+    c->body_start_ns = cl_h1_now(c);
+    c->body_taken = 0;
+    c->body_end = CELLO_OK;
+    if (c->chunked) {
+        cl_chunked_init(&c->decoder, w->limits.max_header_size, NULL, w->limits.max_headers);
+        return CELLO_OK;
+    }
+    if (c->req->body_sink)
+        return CELLO_OK;
+    size_t length = (size_t)c->content_length;
+    size_t here = unread(c).len;
+    /* More than the body, so that a full body never looks like a full input. */
+    if (length >= s->in_max)
+        s->in_max = length + CL_BLOCK_SIZE;
+    if (length <= here + cl_block_room(s->in))
+        return CELLO_OK;
+    if (!here)
+        return CELLO_OK; /* the transport takes back an empty block and makes its own room */
+    size_t room = CL_MIN(length - here, (size_t)FIRST_ROOM);
+    return cl_block_reserve(&s->in, room, s->in_max);
+}
+
+/* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
+ * average. `received` bytes allow it to last until received / rate. */
+static int progress(struct cl_h1 *c, uint64_t received) {
+    const struct cl_timeouts *t = &c->super.worker->timeouts;
+    uint64_t now = cl_h1_now(c);
+    uint64_t deadline = t->read_body_ns ? now + t->read_body_ns : UINT64_MAX;
+    if (t->min_body_rate) {
+        uint64_t allowed = received / t->min_body_rate * CL_NS_PER_S +
+                           received % t->min_body_rate * CL_NS_PER_S / t->min_body_rate;
+        uint64_t end = c->body_start_ns + CL_MAX(allowed, CL_BODY_RATE_GRACE_NS);
+        if (now > end)
+            return CELLO_ETIMEOUT;
+        deadline = CL_MIN(deadline, end);
+    }
+    cl_h1_read_by(c, deadline);
+    return CELLO_OK;
+}
+
+static int collect_chunks(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    for (;;) {
+        struct cl_str data;
+        size_t used;
+        struct cl_str in = unread(c);
+        if (!in.len)
+            return CELLO_EAGAIN;
+        int err = cl_chunked_decode(&c->decoder, in.ptr, in.len, &used, &data);
+        c->super.stream->in->rd += used;
+        if (err < 0)
+            return err;
+        if (err == CL_CHUNKED_DONE) {
+            if (r->body_block)
+                r->body = cl_str(cl_block_rd(r->body_block), cl_block_len(r->body_block));
+            return CELLO_OK;
+        }
+        if (!r->body_block) {
+            r->body_block = cl_block_new(cl_loop_pool(c->super.worker->loop), CL_BLOCK_SIZE);
+            if (!r->body_block)
+                return CELLO_ENOMEM;
+        }
+        if (data.len > r->max_body - cl_block_len(r->body_block))
+            return CELLO_EBODY_TOO_LARGE;
+        if (cl_block_reserve(&r->body_block, data.len, SIZE_MAX / 2) != CELLO_OK)
+            return CELLO_ENOMEM;
+        memcpy(cl_block_wr(r->body_block), data.ptr, data.len);
+        r->body_block->wr += data.len;
+    }
+}
+
+static int collect(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    struct cl_stream *s = c->super.stream;
+    uint64_t received;
+    int err;
+    if (c->chunked) {
+        err = collect_chunks(c);
+        received = r->body_block ? cl_block_len(r->body_block) : 0;
+    } else if ((received = unread(c).len) >= c->content_length) {
+        size_t length = (size_t)c->content_length;
+        r->body = cl_str(cl_block_rd(s->in), length);
+        if (s->in != r->head_block) {
+            r->body_block = s->in;
+            cl_block_ref(s->in);
+        }
+        s->in->rd += length;
+        err = CELLO_OK;
+    } else {
+        err = CELLO_EAGAIN;
+    }
+    return err == CELLO_EAGAIN && progress(c, received) != CELLO_OK ? CELLO_ETIMEOUT : err;
+}
+
+/* ---- in pieces ---- */
+
+/* One event of the decoder; what it gives counts as taken. */
+static int decode(struct cl_h1 *c, struct cl_str *data) {
+    struct cl_str in = unread(c);
+    size_t used;
+    if (!in.len)
+        return CELLO_EAGAIN;
+    int err = cl_chunked_decode(&c->decoder, in.ptr, in.len, &used, data);
+    c->super.stream->in->rd += used;
+    if (err == CL_CHUNKED_DATA) {
+        if (data->len > c->req->max_body - c->body_taken)
+            return CELLO_EBODY_TOO_LARGE;
+        c->body_taken += data->len;
+    }
+    return err;
+}
+
+/* Small chunks are moved together over what framed them, which nobody else looks at. What ends the
+ * piece stays for the next call in c->body_end. */
+static int chunked_piece(struct cl_h1 *c, struct cl_str *piece) {
+    int err = decode(c, piece);
+    if (err != CL_CHUNKED_DATA)
+        return err == CL_CHUNKED_DONE ? CELLO_EOF : err;
+    while (piece->len < PIECE_MIN) {
+        struct cl_str more;
+        err = decode(c, &more);
+        if (err == CELLO_EAGAIN)
+            break;
+        if (err != CL_CHUNKED_DATA) {
+            c->body_end = err == CL_CHUNKED_DONE ? CELLO_EOF : err;
+            break;
+        }
+        memmove((char *)(uintptr_t)piece->ptr + piece->len, more.ptr, more.len);
+        piece->len += more.len;
+    }
+    return CELLO_OK;
+}
+
+/* What has come of the body, where it lies. CELLO_EAGAIN; CELLO_EOF: there is no more; or an error,
+ * which stays. */
+static int next_piece(struct cl_h1 *c, struct cl_str *piece) {
+    int err = c->body_end;
+    if (!err && c->chunked) {
+        err = chunked_piece(c, piece);
+    } else if (!err) {
+        *piece = unread(c);
+        piece->len = (size_t)CL_MIN((uint64_t)piece->len, c->content_length - c->body_taken);
+        c->body_taken += piece->len;
+        if (piece->len)
+            c->super.stream->in->rd += piece->len;
+        else
+            err = c->body_taken == c->content_length ? CELLO_EOF : CELLO_EAGAIN;
+    }
+    if (err && err != CELLO_EAGAIN)
+        c->body_end = err;
+    return err;
+}
+
+static int feed(struct cl_h1 *c) {
+    struct cl_body_sink *sink = c->req->body_sink;
+    struct cl_str piece;
+    int err;
+    while ((err = next_piece(c, &piece)) == CELLO_OK)
+        if ((err = sink->write(sink, piece)) != CELLO_OK)
+            return err;
+    if (err == CELLO_EAGAIN)
+        return progress(c, c->body_taken) != CELLO_OK ? CELLO_ETIMEOUT : err;
+    return err == CELLO_EOF ? sink->end(sink) : err;
+}
+
+int cl_h1_read_body(struct cl_h1 *c) {
+    return c->req->body_sink ? feed(c) : collect(c);
+}
