@@ -55,6 +55,7 @@ ECHO_BODY = json.dumps(ECHO, separators=(",", ":")).encode()
 
 CELLO = ("cello", "cello-epoll", "cello-uring")
 VALIDATING = ("django-bolt", "fastapi", "litestar")
+TASKS = (*CELLO, "granian-rsgi", "uvloop-protocol")
 
 SCENARIOS = [
     Scenario(
@@ -96,6 +97,14 @@ SCENARIOS = [
     ),
     Scenario("big", "GET /big: a list of 500 dicts, 57 KB of JSON", "/big", BIG),
     Scenario("async", "GET /async-json: a dict from an async def", "/async-json", HELLO_JSON),
+    Scenario("yield", "GET /yield: it awaits sleep(0)", "/yield", HELLO_JSON, only=TASKS),
+    Scenario(
+        "future",
+        "GET /future: it awaits a future that a callback of the loop resolves",
+        "/future",
+        HELLO_JSON,
+        only=TASKS,
+    ),
     Scenario("sleep", "GET /sleep: an async def that sleeps 1 ms", "/sleep", HELLO_JSON),
     Scenario(
         "pipeline", "GET /plaintext, 16 requests in one write", "/plaintext", HELLO, pipelined=16

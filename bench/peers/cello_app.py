@@ -53,6 +53,21 @@ async def async_json(req):
     return {"message": HELLO}
 
 
+@app.get("/yield")
+async def yields(req):
+    await asyncio.sleep(0)
+    return {"message": HELLO}
+
+
+@app.get("/future")
+async def future(req):
+    loop = asyncio.get_running_loop()
+    waiting = loop.create_future()
+    loop.call_soon(waiting.set_result, None)
+    await waiting
+    return {"message": HELLO}
+
+
 @app.get("/sleep")
 async def sleepy(req):
     await asyncio.sleep(0.001)

@@ -31,6 +31,15 @@ async def app(scope, proto):
         proto.response_bytes(200, JSON, encode_order(decode_order(await proto())))
     elif path == "/big":
         proto.response_bytes(200, JSON, orjson.dumps(BIG))
+    elif path == "/yield":
+        await asyncio.sleep(0)
+        proto.response_bytes(200, JSON, orjson.dumps({"message": HELLO}))
+    elif path == "/future":
+        loop = asyncio.get_running_loop()
+        waiting = loop.create_future()
+        loop.call_soon(waiting.set_result, None)
+        await waiting
+        proto.response_bytes(200, JSON, orjson.dumps({"message": HELLO}))
     elif path == "/sleep":
         await asyncio.sleep(0.001)
         proto.response_bytes(200, JSON, orjson.dumps({"message": HELLO}))
