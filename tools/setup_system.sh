@@ -4,7 +4,7 @@
 #     tools/setup_system.sh build|test [PYTHON]
 #
 # As root, or where sudo asks no password, it installs them; otherwise it prints the line to run.
-# It starts no service: a test starts its own nginx or HAProxy when it needs one.
+# It starts no service: a test starts its own nginx, PostgreSQL or Redis when it needs one.
 set -euo pipefail
 
 packages_for() {
@@ -13,7 +13,7 @@ packages_for() {
     command -v npm >/dev/null || echo npm
     [ "$1" = build ] ||
         echo libcmocka-dev clang libclang-rt-14-dev clang-format valgrind nginx haproxy wrk strace \
-             chromium chromium-driver
+             chromium chromium-driver postgresql redis-server openssl
 }
 
 # Another interpreter (pyenv, /usr/local) brings its own headers and venv.
@@ -44,7 +44,7 @@ install_quietly() {
     apt-get install -qq --yes --no-install-recommends "$@" >/dev/null
     # Nor shall they start with the machine.
     local service
-    for service in nginx haproxy; do
+    for service in nginx haproxy postgresql redis-server; do
         [[ " $* " != *" $service "* ]] || systemctl disable "$service" >/dev/null 2>&1 || true
     done
 }
