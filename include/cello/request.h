@@ -16,6 +16,9 @@ struct cl_request;
 /* Keep the request over the return of on_request. */
 CELLO_API void cello_request_ref(struct cl_request *r);
 CELLO_API void cello_request_unref(struct cl_request *r);
+/* For requests that stay for long: the block of input that the request keeps is given back, what it
+ * said moves to memory of its own size. Spans that were read before are not valid any more. */
+CELLO_API void cello_request_compact(struct cl_request *r);
 /* Unref from any thread: the request is sent to its worker. May outlive the server. */
 CELLO_API void cello_request_drop(struct cl_request *r);
 

@@ -2,13 +2,14 @@
 
 #include "base/alloc.h"
 
-enum { CHUNK_SIZE = 4096 };
-
 struct cl_arena_chunk {
     struct cl_arena_chunk *next;
     size_t size; /* of data */
     _Alignas(8) char data[];
 };
+
+#define CHUNK_MIN (1024 - sizeof(struct cl_arena_chunk))
+#define CHUNK_MAX (4096 - sizeof(struct cl_arena_chunk))
 
 void cl_arena_init(struct cl_arena *a, size_t limit) {
     *a = (struct cl_arena){.limit = limit};
@@ -20,19 +21,30 @@ static void use_chunk(struct cl_arena *a, struct cl_arena_chunk *c) {
     CL_POISON_REGION(c->data, c->size);
 }
 
+static void free_chunk(struct cl_arena *a, struct cl_arena_chunk *c) {
+    a->total -= c->size;
+    CL_UNPOISON_REGION(c->data, c->size);
+    cl_free(c);
+}
+
 void cl_arena_reset(struct cl_arena *a) {
-    struct cl_arena_chunk *c = a->chunks;
-    if (!c)
-        return;
-    while (c->next) {
-        struct cl_arena_chunk *next = c->next;
-        a->total -= c->size;
-        CL_UNPOISON_REGION(c->data, c->size);
-        cl_free(c);
+    struct cl_arena_chunk *c = a->chunks, *kept = NULL;
+    while (c) {
+        struct cl_arena_chunk *next = c->next, *small = c;
+        if (c->size <= CHUNK_MAX && (!kept || c->size > kept->size)) {
+            small = kept;
+            kept = c;
+        }
+        if (small)
+            free_chunk(a, small);
         c = next;
     }
-    a->chunks = c;
-    use_chunk(a, c);
+    a->chunks = kept;
+    a->p = a->end = NULL;
+    if (kept) {
+        kept->next = NULL;
+        use_chunk(a, kept);
+    }
 }
 
 void cl_arena_free(struct cl_arena *a) {
@@ -48,7 +60,8 @@ void cl_arena_free(struct cl_arena *a) {
 
 void *cl_arena_alloc_slow(struct cl_arena *a, size_t size) {
     if ((size_t)(a->end - a->p) < size) {
-        size_t want = CL_MAX(size, (size_t)CHUNK_SIZE);
+        size_t next = a->chunks ? CL_MIN(2 * a->chunks->size, CHUNK_MAX) : CHUNK_MIN;
+        size_t want = CL_MAX(size, next);
         if (want > a->limit || a->total > a->limit - want)
             return NULL;
         struct cl_arena_chunk *c = cl_malloc(sizeof *c + want);

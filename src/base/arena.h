@@ -1,11 +1,12 @@
 /* Request memory: allocate forward, free everything with one reset.
  *
- *      chunk 0 (kept over resets)      chunk 1          chunk 2
- *      [######....]  ->                [#########]  ->  [##......]
+ *      chunk 0         chunk 1               chunk 2
+ *      [######]   ->   [#############]  ->   [####.....................]
  *
- * The first chunk stays with the arena for its whole life, so that an ordinary request never
- * reaches malloc. Large allocations get a chunk of their own. `limit` bounds the sum of all chunks.
- * Sanitizer builds poison what a reset frees.
+ * Chunks double from 1 KB to 4 KB; what is larger gets one of its own. A reset keeps the largest of
+ * the former, so that an arena that is used again soon has what its users need in one chunk, and an
+ * ordinary request never reaches malloc. `limit` bounds the sum of all chunks. Sanitizer builds
+ * poison what a reset frees.
  *
  * Owner: whoever embeds it. Thread: one at a time. */
 #ifndef CL_BASE_ARENA_H
@@ -19,14 +20,14 @@ struct cl_arena_chunk;
 struct cl_arena {
     char *p;
     char *end;
-    struct cl_arena_chunk *chunks; /* newest first; the last one is kept by reset */
+    struct cl_arena_chunk *chunks; /* newest first */
     size_t total;                  /* bytes in all chunks */
     size_t limit;
 };
 
 /* No memory is taken yet. */
 void cl_arena_init(struct cl_arena *a, size_t limit);
-/* Forget every allocation; keep the first chunk. */
+/* Forget every allocation; keep one chunk. */
 void cl_arena_reset(struct cl_arena *a);
 void cl_arena_free(struct cl_arena *a);
 

@@ -1,13 +1,13 @@
 #include "http/request.h"
 
 #include "base/alloc.h"
+#include "http/pair.h"
 #include "http/uri.h"
 #include "http/worker.h"
 
-/* Requests kept on the free list: more than this in flight at once is a burst. Each keeps the first
- * chunk of its arena, unless that grew large: clients must not decide how much idle memory is kept.
- */
-enum { FREE_MAX = 512, ARENA_KEPT_MAX = 8192 };
+/* Requests kept on the free list, each with a chunk of its arena: more than this in flight at once
+ * is a burst. */
+enum { FREE_MAX = 512 };
 
 struct cl_request *cl_request_new(struct cl_worker *w) {
     struct cl_request *r = w->free_requests;
@@ -15,7 +15,7 @@ struct cl_request *cl_request_new(struct cl_worker *w) {
         w->free_requests = r->next;
         w->free_count--;
     } else {
-        r = cl_malloc(sizeof *r + w->limits.max_headers * sizeof r->headers[0]);
+        r = cl_malloc(sizeof *r);
         if (!r)
             return NULL;
         cl_arena_init(&r->arena, w->limits.max_request_arena);
@@ -24,6 +24,7 @@ struct cl_request *cl_request_new(struct cl_worker *w) {
     /* The arena keeps its first chunk; params and headers are written before they are counted. */
     memset(r, 0, offsetof(struct cl_request, arena));
     r->param_count = r->header_count = 0;
+    r->headers = r->few_headers;
     r->worker = w;
     r->refs = 1;
     return r;
@@ -40,8 +41,6 @@ void cl_request_release(struct cl_request *r) {
 #if !defined(CL_POISON)
     if (CL_LIKELY(w->free_count < FREE_MAX)) {
         cl_arena_reset(&r->arena);
-        if (CL_UNLIKELY(r->arena.total > ARENA_KEPT_MAX))
-            cl_arena_free(&r->arena);
         r->next = w->free_requests;
         w->free_requests = r;
         w->free_count++;
@@ -51,6 +50,67 @@ void cl_request_release(struct cl_request *r) {
     cl_arena_free(&r->arena);
     cl_free(r);
     w->request_count--;
+}
+
+/* ---- for long ---- */
+
+/* Bytes that moved from [from, from + len) to `to`. */
+struct move {
+    const char *from, *to;
+    size_t len;
+};
+
+static void follow(const struct move *m, struct cl_str *s) {
+    if (s->ptr && s->ptr >= m->from && s->ptr <= m->from + m->len)
+        s->ptr = m->to + (s->ptr - m->from);
+}
+
+static void follow_headers(const struct move *m, struct cl_header *h, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        follow(m, &h[i].name);
+        follow(m, &h[i].value);
+    }
+}
+
+/* They lie in the arena, which the request owns. */
+static void follow_pairs(const struct move *m, const struct cl_pair *pairs, size_t count) {
+    struct cl_pair *own = (struct cl_pair *)(uintptr_t)pairs;
+    for (size_t i = 0; i < count; i++) {
+        follow(m, &own[i].name);
+        follow(m, &own[i].value);
+    }
+}
+
+void cl_request_compact(struct cl_request *r) {
+    struct cl_block *b = r->head_block;
+    const char *start = r->method_name.ptr;
+    if (!b || !start || (r->body.len && !r->body_block))
+        return;
+    const char *end = r->target.ptr + r->target.len;
+    if (r->header_count) {
+        struct cl_str last = r->headers[r->header_count - 1].value;
+        end = last.ptr + last.len;
+    }
+    struct move m = {.from = start, .len = (size_t)(end - start)};
+    struct cl_str copy = cl_arena_dup(&r->arena, cl_str(start, m.len));
+    if (!copy.ptr)
+        return;
+    m.to = copy.ptr;
+    struct cl_str *const spans[] = {
+        &r->method_name,          &r->target, &r->path, &r->query, &r->host, &r->request_id,
+        &r->response.content_type};
+    for (size_t i = 0; i < CL_ARRAY_LEN(spans); i++)
+        follow(&m, spans[i]);
+    follow_headers(&m, r->headers, r->header_count);
+    follow_headers(&m, r->response.headers, r->response.header_count);
+    for (uint32_t i = 0; i < r->param_count; i++)
+        follow(&m, &r->params[i].raw);
+    follow_pairs(&m, r->query_pairs, r->query_count);
+    follow_pairs(&m, r->cookie_pairs, r->cookie_count);
+    r->head_block = NULL;
+    cl_block_unref(b);
+    if (r->conn)
+        cl_block_drop_empty(&r->conn->stream->in);
 }
 
 /* ---- watched ---- */

@@ -25,7 +25,8 @@ struct cl_conn;
 struct cl_route;
 struct cl_worker;
 
-enum { CL_MAX_PARAMS = 16 };
+/* Header fields that a request has room for; those of one with more go to its arena. */
+enum { CL_MAX_PARAMS = 16, CL_REQUEST_HEADERS = 24 };
 
 /* A path parameter: the raw span of the path, percent-decoded on use. */
 struct cl_param {
@@ -110,7 +111,8 @@ struct cl_request {
     uint32_t param_count;
     uint32_t header_count;
     struct cl_param params[CL_MAX_PARAMS];
-    struct cl_header headers[]; /* limits.max_headers */
+    struct cl_header *headers;
+    struct cl_header few_headers[CL_REQUEST_HEADERS];
 };
 
 /* From the worker's free list, with one reference. NULL: out of memory. */
@@ -124,6 +126,10 @@ CL_INLINE void cl_request_unref(struct cl_request *r) {
     if (--r->refs == 0)
         cl_request_release(r);
 }
+
+/* Give back the block that the head was received in, unless the body lies there too: what was said
+ * in it moves to the arena. For requests that stay for long. */
+void cl_request_compact(struct cl_request *r);
 
 /* As cello_request_observe and cello_request_set_deadline. */
 void cl_request_observe(struct cl_request *r, struct cello_observer *o);

@@ -52,27 +52,45 @@ static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_
     c->keep_alive = h->keep_alive && !c->super.worker->draining && (max == 0 || c->requests < max);
 }
 
+/* The head that begins the input. Most have few fields, which a request has room for. */
+static int parse_head(struct cl_h1 *c, struct cl_request *r, struct cl_h1_head *head,
+                      size_t *used) {
+    const struct cl_limits *l = &c->super.worker->limits;
+    const struct cl_block *in = c->super.stream->in;
+    const char *bytes = in->data + in->rd;
+    struct cl_h1_limits limits = {
+        .max_request_line = l->max_uri + CL_REQUEST_LINE_SLACK,
+        .max_uri = l->max_uri,
+        .max_header_size = l->max_header_size,
+        .max_headers = CL_MIN(l->max_headers, (uint32_t)CL_REQUEST_HEADERS),
+    };
+    head->headers = r->headers;
+    int err = cl_h1_parse_head(bytes, cl_block_len(in), &c->scanned, &limits, head, used);
+    if (CL_LIKELY(err != CELLO_EHEAD_TOO_LARGE) || limits.max_headers == l->max_headers)
+        return err;
+    head->headers = cl_arena_alloc(&r->arena, l->max_headers * sizeof *head->headers);
+    if (!head->headers)
+        return CELLO_ENOMEM;
+    size_t scanned = 0;
+    limits.max_headers = l->max_headers;
+    err = cl_h1_parse_head(bytes, cl_block_len(in), &scanned, &limits, head, used);
+    r->headers = head->headers;
+    return err;
+}
+
 /* The next request's head. CELLO_OK: c->req is set and the service was asked. CELLO_EAGAIN. Other:
  * answered with an error. */
 static int read_head(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     struct cl_block *in = c->super.stream->in;
-    const struct cl_h1_limits limits = {
-        .max_request_line = w->limits.max_uri + CL_REQUEST_LINE_SLACK,
-        .max_uri = w->limits.max_uri,
-        .max_header_size = w->limits.max_header_size,
-        .max_headers = w->limits.max_headers,
-    };
     struct cl_request *r = cl_request_new(w);
     if (CL_UNLIKELY(!r)) {
         cl_h1_last_words(c);
         return CELLO_ENOMEM;
     }
     struct cl_h1_head head;
-    head.headers = r->headers;
     size_t used = 0;
-    int err =
-        cl_h1_parse_head(cl_block_rd(in), cl_block_len(in), &c->scanned, &limits, &head, &used);
+    int err = parse_head(c, r, &head, &used);
     if (CL_UNLIKELY(err)) {
         cl_request_unref(r);
         if (err == CELLO_EAGAIN) {

@@ -15,6 +15,10 @@ void cello_request_ref(struct cl_request *r) {
     cl_request_ref(r);
 }
 
+void cello_request_compact(struct cl_request *r) {
+    cl_request_compact(r);
+}
+
 void cello_request_unref(struct cl_request *r) {
     cl_server_unref(r);
 }

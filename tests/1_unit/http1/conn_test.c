@@ -674,6 +674,76 @@ static void test_request_outlives_its_connection(void **state) {
     end(&p);
 }
 
+/* A request that stays for long keeps no block of input, and says what it said before. */
+static void test_compact(void **state) {
+    (void)state;
+    for (int with_body = 0; with_body < 2; with_body++) {
+        struct pair p;
+        begin(&p);
+        client_send(&p.c, with_body ? "POST /hold?q=%41&r=2 HTTP/1.1\r\nHost: a\r\nCookie: k=v\r\n"
+                                      "Content-Length: 3\r\n\r\nabc"
+                                    : "GET /hold?q=%41&r=2 HTTP/1.1\r\nHost: a\r\nCookie: k=v\r\n"
+                                      "X-Last: end\r\n\r\n");
+        struct cl_request *r = fixture_take(&p.f);
+        const struct cl_pair *query, *cookies;
+        size_t queries, count;
+        assert_int_equal(cello_request_query_pairs(r, &query, &queries), CELLO_OK);
+        assert_int_equal(cello_request_cookie_pairs(r, &cookies, &count), CELLO_OK);
+        cello_request_compact(r);
+        cello_request_compact(r); /* for nothing */
+        if (with_body)
+            assert_true(cl_str_eq(cello_request_body(r), CL_STR("abc")));
+        else
+            assert_int_equal(fixture_used(&p.f), 0);
+        struct cl_str v;
+        assert_true(cl_str_eq(cello_request_path(r), CL_STR("/hold")));
+        assert_true(cl_str_eq(cello_request_query(r), CL_STR("q=%41&r=2")));
+        assert_true(cl_str_eq(cello_request_host(r), CL_STR("a")));
+        assert_true(cl_str_eq(cello_pair_value(query, 0), CL_STR("A")));
+        assert_true(cl_str_eq(cello_pair_value(query, 1), CL_STR("2")));
+        assert_true(cl_str_eq(cello_pair_name(cookies, 0), CL_STR("k")));
+        assert_true(cello_request_header(r, CL_STR("cookie"), &v) && cl_str_eq(v, CL_STR("k=v")));
+        if (!with_body)
+            assert_true(cello_request_header(r, CL_STR("x-last"), &v) &&
+                        cl_str_eq(v, CL_STR("end")));
+        cello_respond_bytes(r, CL_STR("done"));
+        cello_request_unref(r);
+        fixture_turn(&p.f);
+        client_expect(&p.c, 200, "done");
+        client_send(&p.c, GET("/"));
+        client_expect(&p.c, 200, "hello");
+        end(&p);
+    }
+}
+
+/* More fields than a request has room for itself, whole and byte by byte. */
+static void test_many_fields(void **state) {
+    (void)state;
+    enum { FIELDS = 90 };
+    char text[4096] = "GET /hold HTTP/1.1\r\nHost: a\r\n";
+    size_t n = strlen(text);
+    for (int i = 0; i < FIELDS; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "X-%d: v%d\r\n", i, i);
+    n += (size_t)snprintf(text + n, sizeof text - n, "\r\n");
+    for (int cut = 0; cut < 2; cut++) {
+        struct pair p;
+        begin(&p);
+        for (size_t i = 0; i < n; i += cut ? 1 : n)
+            client_push(&p.c, text + i, cut ? 1 : n);
+        struct cl_request *r = fixture_take(&p.f);
+        struct cl_str v;
+        assert_int_equal(cello_request_header_count(r), FIELDS + 1);
+        assert_true(cello_request_header(r, CL_STR("x-89"), &v) && cl_str_eq(v, CL_STR("v89")));
+        cello_request_compact(r);
+        assert_true(cello_request_header(r, CL_STR("x-0"), &v) && cl_str_eq(v, CL_STR("v0")));
+        cello_respond_bytes(r, CL_STR("ok"));
+        cello_request_unref(r);
+        fixture_turn(&p.f);
+        client_expect(&p.c, 200, "ok");
+        end(&p);
+    }
+}
+
 /* ---- the end of a connection ---- */
 
 static void test_half_close(void **state) {
@@ -874,6 +944,8 @@ int main(void) {
         T(input_waits_for_the_handler),
         T(body_waits_for_the_handler),
         T(request_outlives_its_connection),
+        T(compact),
+        T(many_fields),
         T(half_close),
         T(end_inside_a_request),
         T(client_vanishes_anywhere),
