@@ -7,7 +7,8 @@
  *      200..219  that many turns of the loop
  *      220..229  sends are held from now on, or not
  *      230..239  a held send finishes; every tenth fails
- *      240..244  the next answer of a handler that waits
+ *      240..243  the next answer of a handler that waits
+ *      244       early hints of a handler that waits
  *      245..249  input arrives in pieces of that many minus 244 bytes
  *      250, 251  the client closes its side; resets
  *      others    nothing
@@ -103,6 +104,10 @@ struct counter {
 static void proceed(struct cl_generator *g, struct cl_request *r) {
     struct counter *k = CL_CONTAINER_OF(g, struct counter, super);
     k->left--;
+    if (k->left == 1) {
+        struct cl_str target = cello_request_target(r);
+        (void)cello_response_trailer(r, CL_STR("Target"), target);
+    }
     cello_response_chunk(r, k->left % 2 ? CL_STR("0123456789") : cl_str(NULL, 0), k->left == 0);
 }
 
@@ -175,6 +180,12 @@ static void answer_held(void) {
     cello_request_unref(r);
 }
 
+static void hint_held(void) {
+    static const struct cello_field link = {{"Link", 4}, {"</a>", 4}};
+    if (held_count)
+        (void)cello_response_early_hints(held[held_count - 1], &link, 1);
+}
+
 static void turns(struct cl_server *s, int n) {
     for (int i = 0; i < n; i++)
         CHECK(!cello_server_turn(s, 0));
@@ -192,8 +203,10 @@ static size_t step(struct cl_server *s, struct cl_stream *stream, const uint8_t 
         cl_mem_hold_sends(stream, op & 1);
     } else if (op < 240) {
         (void)cl_mem_finish_send(stream, op == 239 ? CELLO_ESYS : CELLO_OK);
-    } else if (op < 245) {
+    } else if (op < 244) {
         answer_held();
+    } else if (op == 244) {
+        hint_held();
     } else if (op < 250) {
         cl_mem_set_chunk(stream, op - 244u);
     } else if (op == 250) {

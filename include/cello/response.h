@@ -26,6 +26,16 @@ CELLO_API int cello_response_header(struct cl_request *r, struct cl_str name, st
 CELLO_API struct cl_str cello_response_get_type(const struct cl_request *r);
 /* Forget status, type and headers that were set. */
 CELLO_API void cello_response_reset(struct cl_request *r);
+struct cello_field {
+    struct cl_str name, value;
+};
+
+/* 103 Early Hints (RFC 8297) with these fields, sent at once; any number of times, before the
+ * answer. Nothing is sent to HTTP/1.0, or to a client that has gone. Errors: CELLO_EINVAL (as for
+ * cello_response_header), CELLO_ESTATE (the answer has begun), CELLO_ELIMIT (more than max_headers
+ * fields, or more hints than the client reads), CELLO_ENOMEM. */
+CELLO_API int cello_response_early_hints(struct cl_request *r, const struct cello_field *fields,
+                                         size_t count);
 /* Close the connection after this answer. */
 CELLO_API void cello_response_close(struct cl_request *r);
 
@@ -48,11 +58,20 @@ CELLO_API void cello_respond_sink(struct cl_request *r);
 CELLO_API void cello_response_sink_drop(struct cl_request *r);
 
 /* A body that is pulled. proceed: send more, with one cello_response_chunk, now or later. stop:
- * always the last call, once. */
+ * always the last call, once: the body is complete, or the peer has gone. Both are called in a
+ * turn.
+ *
+ * The bytes of a chunk stay valid until the next proceed or stop. What proceed gives at once leaves
+ * in one write with what was given before, the head included; what comes later leaves at once. */
 struct cl_generator;
 CELLO_API void cello_respond_stream(struct cl_request *r, struct cl_generator *g, bool has_length,
                                     uint64_t length);
 CELLO_API void cello_response_chunk(struct cl_request *r, struct cl_str bytes, bool last);
+/* A field behind the body, copied; before the last chunk. Only bodies that are chunked have such
+ * fields: without a length, over HTTP/1.1. Errors: CELLO_EINVAL (as for cello_response_header, or a
+ * field that must stand before the body: RFC 9110, 6.5.1), CELLO_ENOMEM. */
+CELLO_API int cello_response_trailer(struct cl_request *r, struct cl_str name, struct cl_str value);
+/* The generator failed: the client must see that the body is not complete. stop follows. */
 CELLO_API void cello_response_abort(struct cl_request *r);
 
 struct cl_generator {

@@ -55,6 +55,8 @@ struct cl_response {
     void *release_ctx;       /* with release NULL, a non-NULL ctx marks bytes that live forever */
     struct cl_sink *sink;    /* CL_BODY_SINK */
     struct cl_generator *generator;
+    struct cl_header *trailers; /* CL_BODY_STREAM: fields behind the body; in the arena */
+    uint16_t trailer_count, trailer_cap;
     uint64_t length;
     uint64_t bytes_sent; /* of the body, for the log */
 };

@@ -15,22 +15,28 @@ static bool is_framing(enum cl_header_id id) {
     }
 }
 
-static struct cl_header *add_header(struct cl_request *r) {
-    struct cl_response *s = &r->response;
-    if (s->header_count == s->header_cap) {
+/* Room for one more in an array of the arena's; NULL: none. */
+static struct cl_header *add_to(struct cl_request *r, struct cl_header **all, uint16_t *count,
+                                uint16_t *cap) {
+    if (*count == *cap) {
         size_t max = CL_MIN(r->worker->limits.max_headers, (uint32_t)UINT16_MAX);
-        size_t cap = CL_MIN(s->header_cap ? (size_t)s->header_cap * 2 : 8, max);
-        if (cap == s->header_cap)
+        size_t more = CL_MIN(*cap ? (size_t)*cap * 2 : 8, max);
+        if (more == *cap)
             return NULL;
-        struct cl_header *h = cl_arena_alloc(&r->arena, cap * sizeof *h);
+        struct cl_header *h = cl_arena_alloc(&r->arena, more * sizeof *h);
         if (!h)
             return NULL;
-        if (s->header_count)
-            memcpy(h, s->headers, s->header_count * sizeof *h);
-        s->headers = h;
-        s->header_cap = (uint16_t)cap;
+        if (*count)
+            memcpy(h, *all, *count * sizeof *h);
+        *all = h;
+        *cap = (uint16_t)more;
     }
-    return &s->headers[s->header_count++];
+    return &(*all)[(*count)++];
+}
+
+static struct cl_header *add_header(struct cl_request *r) {
+    struct cl_response *s = &r->response;
+    return add_to(r, &s->headers, &s->header_count, &s->header_cap);
 }
 
 int cl_response_header_check(struct cl_header *h, struct cl_str name, struct cl_str value) {
@@ -86,6 +92,72 @@ bool cl_response_has(const struct cl_request *r, const struct cl_header *like) {
         if (same_name(&r->response.headers[i], like))
             return true;
     return false;
+}
+
+/* What a recipient needs before the body, or must not take from behind it. */
+static bool may_trail(enum cl_header_id id) {
+    switch (id) {
+    case CL_HEADER_HOST:
+    case CL_HEADER_TE:
+    case CL_HEADER_TRAILER:
+    case CL_HEADER_UPGRADE:
+    case CL_HEADER_EXPECT:
+    case CL_HEADER_AGE:
+    case CL_HEADER_AUTHORIZATION:
+    case CL_HEADER_CACHE_CONTROL:
+    case CL_HEADER_CONTENT_ENCODING:
+    case CL_HEADER_CONTENT_RANGE:
+    case CL_HEADER_CONTENT_TYPE:
+    case CL_HEADER_COOKIE:
+    case CL_HEADER_EXPIRES:
+    case CL_HEADER_LOCATION:
+    case CL_HEADER_MAX_FORWARDS:
+    case CL_HEADER_PRAGMA:
+    case CL_HEADER_PROXY_AUTHENTICATE:
+    case CL_HEADER_PROXY_AUTHORIZATION:
+    case CL_HEADER_PROXY_CONNECTION:
+    case CL_HEADER_RANGE:
+    case CL_HEADER_RETRY_AFTER:
+    case CL_HEADER_SET_COOKIE:
+    case CL_HEADER_VARY:
+    case CL_HEADER_WWW_AUTHENTICATE: return false;
+    default: return true;
+    }
+}
+
+int cl_response_trailer(struct cl_request *r, struct cl_str name, struct cl_str value) {
+    struct cl_response *s = &r->response;
+    struct cl_header h;
+    int err = cl_response_header_check(&h, name, value);
+    if (err || !may_trail(h.id))
+        return CELLO_EINVAL;
+    struct cl_str *const parts[] = {&h.name, &h.value};
+    for (int i = 0; i < 2; i++) {
+        *parts[i] = cl_arena_dup(&r->arena, *parts[i]);
+        if (!parts[i]->ptr)
+            return CELLO_ENOMEM;
+    }
+    struct cl_header *to = add_to(r, &s->trailers, &s->trailer_count, &s->trailer_cap);
+    if (!to)
+        return CELLO_ENOMEM;
+    *to = h;
+    return CELLO_OK;
+}
+
+int cl_response_hints(struct cl_request *r, const struct cello_field *fields, size_t count) {
+    if (r->answered || r->response.sink)
+        return CELLO_ESTATE;
+    if (count > r->worker->limits.max_headers)
+        return CELLO_ELIMIT;
+    struct cl_header *checked = count ? cl_arena_alloc(&r->arena, count * sizeof *checked) : NULL;
+    if (count && !checked)
+        return CELLO_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        int err = cl_response_header_check(&checked[i], fields[i].name, fields[i].value);
+        if (err)
+            return err;
+    }
+    return r->conn && r->version_minor ? r->conn->ops->hints(r, checked, count) : CELLO_OK;
 }
 
 static void run_after_steps(struct cl_request *r) {

@@ -24,6 +24,13 @@ int cl_response_header(struct cl_request *r, struct cl_str name, struct cl_str v
 int cl_response_header_copy(struct cl_request *r, struct cl_str name,
                             struct cl_str value) CL_MUST_USE;
 
+/* 103 Early Hints (RFC 8297), sent at once; any number of times before the answer. Nothing is sent
+ * to HTTP/1.0 or to a client that has gone. Errors: CELLO_EINVAL (as for headers of an answer),
+ * CELLO_ESTATE (the answer has begun), CELLO_ELIMIT (more than max_headers, or the client reads
+ * none of them), CELLO_ENOMEM. */
+int cl_response_hints(struct cl_request *r, const struct cello_field *fields,
+                      size_t count) CL_MUST_USE;
+
 /* The whole body, copied before this returns. */
 void cl_respond_bytes(struct cl_request *r, struct cl_str body);
 /* The whole body, sent from where it lies; release(ctx) is called once, on the worker's thread,
@@ -47,6 +54,11 @@ void cl_respond_stream(struct cl_request *r, struct cl_generator *g, bool has_le
                        uint64_t length);
 /* A generator's answer to proceed(). `bytes` stay valid until the next proceed or stop. */
 void cl_response_chunk(struct cl_request *r, struct cl_str bytes, bool last);
+/* A field behind the body of a stream, copied; before its last chunk. It is left out where the body
+ * is not chunked. Errors: CELLO_EINVAL (cl_response_header_check, or a field that frames, routes,
+ * authenticates or says how to read the body: RFC 9110, 6.5.1), CELLO_ENOMEM, also beyond
+ * max_headers. */
+int cl_response_trailer(struct cl_request *r, struct cl_str name, struct cl_str value) CL_MUST_USE;
 /* The generator failed midway: the peer must see that the body is not complete. */
 void cl_response_abort(struct cl_request *r);
 

@@ -42,6 +42,8 @@ struct cl_conn_ops {
     void (*sink_drop)(struct cl_request *r);
     /* r->response is filled: send it. */
     void (*respond)(struct cl_request *r);
+    /* 103 with these fields, now. The request is not answered, and no sink is open. */
+    int (*hints)(struct cl_request *r, const struct cl_header *headers, size_t count);
     void (*chunk)(struct cl_request *r, struct cl_str bytes, bool last);
     void (*abort)(struct cl_request *r);
     /* No new requests: close when idle, else after the requests in flight. */

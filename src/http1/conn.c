@@ -165,6 +165,7 @@ static bool take_end(struct cl_h1 *c, int result) {
         c->peer_eof = true;
         if (c->state == CL_H1_HANDLER)
             cl_request_left(c->req);
+        cl_h1_stream_eof(c);
         if (c->state != CL_H1_LINGER)
             return true;
         if (!c->speaking)

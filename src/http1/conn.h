@@ -11,7 +11,7 @@
  * loop's turn.
  *
  * conn.c: life, timers, callbacks. conn_read.c: bytes to requests. conn_body.c: their bodies.
- * conn_write.c: responses to bytes. Thread: the worker's. */
+ * conn_write.c: responses to bytes. conn_stream.c: those that are pulled. Thread: the worker's. */
 #ifndef CL_HTTP1_CONN_H
 #define CL_HTTP1_CONN_H
 

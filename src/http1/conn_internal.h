@@ -1,4 +1,4 @@
-/* What the three files of the HTTP/1 connection share. */
+/* What the five files of the HTTP/1 connection share. */
 #ifndef CL_HTTP1_CONN_INTERNAL_H
 #define CL_HTTP1_CONN_INTERNAL_H
 
@@ -35,8 +35,9 @@ struct cl_h1 {
     bool stream_chunked; /* response body */
     bool stream_asked;   /* the generator was asked and has not answered */
     bool stream_done;
-    bool first;    /* no request yet on this connection */
-    bool speaking; /* last_words is being sent */
+    bool stream_in_place; /* `fill` refers to bytes of the generator's */
+    bool first;           /* no request yet on this connection */
+    bool speaking;        /* last_words is being sent */
     bool write_sampled;
     struct cl_request *req;
     struct cl_request *unstopped; /* closed while its generator's bytes were being sent */
@@ -110,6 +111,33 @@ void cl_h1_fail(struct cl_h1 *c, int status, const char *detail);
 int cl_h1_begin_body(struct cl_h1 *c) CL_MUST_USE;
 /* CELLO_OK: it is whole. */
 int cl_h1_read_body(struct cl_h1 *c) CL_MUST_USE;
+
+CL_INLINE char *cl_h1_put(char *p, const char *bytes, size_t n) {
+    memcpy(p, bytes, n);
+    return p + n;
+}
+
+/* A field line; the room for it is there. */
+CL_INLINE char *cl_h1_put_field(char *p, const struct cl_header *h) {
+    p = cl_h1_put(p, h->name.ptr, h->name.len);
+    p = cl_h1_put(p, ": ", 2);
+    p = cl_h1_put(p, h->value.ptr, h->value.len);
+    return cl_h1_put(p, "\r\n", 2);
+}
+
+/* What is being filled; NULL: out of memory. */
+CL_INLINE CL_MUST_USE struct cl_h1_out *cl_h1_out_get(struct cl_h1 *c) {
+    if (!c->fill)
+        c->fill = cl_h1_out_new(cl_loop_pool(c->super.worker->loop));
+    return c->fill;
+}
+
+/* conn_stream.c: ask the generator, or end when it has given all. */
+void cl_h1_pull(struct cl_h1 *c);
+void cl_h1_chunk(struct cl_request *r, struct cl_str bytes, bool last);
+void cl_h1_abort(struct cl_request *r);
+/* The peer has ended its side, or had: a generator that makes it wait now waits for nobody. */
+void cl_h1_stream_eof(struct cl_h1 *c);
 
 /* conn_write.c */
 extern const struct cl_conn_ops cl_h1_conn_ops;

@@ -7,10 +7,12 @@ enum {
     COPY_MAX = 4096,        /* bodies up to this are copied behind their head: one segment */
     STREAM_BUDGET = 262144, /* bytes a generator may send before other connections have a turn */
     PULL_COST = 256,        /* of them for being asked, so that empty chunks come to an end too */
+    JOIN_MAX = 16384,       /* small chunks are gathered up to this into one write */
     HEAD_SCRATCH = 2048,
 };
 
 static const char CONTINUE[] = "HTTP/1.1 100 Continue\r\n\r\n";
+static const char EARLY_HINTS[] = "HTTP/1.1 103 Early Hints\r\n";
 static const char LAST_WORDS[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "Retry-After: 1\r\n"
                                  "Content-Length: 0\r\n"
@@ -18,14 +20,8 @@ static const char LAST_WORDS[] = "HTTP/1.1 503 Service Unavailable\r\n"
 
 /* ---- answers that are always the same ---- */
 
-static struct cl_h1_out *out_get(struct cl_h1 *c) {
-    if (!c->fill)
-        c->fill = cl_h1_out_new(cl_loop_pool(c->super.worker->loop));
-    return c->fill;
-}
-
 int cl_h1_write_continue(struct cl_h1 *c) {
-    struct cl_h1_out *o = out_get(c);
+    struct cl_h1_out *o = cl_h1_out_get(c);
     size_t len = sizeof CONTINUE - 1;
     struct cl_block *b = o ? cl_h1_out_room(o, len) : NULL;
     if (!b)
@@ -59,12 +55,7 @@ void cl_h1_last_words(struct cl_h1 *c) {
 
 /* ---- the head ---- */
 
-static char *put(char *p, const char *bytes, size_t n) {
-    memcpy(p, bytes, n);
-    return p + n;
-}
-
-#define PUT(p, literal) put((p), (literal), sizeof(literal) - 1)
+#define PUT(p, literal) cl_h1_put((p), (literal), sizeof(literal) - 1)
 
 static char *put_u64(char *p, uint64_t v) {
     char digits[20];
@@ -84,7 +75,7 @@ static char *put_status_line(char *p, int status) {
     p = PUT(p, "HTTP/1.1 ");
     p = put_u64(p, (uint64_t)status);
     *p++ = ' ';
-    p = put(p, reason.ptr, reason.len);
+    p = cl_h1_put(p, reason.ptr, reason.len);
     return PUT(p, "\r\n");
 }
 
@@ -104,7 +95,7 @@ static char *put_head(char *p, struct cl_h1 *c, const struct cl_request *r, enum
     p = put_status_line(p, s->status);
     if (s->content_type.len) {
         p = PUT(p, "Content-Type: ");
-        p = put(p, s->content_type.ptr, s->content_type.len);
+        p = cl_h1_put(p, s->content_type.ptr, s->content_type.len);
         p = PUT(p, "\r\n");
     }
     if (framing == FRAMING_LENGTH) {
@@ -114,19 +105,36 @@ static char *put_head(char *p, struct cl_h1 *c, const struct cl_request *r, enum
     } else if (framing == FRAMING_CHUNKED) {
         p = PUT(p, "Transfer-Encoding: chunked\r\n");
     }
-    p = put(p, cl_worker_date_line(c->super.worker), CL_DATE_LINE_LEN);
-    for (uint16_t i = 0; i < s->header_count; i++) {
-        const struct cl_header *h = &s->headers[i];
-        p = put(p, h->name.ptr, h->name.len);
-        p = PUT(p, ": ");
-        p = put(p, h->value.ptr, h->value.len);
-        p = PUT(p, "\r\n");
-    }
+    p = cl_h1_put(p, cl_worker_date_line(c->super.worker), CL_DATE_LINE_LEN);
+    for (uint16_t i = 0; i < s->header_count; i++)
+        p = cl_h1_put_field(p, &s->headers[i]);
     if (CL_UNLIKELY(!c->keep_alive))
         p = PUT(p, "Connection: close\r\n");
     else if (CL_UNLIKELY(r->version_minor == 0))
         p = PUT(p, "Connection: keep-alive\r\n");
     return PUT(p, "\r\n");
+}
+
+/* 103 goes out at once: a handler that works for a while has asked for it before. */
+static int hints(struct cl_request *r, const struct cl_header *headers, size_t count) {
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    size_t bound = sizeof EARLY_HINTS + 2;
+    for (size_t i = 0; i < count; i++)
+        bound += headers[i].name.len + headers[i].value.len + 4;
+    struct cl_h1_out *o = cl_h1_out_get(c);
+    struct cl_block *b = o ? cl_h1_out_room(o, bound) : NULL;
+    if (!b)
+        return CELLO_ENOMEM;
+    char *start = cl_block_wr(b), *p = PUT(start, EARLY_HINTS);
+    for (size_t i = 0; i < count; i++)
+        p = cl_h1_put_field(p, &headers[i]);
+    p = PUT(p, "\r\n");
+    b->wr = (size_t)(p - b->data);
+    if (!cl_h1_out_segment(o, start, (size_t)(p - start)))
+        return CELLO_ELIMIT;
+    cl_h1_flush(&c->flush);
+    cl_loop_submit(c->super.worker->loop);
+    return CELLO_OK;
 }
 
 /* ---- whole answers ---- */
@@ -158,7 +166,7 @@ void cl_h1_finish(struct cl_h1 *c) {
 /* head and body into the output: body copied, pinned, or standing where the sink wrote it. */
 static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
     struct cl_response *s = &r->response;
-    struct cl_h1_out *o = out_get(c);
+    struct cl_h1_out *o = cl_h1_out_get(c);
     if (!o)
         return false;
     bool in_place = !bare && s->body.len > COPY_MAX && s->release_ctx;
@@ -170,7 +178,7 @@ static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing fram
     char *p = put_head(start, c, r, framing, s->body.len);
     c->super.worker->head_hint = (uint32_t)(p - start);
     if (copied)
-        p = put(p, s->body.ptr, copied);
+        p = cl_h1_put(p, s->body.ptr, copied);
     b->wr = (size_t)(p - b->data);
     if (!cl_h1_out_segment(o, start, (size_t)(p - start)))
         return false;
@@ -246,7 +254,7 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     struct cl_response *s = &r->response;
     if (framing == FRAMING_CLOSE)
         c->keep_alive = false;
-    struct cl_h1_out *o = out_get(c);
+    struct cl_h1_out *o = cl_h1_out_get(c);
     struct cl_block *b = o ? cl_h1_out_room(o, head_bound(s)) : NULL;
     if (!b) {
         cl_h1_last_words(c);
@@ -262,7 +270,7 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     o->answers++;
     s->head_sent = true;
     c->stream_chunked = framing == FRAMING_CHUNKED;
-    c->stream_asked = c->stream_done = false;
+    c->stream_asked = c->stream_done = c->stream_in_place = false;
     c->state = CL_H1_STREAM;
     cl_h1_flush_later(c);
     if (bare)
@@ -332,7 +340,7 @@ static int sink_grow(struct cl_sink *s, size_t need) {
 
 static struct cl_sink *sink(struct cl_request *r, size_t hint) {
     struct cl_h1 *c = cl_h1_of(r->conn);
-    struct cl_h1_out *o = out_get(c);
+    struct cl_h1_out *o = cl_h1_out_get(c);
     if (!o)
         return NULL;
     /* Behind another answer the body goes where the head will likely end; else the head has room
@@ -355,75 +363,6 @@ static void sink_drop(struct cl_request *r) {
     (void)r; /* nothing was committed: the block's wr still stands before the body */
 }
 
-/* ---- streams ---- */
-
-/* "1f40\r\n" at the end of `text`; returns where it begins. */
-static const char *chunk_size(char text[static 20], size_t len) {
-    static const char hex[] = "0123456789abcdef";
-    char *p = text + 20;
-    *--p = '\n';
-    *--p = '\r';
-    for (size_t v = len; v; v >>= 4)
-        *--p = hex[v & 15];
-    return p;
-}
-
-static bool write_chunked(struct cl_h1_out *o, struct cl_block *b, struct cl_str bytes, bool last) {
-    bool ok = true;
-    if (bytes.len) {
-        char text[20];
-        const char *size = chunk_size(text, bytes.len);
-        ok = cl_h1_out_copy(o, b, size, (size_t)(text + sizeof text - size)) &&
-             cl_h1_out_segment(o, bytes.ptr, bytes.len) && cl_h1_out_copy(o, b, "\r\n", 2);
-    }
-    return ok && (!last || cl_h1_out_copy(o, b, "0\r\n\r\n", 5));
-}
-
-/* A generator that said how much it has must keep to it: what the peer reads behind the body would
- * be taken for the next answer. */
-static bool keeps_length(const struct cl_response *s, size_t len, bool last) {
-    uint64_t left = s->length - s->bytes_sent;
-    return !s->has_length || (len <= left && (!last || len == left));
-}
-
-static void chunk(struct cl_request *r, struct cl_str bytes, bool last) {
-    struct cl_h1 *c = cl_h1_of(r->conn);
-    assert(c->state == CL_H1_STREAM && c->stream_asked);
-    struct cl_h1_out *o = out_get(c);
-    struct cl_block *b = o ? cl_h1_out_room(o, 64) : NULL;
-    if (!b || !keeps_length(&r->response, bytes.len, last)) {
-        cl_h1_close(c);
-        return;
-    }
-    c->stream_asked = false;
-    c->stream_done = last;
-    bool ok = true;
-    if (c->stream_chunked)
-        ok = write_chunked(o, b, bytes, last);
-    else if (bytes.len)
-        ok = cl_h1_out_segment(o, bytes.ptr, bytes.len);
-    r->response.bytes_sent += bytes.len;
-    if (ok)
-        cl_h1_flush_later(c);
-    else
-        cl_h1_close(c);
-}
-
-static void abort_stream(struct cl_request *r) {
-    cl_h1_close(cl_h1_of(r->conn));
-}
-
-/* All bytes are out: ask the generator, or end. */
-static void pull(struct cl_h1 *c) {
-    struct cl_generator *g = c->req->response.generator;
-    if (c->stream_done) {
-        cl_h1_finish(c);
-    } else {
-        c->stream_asked = true;
-        g->proceed(g, c->req);
-    }
-}
-
 /* ---- sending ---- */
 
 /* Everything is with the kernel: close, serve what was pipelined, or wait. */
@@ -443,6 +382,7 @@ static bool send_fill(struct cl_h1 *c) {
     struct cl_h1_out *o = c->fill;
     int err = CELLO_OK;
     c->fill = NULL;
+    c->stream_in_place = false;
     if (o->iov_count) { /* none: a sink was opened and dropped, or a chunk was empty */
         c->fly = o;
         err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
@@ -458,21 +398,30 @@ static bool send_fill(struct cl_h1 *c) {
     return !err;
 }
 
+/* The generator may be asked: what it gives joins the head, or small chunks before it, in one
+ * write. It may not while the output refers to its bytes, which the next call would take away. */
+static bool may_pull(const struct cl_h1 *c) {
+    const struct cl_h1_out *o = c->fill;
+    if (c->state != CL_H1_STREAM || c->stream_asked)
+        return false;
+    return !o || (!c->stream_done && !c->stream_in_place && o->bytes < JOIN_MAX &&
+                  o->iov_count <= CL_H1_IOV - 4);
+}
+
 void cl_h1_flush(struct cl_flush *f) {
     struct cl_h1 *c = CL_CONTAINER_OF(f, struct cl_h1, flush);
     size_t spent = 0;
     while (c->state != CL_H1_CLOSED && !c->fly) {
-        if (c->fill) {
+        if (spent <= STREAM_BUDGET && may_pull(c)) {
+            spent += PULL_COST;
+            cl_h1_pull(c);
+        } else if (c->fill) {
             spent += c->fill->bytes;
             if (!send_fill(c))
                 return;
-        } else if (c->state == CL_H1_STREAM && !c->stream_asked) {
-            if (spent > STREAM_BUDGET) {
-                cl_h1_flush_later(c);
-                return;
-            }
-            spent += PULL_COST;
-            pull(c);
+        } else if (may_pull(c)) {
+            cl_h1_flush_later(c);
+            return;
         } else {
             all_sent(c);
             return;
@@ -500,8 +449,9 @@ const struct cl_conn_ops cl_h1_conn_ops = {
     .sink = sink,
     .sink_drop = sink_drop,
     .respond = respond,
-    .chunk = chunk,
-    .abort = abort_stream,
+    .hints = hints,
+    .chunk = cl_h1_chunk,
+    .abort = cl_h1_abort,
     .drain = drain,
     .close = close_conn,
 };

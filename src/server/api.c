@@ -236,6 +236,15 @@ void cello_response_sink_drop(struct cl_request *r) {
     cl_response_sink_drop(r);
 }
 
+int cello_response_trailer(struct cl_request *r, struct cl_str name, struct cl_str value) {
+    return cl_response_trailer(r, name, value);
+}
+
+int cello_response_early_hints(struct cl_request *r, const struct cello_field *fields,
+                               size_t count) {
+    return cl_response_hints(r, fields, count);
+}
+
 void cello_respond_stream(struct cl_request *r, struct cl_generator *g, bool has_length,
                           uint64_t length) {
     cl_respond_stream(r, g, has_length, length);

@@ -60,7 +60,27 @@ static inline bool response_lines_ok(const char *p, const char *end) {
     return true;
 }
 
-/* The length of a chunked body, RESPONSE_SHORT or RESPONSE_BAD. */
+/* Where the trailer section ends that begins at `at`, RESPONSE_SHORT or RESPONSE_BAD. */
+static inline long response_trailers(const char *p, size_t len, size_t at) {
+    for (;;) {
+        const char *line = p + at, *eol = memchr(line, '\n', len - at);
+        if (!eol)
+            return RESPONSE_SHORT;
+        at = (size_t)(eol + 1 - p);
+        if (eol == line || eol[-1] != '\r')
+            return RESPONSE_BAD;
+        if (eol == line + 1)
+            return (long)at;
+        const char *colon = memchr(line, ':', (size_t)(eol - line));
+        if (!colon || colon == line || colon[1] != ' ')
+            return RESPONSE_BAD;
+        for (const char *c = line; c < eol - 1; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                return RESPONSE_BAD;
+    }
+}
+
+/* The length of a chunked body with its trailers, RESPONSE_SHORT or RESPONSE_BAD. */
 static inline long response_chunks(const char *p, size_t len) {
     size_t at = 0;
     for (;;) {
@@ -72,13 +92,13 @@ static inline long response_chunks(const char *p, size_t len) {
         if (stop == p + at || stop[0] != '\r' || stop + 1 != eol)
             return RESPONSE_BAD;
         at = (size_t)(eol + 1 - p);
+        if (size == 0)
+            return response_trailers(p, len, at);
         if (size > len || len - at < size + 2)
             return RESPONSE_SHORT;
         if (memcmp(p + at + size, "\r\n", 2) != 0)
             return RESPONSE_BAD;
         at += size + 2;
-        if (size == 0)
-            return (long)at;
     }
 }
 
