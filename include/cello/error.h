@@ -45,6 +45,16 @@ enum cello_err {
     /* JSON, RFC 8259 */
     CELLO_EJSON = -60,       /* malformed JSON text */
     CELLO_EJSON_DEPTH = -61, /* nested deeper than the limit */
+    /* multipart/form-data, RFC 7578 */
+    CELLO_EBOUNDARY = -70,              /* 400 no boundary, or not one */
+    CELLO_EMULTIPART = -71,             /* 400 a delimiter line is malformed */
+    CELLO_EMULTIPART_END = -72,         /* 400 ends before its final delimiter */
+    CELLO_EPART_HEADER = -73,           /* 400 malformed header of a part */
+    CELLO_EPART_HEADER_TOO_LARGE = -74, /* 400 more than max_part_header */
+    CELLO_EPARTS = -75,                 /* 400 more than max_form_parts */
+    CELLO_EFORM_TOO_LARGE = -76,        /* 413 more than max_form_memory in fields */
+    CELLO_EFILE_TOO_LARGE = -77,        /* 413 more than max_file_size */
+    CELLO_ENOSPACE = -78,               /* 507 no room for files */
 };
 
 /* A short English text for an error, never NULL; for logs and problem documents. */

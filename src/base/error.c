@@ -36,6 +36,15 @@ const char *cello_strerror(int err) {
     case CELLO_EEXPECT: return "expectation other than 100-continue";
     case CELLO_EJSON: return "malformed JSON";
     case CELLO_EJSON_DEPTH: return "JSON nested too deeply";
+    case CELLO_EBOUNDARY: return "multipart without a valid boundary";
+    case CELLO_EMULTIPART: return "malformed delimiter of a multipart body";
+    case CELLO_EMULTIPART_END: return "multipart body without its final delimiter";
+    case CELLO_EPART_HEADER: return "malformed header of a part";
+    case CELLO_EPART_HEADER_TOO_LARGE: return "header of a part too large";
+    case CELLO_EPARTS: return "too many parts or fields in a form";
+    case CELLO_EFORM_TOO_LARGE: return "fields of a form too large";
+    case CELLO_EFILE_TOO_LARGE: return "uploaded file too large";
+    case CELLO_ENOSPACE: return "no room for uploaded files";
     }
     return "unknown error";
 }

@@ -112,14 +112,23 @@ int cl_error_status(int err) {
     case CELLO_EPERCENT:
     case CELLO_EUTF8:
     case CELLO_EJSON:
-    case CELLO_EJSON_DEPTH: return 400;
-    case CELLO_EBODY_TOO_LARGE: return 413;
+    case CELLO_EJSON_DEPTH:
+    case CELLO_EBOUNDARY:
+    case CELLO_EMULTIPART:
+    case CELLO_EMULTIPART_END:
+    case CELLO_EPART_HEADER:
+    case CELLO_EPART_HEADER_TOO_LARGE:
+    case CELLO_EPARTS: return 400;
+    case CELLO_EBODY_TOO_LARGE:
+    case CELLO_EFORM_TOO_LARGE:
+    case CELLO_EFILE_TOO_LARGE: return 413;
     case CELLO_EURI_TOO_LONG: return 414;
     case CELLO_EEXPECT: return 417;
     case CELLO_EHEAD_TOO_LARGE: return 431;
     case CELLO_ECODING: return 501;
     case CELLO_ELIMIT: return 503;
     case CELLO_EVERSION: return 505;
+    case CELLO_ENOSPACE: return 507;
     default: return 500;
     }
 }
@@ -150,6 +159,15 @@ const char *cl_error_detail(int err) {
     case CELLO_EEXPECT: return "The only expectation supported is 100-continue.";
     case CELLO_EJSON: return "The body is not valid JSON.";
     case CELLO_EJSON_DEPTH: return "The JSON text is nested too deeply.";
+    case CELLO_EBOUNDARY: return "The Content-Type has no valid boundary.";
+    case CELLO_EMULTIPART: return "A delimiter of the multipart body is malformed.";
+    case CELLO_EMULTIPART_END: return "The multipart body ends before its final delimiter.";
+    case CELLO_EPART_HEADER: return "The header of a part of the form is malformed.";
+    case CELLO_EPART_HEADER_TOO_LARGE: return "The header of a part of the form is too large.";
+    case CELLO_EPARTS: return "The form has too many fields.";
+    case CELLO_EFORM_TOO_LARGE: return "The fields of the form are too large.";
+    case CELLO_EFILE_TOO_LARGE: return "An uploaded file is too large.";
+    case CELLO_ENOSPACE: return "The server has no room for uploaded files.";
     default: return "The request could not be handled.";
     }
 }
