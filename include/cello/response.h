@@ -49,6 +49,20 @@ CELLO_API void cello_respond_empty(struct cl_request *r);
 /* application/problem+json, RFC 9457. detail may be empty. */
 CELLO_API void cello_respond_problem(struct cl_request *r, int status, struct cl_str detail);
 
+/* A piece of a body: `bytes`, or with fd >= 0 `length` bytes of that file from `offset` on. */
+struct cello_segment {
+    struct cl_str bytes;
+    int fd; /* -1: bytes */
+    uint64_t offset, length;
+};
+/* The segments one after the other, with the sum as Content-Length. They are copied; what they
+ * point to stays until release(ctx), which is called once, on the worker's thread and without any
+ * lock of the caller's, also when nothing of them was sent. Files are sent by the kernel where it
+ * can; a file is not closed, its position not moved. One that has become shorter ends the
+ * connection with a reset: the client never takes what it got for the whole. */
+CELLO_API void cello_respond_segments(struct cl_request *r, const struct cello_segment *segments,
+                                      size_t count, void (*release)(void *), void *ctx);
+
 /* "Not Found"; empty for a status without a registered phrase. */
 CELLO_API struct cl_str cello_status_reason(int status);
 

@@ -43,8 +43,9 @@ struct cello_server_config {
 #define CELLO_SERVER_CONFIG_DEFAULT                                                                \
     { .limits = CL_LIMITS_DEFAULT, .timeouts = CL_TIMEOUTS_DEFAULT, .access_log_fd = -1 }
 
-/* Freezes the application and takes a reference. Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP,
- * CELLO_EINVAL (log format). */
+/* Freezes the application and takes a reference. A process that has said nothing about SIGPIPE
+ * ignores it from then on. Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP, CELLO_EINVAL (log
+ * format). */
 CELLO_API int cello_server_new(struct cl_server **out, struct cl_app *app,
                                const struct cello_server_config *cfg);
 /* Listen; before the first turn. Port 0: any free one. Errors: CELLO_ESYS (errno: a busy port is

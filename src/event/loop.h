@@ -23,6 +23,7 @@
 #include <cello/post.h>
 
 #include "base/block.h"
+#include "event/file.h"
 #include "event/timer.h"
 
 /* AUTO: io_uring where this kernel and build have it in its fast form, else epoll. */
@@ -52,6 +53,7 @@ struct cl_io {
     struct iovec *iov;    /* the send in progress: the caller's array, advanced in place */
     int iov_count;
     int fd;
+    struct cl_file_part *file;         /* behind the iovecs, advanced in place; NULL: none */
     uint32_t state;                    /* the back end's flags */
     uint32_t pending;                  /* kernel operations that still refer to this io */
     struct cl_io *next;                /* the loop's lists: ready again, closed */
@@ -174,6 +176,12 @@ int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) CL_MUST_USE;
  * iov and the bytes must stay until on_sent. Other: CELLO_ESYS, the peer is gone or the io was
  * closed. One at a time. */
 int cl_io_send(struct cl_io *io, struct iovec *iov, int count) CL_MUST_USE;
+/* The same, and behind the iovecs (there may be none) all of a part of a file, which is not empty.
+ * `file` stays until on_sent, too, and shows what is left; its descriptor is not closed. A large
+ * part goes out over several turns, with other connections in between. Beside the errors of
+ * cl_io_send: CELLO_EOF, the file has become shorter. */
+int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count,
+                   struct cl_file_part *file) CL_MUST_USE;
 /* Back-pressure: no on_recv until resume. Bytes that had arrived before are reported then. */
 void cl_io_recv_pause(struct cl_io *io);
 void cl_io_recv_resume(struct cl_io *io);

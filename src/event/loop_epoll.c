@@ -162,8 +162,23 @@ static int epoll_io_send(struct cl_io *io) {
     return err;
 }
 
+/* The same with a file behind the iovecs. */
+static int epoll_io_sendfile(struct cl_io *io) {
+    bool full;
+    int err = cl_io_push_file(io, &full);
+    if (err != CELLO_EAGAIN)
+        return err;
+    if (full) {
+        io->state &= ~CL_IO_WRITABLE;
+    } else {
+        io->state |= CL_IO_WRITABLE;
+        cl_loop_ready(io);
+    }
+    return CELLO_EAGAIN;
+}
+
 static void go_on_sending(struct cl_io *io) {
-    int err = send_all(io);
+    int err = io->file ? epoll_io_sendfile(io) : send_all(io);
     if (err != CELLO_EAGAIN)
         cl_io_finish_send(io, err);
 }
@@ -349,6 +364,7 @@ static const struct cl_loop_ops epoll_ops = {
     .listener_close = epoll_listener_close,
     .io_open = epoll_io_open,
     .io_send = epoll_io_send,
+    .io_sendfile = epoll_io_sendfile,
     .io_pause = epoll_io_pause,
     .io_resume = epoll_io_resume,
     .io_close = epoll_io_close,

@@ -17,6 +17,8 @@ enum { CL_IO_ROOM_MIN = 2048 };
 enum { CL_ACCEPT_RETRY_MS = 100 };
 /* Most iovecs the kernel takes at once (UIO_MAXIOV). */
 enum { CL_IOV_MAX = 1024 };
+/* Bytes of a file that one connection sends before others get their turn. */
+enum { CL_FILE_BURST = 1 << 20 };
 
 /* cl_io.state */
 #define CL_IO_CLOSED (1u << 0)   /* cl_io_close was called */
@@ -61,6 +63,7 @@ struct cl_loop_ops {
     void (*listener_close)(struct cl_listener *ls);
     int (*io_open)(struct cl_io *io);
     int (*io_send)(struct cl_io *io);
+    int (*io_sendfile)(struct cl_io *io);
     void (*io_pause)(struct cl_io *io);
     void (*io_resume)(struct cl_io *io);
     void (*io_close)(struct cl_io *io);
@@ -117,6 +120,9 @@ bool cl_io_report(struct cl_io *io, int result);
 void cl_io_report_stop(struct cl_io *io, int why);
 /* Drop `n` sent bytes from io->iov. True: nothing is left. */
 bool cl_io_advance(struct cl_io *io, size_t n);
+/* Send io->iov, then io->file, on a socket that does not block. CELLO_OK: all of it. CELLO_EAGAIN:
+ * the socket is `*full`, or this turn's burst is spent. Other: as cl_io_sendfile. */
+int cl_io_push_file(struct cl_io *io, bool *full) CL_MUST_USE;
 /* on_sent, and a half-close that waited for it. */
 void cl_io_finish_send(struct cl_io *io, int err);
 

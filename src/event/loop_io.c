@@ -11,6 +11,7 @@ int cl_io_open(struct cl_loop *l, struct cl_io *io, int fd) {
     io->fd = fd;
     io->state = 0;
     io->pending = 0;
+    io->file = NULL;
     io->next = NULL;
     io->held = io->held_last = NULL;
     int err = l->ops->io_open(io);
@@ -35,6 +36,23 @@ int cl_io_send(struct cl_io *io, struct iovec *iov, int count) {
     if (cl_io_advance(io, 0))
         return CELLO_OK;
     return io->loop->ops->io_send(io);
+}
+
+int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count, struct cl_file_part *file) {
+    assert(!(io->state & CL_IO_SENDING) && file->left);
+    if (CL_UNLIKELY(io->state & CL_IO_CLOSED)) {
+        errno = EPIPE;
+        return CELLO_ESYS;
+    }
+    io->iov = iov;
+    io->iov_count = count;
+    io->file = file;
+    int err = io->loop->ops->io_sendfile(io);
+    if (err == CELLO_EAGAIN)
+        io->state |= CL_IO_SENDING;
+    else
+        io->file = NULL;
+    return err;
 }
 
 void cl_io_recv_pause(struct cl_io *io) {
@@ -94,7 +112,41 @@ bool cl_io_advance(struct cl_io *io, size_t n) {
     return false;
 }
 
+/* The head of an answer leaves in one packet with the file's first bytes: MSG_MORE. */
+static int push_iov(struct cl_io *io) {
+    while (!cl_io_advance(io, 0)) {
+        struct msghdr m = {
+            .msg_iov = io->iov,
+            .msg_iovlen = CL_MIN((size_t)io->iov_count, (size_t)CL_IOV_MAX),
+        };
+        ssize_t n = sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+        if (n >= 0)
+            cl_io_advance(io, (size_t)n);
+        else if (errno != EINTR)
+            return errno == EAGAIN ? CELLO_EAGAIN : CELLO_ESYS;
+    }
+    return CELLO_OK;
+}
+
+int cl_io_push_file(struct cl_io *io, bool *full) {
+    int err = push_iov(io);
+    *full = err == CELLO_EAGAIN;
+    if (err)
+        return err;
+    for (size_t burst = CL_FILE_BURST; burst;) {
+        int64_t n = cl_file_part_send(io->file, io->fd, burst);
+        *full = n == CELLO_EAGAIN;
+        if (n < 0)
+            return (int)n;
+        if (!io->file->left)
+            return CELLO_OK;
+        burst -= (size_t)n;
+    }
+    return CELLO_EAGAIN;
+}
+
 void cl_io_finish_send(struct cl_io *io, int err) {
+    io->file = NULL;
     if (io->state & CL_IO_SHUTDOWN)
         shutdown(io->fd, SHUT_WR);
     io->state &= ~(CL_IO_SENDING | CL_IO_SHUTDOWN);

@@ -246,6 +246,7 @@ static void complete(struct cl_uring *u, const struct io_uring_cqe *cqe) {
     switch ((enum cl_uring_op)(cqe->user_data & CL_URING_OP_MASK)) {
     case CL_URING_RECV: cl_uring_io_received(p, cqe->res, cqe->flags); break;
     case CL_URING_SEND: cl_uring_io_sent(p, cqe->res); break;
+    case CL_URING_WRITABLE: cl_uring_io_writable(p, cqe->res); break;
     case CL_URING_ACCEPT: accepted(p, cqe->res, cqe->flags); break;
     case CL_URING_POLL: polled(p, cqe->res); break;
     case CL_URING_WAKE:
@@ -327,6 +328,7 @@ static const struct cl_loop_ops uring_ops = {
     .listener_close = uring_listener_close,
     .io_open = cl_uring_io_open,
     .io_send = cl_uring_io_send,
+    .io_sendfile = cl_uring_io_sendfile,
     .io_pause = cl_uring_io_pause,
     .io_resume = cl_uring_io_resume,
     .io_close = cl_uring_io_close,

@@ -44,6 +44,7 @@ enum cl_uring_op {
     CL_URING_ACCEPT,
     CL_URING_POLL,
     CL_URING_WAKE,
+    CL_URING_WRITABLE,
     CL_URING_OP_MASK = 7
 };
 
@@ -73,6 +74,7 @@ struct cl_block *cl_uring_bufs_take(struct cl_uring *u, uint32_t cqe_flags, size
 /* loop_uring_io.c: connections. */
 int cl_uring_io_open(struct cl_io *io);
 int cl_uring_io_send(struct cl_io *io);
+int cl_uring_io_sendfile(struct cl_io *io);
 void cl_uring_io_pause(struct cl_io *io);
 void cl_uring_io_resume(struct cl_io *io);
 void cl_uring_io_close(struct cl_io *io);
@@ -80,5 +82,6 @@ void cl_uring_io_close(struct cl_io *io);
 void cl_uring_io_serve(struct cl_io *io);
 void cl_uring_io_received(struct cl_io *io, int res, uint32_t cqe_flags);
 void cl_uring_io_sent(struct cl_io *io, int res);
+void cl_uring_io_writable(struct cl_io *io, int res);
 
 #endif

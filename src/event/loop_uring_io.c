@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "event/loop_uring_internal.h"
@@ -237,6 +238,58 @@ void cl_uring_io_sent(struct cl_io *io, int res) {
     }
 }
 
+/* ---- send a file ----------------------------------------------------------------------------- */
+
+static void await_room(struct cl_io *io) {
+    struct io_uring_sqe *sqe = cl_uring_sqe(io->loop);
+    if (CL_UNLIKELY(!sqe)) {
+        io->state |= CL_IO_SEND_READY;
+        cl_loop_ready(io);
+        return;
+    }
+    io_uring_prep_poll_add(sqe, io->fd, POLLOUT);
+    sqe->user_data = cl_uring_tag(io, CL_URING_WRITABLE);
+    io->pending++;
+}
+
+/* sendfile(2) itself, on a socket that is non-blocking for the time of the call. What is with the
+ * kernel already has been started on a blocking one and does not notice. */
+int cl_uring_io_sendfile(struct cl_io *io) {
+    bool full = false;
+    fcntl(io->fd, F_SETFL, O_NONBLOCK);
+    int err = cl_io_push_file(io, &full);
+    int saved = errno;
+    fcntl(io->fd, F_SETFL, 0);
+    errno = saved;
+    if (err != CELLO_EAGAIN)
+        return err;
+    if (full) {
+        await_room(io);
+    } else {
+        io->state |= CL_IO_SEND_READY;
+        cl_loop_ready(io);
+    }
+    return CELLO_EAGAIN;
+}
+
+static void go_on_file(struct cl_io *io) {
+    int err = cl_uring_io_sendfile(io);
+    if (err != CELLO_EAGAIN)
+        cl_io_finish_send(io, err);
+}
+
+void cl_uring_io_writable(struct cl_io *io, int res) {
+    io->pending--;
+    if (io->state & CL_IO_CLOSED) {
+        finish_close(io);
+    } else if (res < 0 && res != -EINTR && res != -EAGAIN) {
+        errno = -res;
+        cl_io_finish_send(io, CELLO_ESYS);
+    } else {
+        go_on_file(io);
+    }
+}
+
 /* ---- the connection ------------------------------------------------------------------------- */
 
 int cl_uring_io_open(struct cl_io *io) {
@@ -288,7 +341,12 @@ void cl_uring_io_serve(struct cl_io *io) {
     }
     if (io->state & CL_IO_SEND_READY) {
         io->state &= ~CL_IO_SEND_READY;
-        start_send(io);
+        if (io->file)
+            go_on_file(io);
+        else
+            start_send(io);
+        if (io->state & CL_IO_CLOSED)
+            return;
     }
     if (io->state & CL_IO_PAUSED) {
         cancel_recv(io);

@@ -36,9 +36,17 @@ struct cl_param {
 
 enum cl_body_kind {
     CL_BODY_NONE,
-    CL_BODY_BYTES,  /* response.body: copied, or sent in place when pinned */
-    CL_BODY_SINK,   /* written into the connection's own output block */
-    CL_BODY_STREAM, /* pulled from response.generator */
+    CL_BODY_BYTES,    /* response.body: copied, or sent in place when pinned */
+    CL_BODY_SINK,     /* written into the connection's own output block */
+    CL_BODY_STREAM,   /* pulled from response.generator */
+    CL_BODY_SEGMENTS, /* bytes and parts of files: response.segments */
+};
+
+/* In the request's arena; the empty ones are left out. */
+struct cl_segments {
+    size_t count;
+    size_t at; /* the next to be sent */
+    struct cello_segment items[];
 };
 
 struct cl_response {
@@ -49,14 +57,15 @@ struct cl_response {
     uint16_t header_count, header_cap;
     bool head_sent;
     bool close;              /* the connection must not be used again */
-    bool has_length;         /* CL_BODY_STREAM: `length` is known */
+    bool has_length;         /* CL_BODY_STREAM, CL_BODY_SEGMENTS: `length` is known */
     struct cl_str body;      /* CL_BODY_BYTES */
-    void (*release)(void *); /* body is pinned: called once when it is not needed any more */
+    void (*release)(void *); /* body is pinned, or segments: called once when it may go */
     void *release_ctx;       /* with release NULL, a non-NULL ctx marks bytes that live forever */
     struct cl_sink *sink;    /* CL_BODY_SINK */
     struct cl_generator *generator;
     struct cl_header *trailers; /* CL_BODY_STREAM: fields behind the body; in the arena */
     uint16_t trailer_count, trailer_cap;
+    struct cl_segments *segments;
     uint64_t length;
     uint64_t bytes_sent; /* of the body, for the log */
 };

@@ -231,6 +231,44 @@ void cl_respond_static(struct cl_request *r, struct cl_str body) {
     respond(r, CL_BODY_BYTES);
 }
 
+/* Copies what is not empty and adds up the length. NULL: out of memory. */
+static struct cl_segments *copy_segments(struct cl_request *r, const struct cello_segment *from,
+                                         size_t count) {
+    struct cl_segments *q = NULL;
+    if (count < (SIZE_MAX - sizeof *q) / sizeof *from)
+        q = cl_arena_alloc(&r->arena, sizeof *q + count * sizeof *from);
+    if (!q)
+        return NULL;
+    q->count = q->at = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t length = from[i].fd >= 0 ? from[i].length : from[i].bytes.len;
+        assert(length <= (uint64_t)INT64_MAX - r->response.length);
+        assert(from[i].fd < 0 || from[i].offset <= (uint64_t)INT64_MAX - length);
+        r->response.length += length;
+        if (length)
+            q->items[q->count++] = from[i];
+    }
+    return q;
+}
+
+void cl_respond_segments(struct cl_request *r, const struct cello_segment *segments, size_t count,
+                         void (*release)(void *), void *ctx) {
+    struct cl_response *s = &r->response;
+    s->length = 0;
+    s->segments = copy_segments(r, segments, count);
+    if (CL_UNLIKELY(!s->segments)) {
+        if (release)
+            release(ctx);
+        s->header_count = 0;
+        cl_respond_problem(r, 503, CL_STR("The server has no memory to spare."));
+        return;
+    }
+    s->release = release;
+    s->release_ctx = ctx;
+    s->has_length = true;
+    respond(r, CL_BODY_SEGMENTS);
+}
+
 void cl_respond_empty(struct cl_request *r) {
     respond(r, CL_BODY_NONE);
 }

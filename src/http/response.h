@@ -39,6 +39,10 @@ void cl_respond_pinned(struct cl_request *r, struct cl_str body, void (*release)
                        void *ctx);
 /* The whole body, which lives as long as the process. */
 void cl_respond_static(struct cl_request *r, struct cl_str body);
+/* cello_respond_segments. offset + length of a file's part, and the sum of all lengths, are at most
+ * INT64_MAX. Without memory for the copy the answer is a 503. */
+void cl_respond_segments(struct cl_request *r, const struct cello_segment *segments, size_t count,
+                         void (*release)(void *), void *ctx);
 /* No body. */
 void cl_respond_empty(struct cl_request *r);
 

@@ -108,10 +108,16 @@ static void drop_input(struct cl_h1 *c) {
         cl_h1_close(c);
 }
 
-static void stop_generator(struct cl_request *r) {
-    struct cl_generator *g = r->response.generator;
-    r->response.generator = NULL;
-    g->stop(g, r);
+/* The body's source has done its part: a generator, or who lent segments. */
+static void end_body(struct cl_request *r) {
+    struct cl_response *s = &r->response;
+    struct cl_generator *g = s->generator;
+    s->generator = NULL;
+    if (g)
+        g->stop(g, r);
+    if (s->release)
+        s->release(s->release_ctx);
+    s->release = NULL;
 }
 
 void cl_h1_end_request(struct cl_h1 *c) {
@@ -119,14 +125,14 @@ void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_request *r = c->req;
     c->req = NULL;
     r->conn = NULL;
-    if (r->response.generator && c->fly && c->state == CL_H1_CLOSED) {
-        /* The kernel may still read the generator's bytes: it is stopped when that is over. In
-         * other states what is being sent is an earlier answer, and nothing was asked of this one's
-         * generator. */
+    bool lent = r->response.generator || r->response.release;
+    if (lent && c->fly && c->state == CL_H1_CLOSED) {
+        /* The kernel may still read the bytes: their source is told when that is over. In other
+         * states what is being sent is an earlier answer, and nothing was asked of this one's. */
         cl_request_ref(r);
         c->unstopped = r;
-    } else if (r->response.generator) {
-        stop_generator(r);
+    } else if (lent) {
+        end_body(r);
     }
     w->service->on_done(w, r);
     r->peer = NULL; /* the access log wanted it */
@@ -137,12 +143,22 @@ void cl_h1_end_request(struct cl_h1 *c) {
     cl_request_unref(r);
 }
 
+static uint64_t file_left(const struct cl_h1_out *o) {
+    return o ? o->file.left : 0;
+}
+
+/* A body that ends with the connection must not look whole. */
+static void cut_body(struct cl_h1 *c) {
+    cl_stream_reset_on_close(c->super.stream);
+    c->req->response.bytes_sent -= file_left(c->fly) + file_left(c->fill);
+}
+
 void cl_h1_close(struct cl_h1 *c) {
     if (c->state == CL_H1_CLOSED)
         return;
     struct cl_worker *w = c->super.worker;
-    if (c->state == CL_H1_STREAM) /* a body that ends with the connection must not look whole */
-        cl_stream_reset_on_close(c->super.stream);
+    if (c->state == CL_H1_STREAM)
+        cut_body(c);
     c->state = CL_H1_CLOSED;
     if (c->req)
         cl_h1_end_request(c);
@@ -195,13 +211,17 @@ static void on_recv(struct cl_stream *s, int result) {
 static void on_sent(struct cl_stream *s, int err) {
     struct cl_h1 *c = of_stream(s);
     struct cl_h1_out *o = c->fly;
-    c->fly = NULL;
     c->speaking = false;
+    if (err) {
+        cl_h1_close(c); /* `fly` shows what is not sent, and goes with the connection */
+        return;
+    }
+    c->fly = NULL;
     if (o)
         cl_h1_out_del(o);
     if (c->state == CL_H1_CLOSED)
         return;
-    if (err || (c->state == CL_H1_LINGER && c->peer_eof)) {
+    if (c->state == CL_H1_LINGER && c->peer_eof) {
         cl_h1_close(c);
         return;
     }
@@ -217,7 +237,7 @@ static void on_closed(struct cl_stream *s) {
     if (c->fly)
         cl_h1_out_del(c->fly);
     if (c->unstopped) {
-        stop_generator(c->unstopped);
+        end_body(c->unstopped);
         cl_request_unref(c->unstopped);
     }
     cl_free(c);

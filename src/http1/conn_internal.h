@@ -9,6 +9,7 @@
 #include "http1/conn.h"
 #include "http1/out.h"
 #include "http1/parser.h"
+#include "http1/segments.h"
 
 enum cl_h1_state {
     CL_H1_IDLE,    /* no byte of the next request has come */
@@ -40,7 +41,7 @@ struct cl_h1 {
     bool speaking;        /* last_words is being sent */
     bool write_sampled;
     struct cl_request *req;
-    struct cl_request *unstopped; /* closed while its generator's bytes were being sent */
+    struct cl_request *unstopped; /* closed while bytes lent to it were being sent */
     struct cl_h1_out *fill;       /* being filled */
     struct cl_h1_out *fly;        /* being sent */
     struct cl_timer timer;

@@ -250,21 +250,21 @@ static enum framing framing_of(const struct cl_request *r) {
     return r->version_minor ? FRAMING_CHUNKED : FRAMING_CLOSE;
 }
 
-static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
+/* The head of a body that follows, in a block with room for the first `room` bytes of it. False:
+ * the connection has given up. */
+static bool begin_body(struct cl_h1 *c, struct cl_request *r, enum framing framing, size_t room) {
     struct cl_response *s = &r->response;
-    if (framing == FRAMING_CLOSE)
-        c->keep_alive = false;
     struct cl_h1_out *o = cl_h1_out_get(c);
-    struct cl_block *b = o ? cl_h1_out_room(o, head_bound(s)) : NULL;
+    struct cl_block *b = o ? cl_h1_out_room(o, head_bound(s) + room) : NULL;
     if (!b) {
         cl_h1_last_words(c);
-        return;
+        return false;
     }
     char *start = cl_block_wr(b);
     size_t n = (size_t)(put_head(start, c, r, framing, s->length) - start);
     if (!cl_h1_out_segment(o, start, n)) {
         cl_h1_close(c);
-        return;
+        return false;
     }
     b->wr += n;
     o->answers++;
@@ -273,7 +273,37 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     c->stream_asked = c->stream_done = c->stream_in_place = false;
     c->state = CL_H1_STREAM;
     cl_h1_flush_later(c);
-    if (bare)
+    return true;
+}
+
+static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
+    if (framing == FRAMING_CLOSE)
+        c->keep_alive = false;
+    if (begin_body(c, r, framing, 0) && bare)
+        cl_h1_finish(c);
+}
+
+/* False: the connection was closed. */
+static bool put_segments(struct cl_h1 *c, struct cl_request *r) {
+    struct cl_segments *q = r->response.segments;
+    struct cl_h1_out *o = cl_h1_out_get(c);
+    size_t before = o ? o->bytes : 0;
+    if (!o || cl_h1_put_segments(o, q, &c->stream_in_place) != CELLO_OK) {
+        cl_h1_close(c);
+        return false;
+    }
+    r->response.bytes_sent += o->bytes - before;
+    c->stream_done = q->at == q->count;
+    return true;
+}
+
+static void respond_segments(struct cl_h1 *c, struct cl_request *r, enum framing framing,
+                             bool bare) {
+    size_t room = bare ? 0 : cl_h1_segments_room(r->response.segments);
+    if (!begin_body(c, r, framing, room) || (!bare && !put_segments(c, r)))
+        return;
+    /* All copied: nothing of the body has to wait for the client. */
+    if (bare || (c->stream_done && !c->stream_in_place))
         cl_h1_finish(c);
 }
 
@@ -288,6 +318,10 @@ static void respond(struct cl_request *r) {
     bool ok = true;
     if (s->kind == CL_BODY_STREAM) {
         respond_stream(c, r, framing, bare);
+        return;
+    }
+    if (s->kind == CL_BODY_SEGMENTS) {
+        respond_segments(c, r, framing, bare);
         return;
     }
     if (s->kind == CL_BODY_SINK) {
@@ -383,19 +417,20 @@ static bool send_fill(struct cl_h1 *c) {
     int err = CELLO_OK;
     c->fill = NULL;
     c->stream_in_place = false;
-    if (o->iov_count) { /* none: a sink was opened and dropped, or a chunk was empty */
+    if (o->iov_count || o->file.left) { /* none: a sink was dropped, or a chunk was empty */
         c->fly = o;
-        err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
-        if (err == CELLO_EAGAIN) {
+        err = o->file.left ? cl_stream_sendfile(c->super.stream, o->iov, o->iov_count, &o->file)
+                           : cl_stream_send(c->super.stream, o->iov, o->iov_count);
+        if (err == CELLO_EAGAIN)
             cl_h1_watch_write(c);
+        else if (err)
+            cl_h1_close(c);
+        if (err)
             return false;
-        }
         c->fly = NULL;
     }
     cl_h1_out_del(o);
-    if (err)
-        cl_h1_close(c);
-    return !err;
+    return true;
 }
 
 /* The generator may be asked: what it gives joins the head, or small chunks before it, in one
@@ -408,13 +443,20 @@ static bool may_pull(const struct cl_h1 *c) {
                   o->iov_count <= CL_H1_IOV - 4);
 }
 
+static void pull(struct cl_h1 *c) {
+    if (c->req->response.kind == CL_BODY_SEGMENTS && !c->stream_done)
+        put_segments(c, c->req);
+    else
+        cl_h1_pull(c);
+}
+
 void cl_h1_flush(struct cl_flush *f) {
     struct cl_h1 *c = CL_CONTAINER_OF(f, struct cl_h1, flush);
     size_t spent = 0;
     while (c->state != CL_H1_CLOSED && !c->fly) {
         if (spent <= STREAM_BUDGET && may_pull(c)) {
             spent += PULL_COST;
-            cl_h1_pull(c);
+            pull(c);
         } else if (c->fill) {
             spent += c->fill->bytes;
             if (!send_fill(c))

@@ -8,6 +8,7 @@ struct cl_h1_out *cl_h1_out_new(struct cl_block_pool *pool) {
     o->blocks = b;
     o->bytes = 0;
     o->answers = 0;
+    o->file.left = 0;
     o->iov_count = o->pin_count = 0;
     b->wr = sizeof *o;
     return o;

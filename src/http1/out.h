@@ -1,4 +1,5 @@
-/* The output of an HTTP/1 connection: answers that leave with one write.
+/* The output of an HTTP/1 connection: answers that leave with one write, and at their end, where
+ * the last of them is one, a part of a file.
  *
  * An output lies at the start of its own first block, so that an idle connection carries nothing of
  * it. Bytes are copied into its blocks or sent from where they lie; a pin says whom to tell when
@@ -11,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "base/block.h"
+#include "event/file.h"
 
 enum { CL_H1_IOV = 16 };
 
@@ -24,6 +26,7 @@ struct cl_h1_out {
     size_t bytes;
     uint32_t answers;
     uint16_t iov_count, pin_count;
+    struct cl_file_part file; /* behind the iovecs; left is 0: none */
     struct iovec iov[CL_H1_IOV];
     struct cl_h1_pin pins[CL_H1_IOV];
 };

@@ -7,6 +7,8 @@
 
 /* Far beyond any test; a runaway producer ends in CELLO_ESYS, not in the machine's memory. */
 enum { OUTPUT_MAX = 1 << 28, INPUT_MAX = 1 << 28 };
+/* Read of a file at once. */
+enum { FILE_PIECE = 1 << 18 };
 
 struct mem_stream {
     struct cl_stream super;
@@ -14,15 +16,17 @@ struct mem_stream {
     struct cl_heap_sink input; /* pushed, not reported yet: from `reported` on */
     size_t reported;
     struct cl_heap_sink output;
-    size_t taken;      /* of the output, by the peer */
-    struct iovec *iov; /* the send in progress */
+    size_t taken; /* of the output, by the peer */
+    bool sending;
+    struct iovec *iov; /* the send in progress, and the file behind it */
     int iov_count;
-    struct cl_mem_peer *peer; /* NULL: nobody but the functions that act at once */
-    size_t capacity;          /* with a peer: bytes that wait each way */
-    bool write_ended;         /* the peer's direction */
-    bool refused;             /* the peer had more to write than there was room */
-    bool hung_up;             /* the peer let go before the stream closed */
-    bool gone;                /* on_closed was reported: only the peer holds the memory */
+    struct cl_file_part *file; /* NULL: none */
+    struct cl_mem_peer *peer;  /* NULL: nobody but the functions that act at once */
+    size_t capacity;           /* with a peer: bytes that wait each way */
+    bool write_ended;          /* the peer's direction */
+    bool refused;              /* the peer had more to write than there was room */
+    bool hung_up;              /* the peer let go before the stream closed */
+    bool gone;                 /* on_closed was reported: only the peer holds the memory */
     size_t chunk;
     uint64_t progress;
     int end; /* CELLO_EOF or CELLO_ESYS behind the input */
@@ -150,6 +154,31 @@ static int take(struct mem_stream *m, const struct iovec *iov, int count) {
     return CELLO_OK;
 }
 
+static int take_file(struct mem_stream *m, size_t n) {
+    struct cl_sink *sink = &m->output.sink;
+    if (cl_sink_reserve(sink, n)) {
+        errno = ENOBUFS;
+        return CELLO_ESYS;
+    }
+    int err = cl_file_part_read(m->file, sink->p, n);
+    if (!err)
+        sink->p += n;
+    return err;
+}
+
+static bool has_file(const struct mem_stream *m) {
+    return m->file && m->file->left;
+}
+
+/* All of the send in progress, whatever waits. */
+static int take_all(struct mem_stream *m) {
+    int err = take(m, m->iov, m->iov_count);
+    while (!err && has_file(m))
+        err = take_file(m, (size_t)CL_MIN(m->file->left, (uint64_t)FILE_PIECE));
+    m->sending = false;
+    return err;
+}
+
 /* The send in progress, as far as the peer has room. CELLO_EAGAIN: not all of it. */
 static int go_on_sending(struct mem_stream *m) {
     int err = m->hung_up ? CELLO_ESYS : CELLO_OK;
@@ -169,26 +198,38 @@ static int go_on_sending(struct mem_stream *m) {
         m->iov++;
         m->iov_count--;
     }
+    if (!err && !m->iov_count && has_file(m) && room)
+        err = take_file(m, (size_t)CL_MIN(m->file->left, (uint64_t)room));
     if (cl_sink_len(&m->output.sink) != before)
         tell_peer(m);
-    if (!err && m->iov_count)
+    if (!err && (m->iov_count || has_file(m)))
         return CELLO_EAGAIN;
-    m->iov = NULL;
+    m->sending = false;
     return err;
 }
 
-static int mem_send(struct cl_stream *s, struct iovec *iov, int count) {
+static int mem_sendfile(struct cl_stream *s, struct iovec *iov, int count,
+                        struct cl_file_part *file) {
     struct mem_stream *m = of_stream(s);
-    assert(!m->iov);
+    assert(!m->sending);
     if (m->closed) {
         errno = EPIPE;
         return CELLO_ESYS;
     }
-    if (!m->hold_sends && !m->capacity)
-        return take(m, iov, count);
+    m->sending = true;
     m->iov = iov;
     m->iov_count = count;
-    return m->capacity ? go_on_sending(m) : CELLO_EAGAIN;
+    m->file = file;
+    if (m->capacity)
+        return go_on_sending(m);
+    return m->hold_sends ? CELLO_EAGAIN : take_all(m);
+}
+
+static int mem_send(struct cl_stream *s, struct iovec *iov, int count) {
+    struct mem_stream *m = of_stream(s);
+    if (CL_LIKELY(!m->closed && !m->hold_sends && !m->capacity))
+        return take(m, iov, count);
+    return mem_sendfile(s, iov, count, NULL);
 }
 
 void cl_mem_hold_sends(struct cl_stream *s, bool hold) {
@@ -197,11 +238,11 @@ void cl_mem_hold_sends(struct cl_stream *s, bool hold) {
 
 bool cl_mem_finish_send(struct cl_stream *s, int err) {
     struct mem_stream *m = of_stream(s);
-    if (!m->iov)
+    if (!m->sending)
         return false;
     if (!err)
-        err = take(m, m->iov, m->iov_count);
-    m->iov = NULL;
+        err = take_all(m);
+    m->sending = false;
     s->handler->on_sent(s, err);
     return true;
 }
@@ -259,13 +300,14 @@ static void mem_close(struct cl_stream *s) {
     if (m->closed)
         return;
     m->closed = true;
-    m->iov = NULL;
+    m->sending = false;
     tell_peer(m);
     cl_loop_flush_later(s->loop, &m->later);
 }
 
 static const struct cl_stream_ops stream_ops = {
     .send = mem_send,
+    .sendfile = mem_sendfile,
     .pause = mem_pause,
     .resume = mem_resume,
     .shutdown = mem_shutdown,
@@ -296,7 +338,7 @@ static void run_later(struct cl_flush *f) {
         report_closed(m);
         return;
     }
-    int err = m->iov && m->capacity ? go_on_sending(m) : CELLO_EAGAIN;
+    int err = m->sending && m->capacity ? go_on_sending(m) : CELLO_EAGAIN;
     if (err != CELLO_EAGAIN)
         m->super.handler->on_sent(&m->super, err);
     if (!m->closed)
@@ -367,7 +409,7 @@ int cl_mem_read(struct cl_stream *s, void *to, size_t n, size_t *got) {
         memcpy(to, out->base + m->taken, *got);
         m->taken += *got;
         m->progress++;
-        if (m->iov)
+        if (m->sending)
             cl_loop_flush_later(s->loop, &m->later);
         return CELLO_OK;
     }

@@ -14,6 +14,8 @@ struct cl_stream;
 struct cl_stream_ops {
     /* As cl_io_send. */
     int (*send)(struct cl_stream *s, struct iovec *iov, int count);
+    /* As cl_io_sendfile. A transport that must see the bytes reads them. */
+    int (*sendfile)(struct cl_stream *s, struct iovec *iov, int count, struct cl_file_part *file);
     void (*pause)(struct cl_stream *s);
     void (*resume)(struct cl_stream *s);
     void (*shutdown)(struct cl_stream *s);
@@ -43,6 +45,10 @@ struct cl_stream {
 
 CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov, int count) {
     return s->ops->send(s, iov, count);
+}
+CL_INLINE CL_MUST_USE int cl_stream_sendfile(struct cl_stream *s, struct iovec *iov, int count,
+                                             struct cl_file_part *file) {
+    return s->ops->sendfile(s, iov, count, file);
 }
 CL_INLINE void cl_stream_pause(struct cl_stream *s) {
     s->ops->pause(s);

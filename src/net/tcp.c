@@ -23,6 +23,11 @@ static int tcp_send(struct cl_stream *s, struct iovec *iov, int count) {
     return cl_io_send(&of_stream(s)->io, iov, count);
 }
 
+static int tcp_sendfile(struct cl_stream *s, struct iovec *iov, int count,
+                        struct cl_file_part *file) {
+    return cl_io_sendfile(&of_stream(s)->io, iov, count, file);
+}
+
 static void tcp_pause(struct cl_stream *s) {
     cl_io_recv_pause(&of_stream(s)->io);
 }
@@ -44,7 +49,7 @@ static uint64_t tcp_progress(const struct cl_stream *s) {
     socklen_t len = sizeof info;
     if (getsockopt(io->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
         return info.tcpi_bytes_acked;
-    uint64_t waiting = 0;
+    uint64_t waiting = io->file ? io->file->left : 0;
     for (int i = 0; i < io->iov_count; i++)
         waiting += io->iov[i].iov_len;
     int queued = 0;
@@ -63,6 +68,7 @@ static void tcp_close(struct cl_stream *s) {
 
 static const struct cl_stream_ops stream_ops = {
     .send = tcp_send,
+    .sendfile = tcp_sendfile,
     .pause = tcp_pause,
     .resume = tcp_resume,
     .shutdown = tcp_shutdown,

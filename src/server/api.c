@@ -212,6 +212,11 @@ void cello_respond_static(struct cl_request *r, struct cl_str body) {
     cl_respond_static(r, body);
 }
 
+void cello_respond_segments(struct cl_request *r, const struct cello_segment *segments,
+                            size_t count, void (*release)(void *), void *ctx) {
+    cl_respond_segments(r, segments, count, release, ctx);
+}
+
 void cello_respond_empty(struct cl_request *r) {
     cl_respond_empty(r);
 }

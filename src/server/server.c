@@ -1,5 +1,6 @@
 /* The life of a server: made, listening, turning, draining, gone. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -120,6 +121,13 @@ static void start_timers(struct cl_server *s) {
     cl_timer_init(&s->accept_timer, cl_server_on_accept_timer);
 }
 
+/* sendfile(2) to a client that has gone raises it, and takes no flag against that. */
+static void ignore_broken_pipes(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN);
+}
+
 int cello_server_new(struct cl_server **out, struct cl_app *app,
                      const struct cello_server_config *cfg) {
     int err = cello_app_freeze(app);
@@ -152,6 +160,7 @@ int cello_server_new(struct cl_server **out, struct cl_app *app,
     cl_app_ref(app);
     pthread_mutex_init(&s->lock, NULL);
     s->thread = pthread_self();
+    ignore_broken_pipes();
     const struct cl_loop_hooks hooks = {.ctx = s, .batch = batch};
     cl_loop_set_hooks(loop, &hooks);
     start_timers(s);

@@ -22,6 +22,8 @@ static const char *const texts[] = {
     "GET /stream/3 HTTP/1.1\r\nHost: a\r\n\r\n"
     "GET /sink/30000 HTTP/1.1\r\nHost: a\r\n\r\n"
     "GET /pinned/30000 HTTP/1.1\r\nHost: a\r\n\r\n"
+    "GET /segments/20000 HTTP/1.1\r\nHost: a\r\n\r\n"
+    "GET /segments/70000?parts=2&bytes=5000 HTTP/1.1\r\nHost: a\r\n\r\n"
     "GET /header?name=X&value=y HTTP/1.1\r\nHost: a\r\n\r\n"
     "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n",
 };

@@ -1,6 +1,7 @@
 #include "support/fixture.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -172,12 +173,73 @@ static void on_stream(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_stream(r, &k->super, has_length, length.len ? strtoul(length.ptr, NULL, 10) : 0);
 }
 
+/* ---- segments ---- */
+
+enum { FILE_OFFSET = 3, PARTS_MAX = 256 };
+
+char fixture_file_byte(uint64_t offset) {
+    return (char)('a' + (offset * 7 + offset / 4096) % 26);
+}
+
+static uint64_t parameter(struct cl_request *r, const char *name, uint64_t otherwise) {
+    struct cl_str v = {0};
+    bool found = cello_request_query_find(r, cl_str(name, strlen(name)), &v) == CELLO_OK;
+    return found ? strtoul(v.ptr, NULL, 10) : otherwise;
+}
+
+/* A file of `size` bytes without a name. */
+static int make_file(size_t size) {
+    int fd = memfd_create("segments", MFD_CLOEXEC);
+    char *bytes = malloc(size + 1);
+    if (fd < 0 || !bytes)
+        abort();
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = fixture_file_byte(i);
+    if (write(fd, bytes, size) != (ssize_t)size)
+        abort();
+    free(bytes);
+    return fd;
+}
+
+static void release_file(void *ctx) {
+    int *fd = ctx;
+    close(*fd);
+    free(fd);
+    current->released++;
+}
+
+static void on_segments(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    current->handled++;
+    uint64_t n = number(r, "n"), parts = parameter(r, "parts", 1);
+    int *fd = malloc(sizeof *fd);
+    struct cello_segment segments[3 * PARTS_MAX];
+    size_t count = 0;
+    if (!fd || parts > PARTS_MAX)
+        abort();
+    *fd = make_file((size_t)parameter(r, "size", FILE_OFFSET + n));
+    for (uint64_t i = 0; i < parts; i++) {
+        uint64_t from = n * i / parts, to = n * (i + 1) / parts;
+        segments[count++] = (struct cello_segment){.bytes = CL_STR("["), .fd = -1};
+        segments[count++] =
+            (struct cello_segment){.fd = *fd, .offset = FILE_OFFSET + from, .length = to - from};
+        segments[count++] =
+            (struct cello_segment){.bytes = cl_str(xs, (size_t)parameter(r, "bytes", 1)), .fd = -1};
+    }
+    current->pinned++;
+    cello_response_status(r, (int)parameter(r, "status", 200));
+    if (parameter(r, "keep", 0))
+        on_hold(NULL, r);
+    cello_respond_segments(r, segments, count, release_file, fd);
+}
+
 /* ---- the server ---- */
 
 static struct cello_handler handlers[] = {
-    {.on_request = on_echo},   {.on_request = on_item},  {.on_request = on_pinned},
-    {.on_request = on_sink},   {.on_request = on_bytes}, {.on_request = on_static},
-    {.on_request = on_stream}, {.on_request = on_hold},  {.on_request = on_header},
+    {.on_request = on_echo},     {.on_request = on_item},  {.on_request = on_pinned},
+    {.on_request = on_sink},     {.on_request = on_bytes}, {.on_request = on_static},
+    {.on_request = on_stream},   {.on_request = on_hold},  {.on_request = on_header},
+    {.on_request = on_segments},
 };
 
 static const struct {
@@ -196,6 +258,7 @@ static const struct {
     {CELLO_GET, "/stream/{n:int}", 6, 0},
     {CELLO_GET | CELLO_POST, "/hold", 7, 0},
     {CELLO_GET, "/header", 8, 0},
+    {CELLO_GET | CELLO_HEAD, "/segments/{n:int}", 9, 0},
     {CELLO_GET, "/slash/", 0, 0},
 };
 
@@ -281,6 +344,13 @@ static int counting_send(struct cl_stream *s, struct iovec *iov, int count) {
     return c->real->send(s, iov, count);
 }
 
+static int counting_sendfile(struct cl_stream *s, struct iovec *iov, int count,
+                             struct cl_file_part *file) {
+    struct client *c = CL_CONTAINER_OF(s->ops, struct client, ops);
+    c->sends++;
+    return c->real->sendfile(s, iov, count, file);
+}
+
 static void on_closed(struct cl_stream *s) {
     struct client *c = client_of(s);
     struct cl_str out = cl_mem_output(s);
@@ -304,6 +374,7 @@ void client_open(struct fixture *f, struct client *c) {
     c->real = c->stream->ops;
     c->ops = *c->real;
     c->ops.send = counting_send;
+    c->ops.sendfile = counting_sendfile;
     c->stream->ops = &c->ops;
     assert_int_equal(cl_h1_open(&f->server->worker, c->stream), CELLO_OK);
 }

@@ -28,7 +28,7 @@ struct fixture {
     struct cl_request *held[HELD_MAX];
     unsigned held_count;
     unsigned handled;          /* requests that reached a handler */
-    unsigned pinned, released; /* bodies of "/pinned" */
+    unsigned pinned, released; /* bodies of "/pinned" and "/segments" */
     unsigned streams, stopped; /* generators made, and stop() called */
 };
 
@@ -43,8 +43,11 @@ struct cello_server_config fixture_config(void);
  *   GET /stream/{n:int}  n chunks "0123456789"; ?length=L says Content-Length: L; ?wait=1 waits for
  *                     the test to send each (held[])
  *   GET /hold         held[]
- *   GET /header?name=..&value=..   the field, or 500 when it is refused
- *   GET /slash/       only with the slash */
+ *   GET, HEAD /segments/{n:int}  n bytes of a file from offset 3 on, in ?parts=P parts; "[" before
+ *                     each and ?bytes=B times 'x' behind it. ?size=S: the file is shorter or
+ * longer. ?status=. ?keep=1: the request is in held[], already answered GET
+ * /header?name=..&value=..   the field, or 500 when it is refused GET /slash/       only with the
+ * slash */
 void fixture_init(struct fixture *f, const struct cello_server_config *cfg);
 /* The same in two steps: the application may get more in between. NULL: the default. */
 void fixture_begin(struct fixture *f, const struct cello_server_config *cfg);
@@ -53,6 +56,8 @@ void fixture_serve(struct fixture *f);
 void fixture_free(struct fixture *f);
 /* Register the routes only; for servers that a test makes itself. 0 or an error. */
 int fixture_routes(struct fixture *f, struct cl_app *app);
+/* What stands in the file of "/segments". */
+char fixture_file_byte(uint64_t offset);
 
 /* Turns that do not wait, until nothing moves any more. */
 void fixture_turn(struct fixture *f);
