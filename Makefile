@@ -91,7 +91,7 @@ docs: $(VENV)/.test ## run every Python block of the README and docs/
 bench: $(VENV)/.test ## against pinned peers: JSON results, a table, a plot
 	$(python) bench/run.py
 
-bench-quick: $(VENV)/.test ## the same in two minutes, without peers
+bench-quick: $(VENV)/.test ## the same in minutes, without the Python peers
 	$(python) bench/run.py --quick
 
 clean: ## remove all that was built, and the environments

@@ -22,11 +22,12 @@ class Unavailable(Exception):
 class Server:
     name: str
     what: str
-    command: str  # with {port}
+    command: str  # with {port}, {folder} and {config}: peers/NAME.conf, filled in
     python: str = ""  # the interpreter, for its idle memory; empty: none
     kind: str = "peer"  # "peer", "ceiling" or "cello"
     without: dict[str, str] = field(default_factory=dict)  # scenario -> why it is not measured
     env: dict[str, str] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()  # the only scenarios it is for; empty: all
 
 
 def cache_folder() -> Path:
@@ -94,14 +95,14 @@ def environment(name: str, spec: dict) -> str:
     raise Unavailable(why)
 
 
-def load_lock() -> tuple[dict, dict[str, dict]]:
-    lock = tomllib.loads((HERE / "peers.lock").read_text())
-    return lock["environment"], lock["peer"]
+def load_lock() -> dict[str, dict[str, dict]]:
+    return tomllib.loads((HERE / "peers.lock").read_text())
 
 
 def peers(only: set[str] | None) -> tuple[list[Server], dict[str, str]]:
     """The peers that can run here, and why the others cannot."""
-    environments, specs = load_lock()
+    lock = load_lock()
+    environments, specs = lock["environment"], lock["peer"]
     found, left_out = [], {}
     for name, spec in specs.items():
         if only is not None and name not in only:
@@ -117,8 +118,41 @@ def peers(only: set[str] | None) -> tuple[list[Server], dict[str, str]]:
         command = spec["command"].replace("{python}", python)
         command = command.replace("{apps}", str(HERE / "peers"))
         found.append(
-            Server(name, spec["what"], command, python, without=dict(spec.get("rows", {})))
+            Server(
+                name,
+                spec["what"],
+                command,
+                python,
+                without=dict(spec.get("rows", {})),
+                rows=tuple(spec.get("only", ())),
+            )
         )
+    return found, left_out
+
+
+def _native(name: str, spec: dict) -> Server:
+    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    program = shutil.which(spec["program"], path=search)
+    if not program:
+        raise Unavailable(f"not installed; on Debian: apt-get install {spec['package']}")
+    done = subprocess.run([program, "-v"], capture_output=True, text=True)
+    if spec["version"] not in done.stdout + done.stderr:
+        raise Unavailable(f"another version than {spec['version']}")
+    command = spec["command"].replace("{program}", program)
+    what = f"{spec['what']}, {spec['version']}"
+    return Server(name, what, command, kind="native", rows=tuple(spec["only"]))
+
+
+def natives(only: set[str] | None) -> tuple[list[Server], dict[str, str]]:
+    """Servers of the system that are not Python's, for the rows that they are the measure of."""
+    found, left_out = [], {}
+    for name, spec in load_lock()["native"].items():
+        if only is not None and name not in only:
+            continue
+        try:
+            found.append(_native(name, spec))
+        except Unavailable as e:
+            left_out[name] = str(e)
     return found, left_out
 
 
@@ -128,9 +162,10 @@ _NO_ROUTER = {"routes": "a ceiling has no router", "middleware": "nor middleware
 _CONSTANTS = dict.fromkeys(("async", "sleep"), "constants") | _NO_ROUTER
 
 
-def _compile(source: str, target: Path, extra: list[str]) -> str:
-    """Compiles a ceiling when its sources are newer. Returns why it could not; empty: done."""
-    sources = [HERE / "ceilings" / source, *(HERE / "ceilings").glob("*.h")]
+def compile_c(source: Path, target: Path, extra: list[str]) -> str:
+    """Compiles a program when it or a header beside it is newer. Returns why it could not; empty:
+    done."""
+    sources = [source, *source.parent.glob("*.h")]
     if target.exists() and all(target.stat().st_mtime > s.stat().st_mtime for s in sources):
         return ""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,13 +185,14 @@ def ceilings(only: set[str] | None) -> tuple[list[Server], dict[str, str]]:
     kinds = [
         ("raw-epoll", "epoll.c", folder / "epoll", []),
         ("raw-uring", "uring.c", folder / "uring", ["-luring"]),
+        ("raw-upload", "upload.c", folder / "upload", []),
         ("raw-capi", "capi.c", module, ["-fPIC", "-shared", include]),
     ]
     found, left_out = [], {}
     for name, source, target, extra in kinds:
         if only is not None and name not in only:
             continue
-        why = _compile(source, target, extra)
+        why = compile_c(HERE / "ceilings" / source, target, extra)
         if why:
             left_out[name] = why
         elif name == "raw-capi":
@@ -171,6 +207,10 @@ def ceilings(only: set[str] | None) -> tuple[list[Server], dict[str, str]]:
                 {"PYTHONPATH": str(module.parent)},
             )
             found.append(server)
+        elif name == "raw-upload":
+            command = f"{target} {{port}} {{folder}}/uploads/body"
+            what = "C loop of recv and write"
+            found.append(Server(name, what, command, kind="ceiling", rows=("upload",)))
         else:
             back_end = source.removesuffix(".c")
             found.append(

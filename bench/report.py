@@ -1,7 +1,8 @@
 """A result as Markdown."""
 
+import goals
 from load import FIXED_RATE_MAX
-from scenarios import BY_NAME, SCENARIOS
+from scenarios import BY_NAME, SCENARIOS, Scenario
 
 INTRODUCTION = """\
 # Measured
@@ -32,17 +33,33 @@ def _name(doc: dict, name: str) -> str:
     return {"cello": f"**{name}**", "ceiling": f"*{name}*"}.get(kind, name)
 
 
-def _overview(doc: dict) -> list[str]:
-    """CPU per request, every server by every scenario."""
-    shown = [s.name for s in SCENARIOS if s.name in doc["summary"]]
+def _overview(doc: dict, title: str, scenarios: list[Scenario]) -> list[str]:
+    """CPU per unit, every server by every scenario."""
+    shown = [s.name for s in scenarios if doc["summary"].get(s.name)]
     rows = []
     for name in doc["servers"]:
         cells = [doc["summary"][s].get(name) for s in shown]
         if any(cells):
             values = [_number(c and c["cpu_us"]) for c in cells]
             rows.append([_name(doc, name), *values])
-    text = ["## CPU per request, µs", "", "Less is better; *ceilings* in italics."]
-    return [*text, "", *_table(["", *shown], rows)]
+    text = [f"## {title}", "", "Less is better; *ceilings* in italics."]
+    return [*text, "", *_table(["", *shown], rows)] if rows else []
+
+
+def _overviews(doc: dict) -> list[str]:
+    whole = [s for s in SCENARIOS if s.unit == "request" and s.load == "wrk"]
+    others = [s for s in SCENARIOS if s.unit != "request"]
+    return [
+        *_overview(doc, "CPU per request, µs", whole),
+        *_overview(doc, "CPU per MB, token or event, µs", others),
+        *_goals(doc),
+    ]
+
+
+def _goals(doc: dict) -> list[str]:
+    rows = goals.rows(doc["summary"])
+    header = ["", "cello", "the other", "ratio", "at most", "reached"]
+    return ["## Goals", "", *_table(header, rows)] if rows else []
 
 
 def _mark(x: dict | None, cell: dict, share: float) -> str:
@@ -54,7 +71,45 @@ def _mark(x: dict | None, cell: dict, share: float) -> str:
     return (" †" if late else "") + (" ‡" if capped else "")
 
 
+# What the loads other than wrk show beside the CPU time: (header, key of the cell).
+_COLUMNS = {
+    "upload": [("MB/s", "per_second"), ("resident MB", "memory_mb")],
+    "events": [
+        ("events/s", "per_second"),
+        ("MB when connected", "connected_mb"),
+        ("MB after", "memory_mb"),
+        ("last listener p50", "p50_us"),
+        ("p99", "p99_us"),
+    ],
+    "first": [
+        ("p50", "p50_us"),
+        ("p99", "p99_us"),
+        ("p50 of json", "json_p50_us"),
+        ("ratio", "over_json"),
+    ],
+}
+
+
+def _special(doc: dict, scenario: Scenario) -> list[str]:
+    """A row of one of the loads of streams.py."""
+    cells = doc["summary"][scenario.name]
+    columns = _COLUMNS[scenario.load]
+    rows = []
+    for server in sorted(cells, key=lambda n: cells[n]["cpu_us"]):
+        c = cells[server]
+        row = [_name(doc, server), _number(c["cpu_us"]), _number(c["cpu_min_us"])]
+        for _, key in columns:
+            value = c.get(key)
+            time = key.endswith("_us")
+            row.append(_time(value) if time else _number(value, ",.2f" if value < 10 else ",.0f"))
+        rows.append(row)
+    header = ["", f"CPU µs per {scenario.unit}", "best", *(name for name, _ in columns)]
+    return [f"### {scenario.name}", "", scenario.title + ".", "", *_table(header, rows)]
+
+
 def _scenario(doc: dict, name: str) -> list[str]:
+    if BY_NAME[name].load != "wrk":
+        return _special(doc, BY_NAME[name])
     cells = doc["summary"][name]
     rows = []
     for server in sorted(cells, key=lambda n: cells[n]["cpu_us"]):
@@ -68,7 +123,8 @@ def _scenario(doc: dict, name: str) -> list[str]:
             x = fixed.get(share)
             row += [_time(x and x["p50_us"]), _time(x and x["p99_us"]) + _mark(x, c, share)]
         rows.append(row)
-    header = ["", "req/s", "CPU µs", "best", "wrk", "p50", "p99"]
+    cpu = "CPU µs" if BY_NAME[name].unit == "request" else f"CPU µs per {BY_NAME[name].unit}"
+    header = ["", "req/s", cpu, "best", "wrk", "p50", "p99"]
     header += ["p50 at 50 %", "p99", "p50 at 80 %", "p99"]
     return [f"### {name}", "", BY_NAME[name].title + ".", "", *_table(header, rows)]
 
@@ -124,7 +180,7 @@ def markdown(doc: dict) -> str:
             duration=settings["duration"],
         ),
         "",
-        *_overview(doc),
+        *_overviews(doc),
         "## Row by row",
         "",
     ]

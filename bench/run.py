@@ -25,8 +25,9 @@ import machine
 import plot
 import report
 import servers
+import streams
 from environments import HERE, Server
-from scenarios import BY_NAME, SCENARIOS, Scenario
+from scenarios import BY_NAME, FILES, SCENARIOS, Scenario, file_bytes
 
 FOREIGN_MAX = 0.15  # of one CPU, used by others: the cell is measured once more
 RATES = (0.5, 0.8)  # of the closed loop's peak
@@ -60,6 +61,9 @@ def choose_servers(a: argparse.Namespace) -> tuple[list[Server], dict[str, str]]
     chosen += [cello_server(b) for b in ("epoll", "uring") if f"cello-{b}" in (only or ())]
     ceilings, left_out = environments.ceilings(only)
     chosen += ceilings
+    natives, missing = environments.natives(only)
+    chosen += natives
+    left_out |= missing
     if not a.quick or only:
         peers, missing = environments.peers(only)
         chosen += peers
@@ -87,22 +91,15 @@ class Bench:
 
     def measure_once(self, process: servers.Process, scenario: Scenario) -> dict:
         a = self.a
+        if scenario.load != "wrk":
+            measure = streams.MEASURES[scenario.load]
+            return measure(process, scenario, a.duration, a.load_core, a.listeners)
         load.closed(scenario, process.port, a.warmup, a.load_core, self.folder)
-        before, busy, own = process.usage(), servers.busy_seconds(), os.times()
-        start = time.monotonic()
+        meter = servers.Meter(process)
         got = load.closed(scenario, process.port, a.duration, a.load_core, self.folder)
-        wall = time.monotonic() - start
-        used, busy, now = process.usage() - before, servers.busy_seconds() - busy, os.times()
-        generator = now.children_user + now.children_system
-        generator -= own.children_user + own.children_system
         if got.errors > got.requests * 0.001:
             raise servers.Failed(f"{got.errors} of {got.requests} requests failed")
-        return {
-            **asdict(got),
-            "cpu_us": used.run_ns / got.requests / 1e3,
-            "generator_busy": generator / wall,
-            "foreign": max(0.0, (busy - used.run_ns / 1e9 - generator) / wall),
-        }
+        return meter.cell(got.requests * scenario.units) | asdict(got)
 
     def measure(self, process: servers.Process, scenario: Scenario) -> dict:
         cell = self.measure_once(process, scenario)
@@ -118,6 +115,7 @@ class Bench:
             s
             for s in self.scenarios
             if s.variant == variant
+            and (not server.rows or s.name in server.rows)
             and (not s.only or server.name in s.only)
             and s.name not in server.without
             and s.name not in self.failures[server.name]
@@ -144,7 +142,8 @@ class Bench:
         why = p.problem(scenario)
         if not why:
             try:
-                self.rounds[scenario.name][name].append(self.measure(p, scenario))
+                cell = self.measure(p, scenario)
+                self.rounds[scenario.name][name].append(cell)
                 return
             except servers.Failed as e:
                 why = str(e)
@@ -230,11 +229,12 @@ def _per_request(before: dict, after: dict) -> dict[str, float | None]:
 def summary(rounds: dict[str, dict[str, list[dict]]]) -> dict[str, dict[str, dict]]:
     """Medians over the rounds, and the cheapest round."""
     keys = ("per_second", "cpu_us", "p50_us", "p99_us", "generator_busy", "foreign")
+    keys += ("memory_mb", "connected_mb", "json_p50_us", "over_json")
     out: dict[str, dict[str, dict]] = {}
     for scenario, cells in rounds.items():
         out[scenario] = {}
         for name, row in cells.items():
-            known = {k: [c[k] for c in row if c[k] is not None] for k in keys}
+            known = {k: [c[k] for c in row if c.get(k) is not None] for k in keys}
             cell = {k: statistics.median(v) for k, v in known.items() if v}
             cell |= {"cpu_min_us": min(c["cpu_us"] for c in row), "rounds": len(row)}
             out[scenario][name] = cell
@@ -254,6 +254,7 @@ def arguments() -> argparse.Namespace:
     ap.add_argument("--duration", type=float, help="seconds of one measurement")
     ap.add_argument("--warmup", type=float)
     ap.add_argument("--latency-duration", type=float, default=2)
+    ap.add_argument("--listeners", type=int, default=5000, help="of the events row")
     ap.add_argument("--no-latency", action="store_true")
     ap.add_argument("--oha", help="the fixed-rate generator; default: oha on PATH")
     ap.add_argument("--server-core", type=int, default=0)
@@ -274,6 +275,8 @@ def main() -> None:
     chosen, left_out = choose_servers(a)
     oha = None if a.no_latency or a.quick else load.find_oha(a.oha)
     with tempfile.TemporaryDirectory(prefix="cello-bench-") as folder:
+        files = {name: file_bytes(size) for name, size in FILES.items()}
+        streams.make_folder(Path(folder), files)
         bench = Bench(a, Path(folder))
         bench.run_rounds(chosen)
         bench.run_stats()

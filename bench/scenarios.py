@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
-from data import BIG, HELLO
+from data import BIG, HELLO, TOKENS, file_bytes
 
 ECHO = {
     "id": 7,
@@ -29,12 +29,17 @@ class Scenario:
     name: str
     title: str
     path: str
-    answer: object  # str: the body; else what the JSON body means
+    answer: object  # str or bytes: the body; else what the JSON body means
     body: bytes = b""  # POST when there is one
     pipelined: int = 1
     variant: str = ""  # the application is started anew with BENCH_VARIANT set to this
     headers: tuple[str, ...] = ()  # that the answer must carry
     only: tuple[str, ...] = ()  # the servers that have such a thing; empty: all
+    load: str = "wrk"  # else a measurement of streams.py: "events", "upload" or "first"
+    unit: str = "request"  # what the CPU time is divided by,
+    units: int = 1  # and how many of them a request has
+    method: str = ""  # of an upload
+    form: bool = False  # an upload as multipart/form-data
 
     def problem(self, status: int, headers: dict[str, str], body: bytes) -> str:
         """What is wrong with an answer; empty: nothing."""
@@ -43,8 +48,9 @@ class Scenario:
         missing = [name for name in self.headers if name not in headers]
         if missing:
             return "without " + ", ".join(missing)
-        if isinstance(self.answer, str):
-            return "" if body == self.answer.encode() else f"wrong body {body[:40]!r}"
+        if isinstance(self.answer, str | bytes):
+            right = self.answer.encode() if isinstance(self.answer, str) else self.answer
+            return "" if body == right else f"wrong body {body[:40]!r}, {len(body)} bytes"
         try:
             return "" if json.loads(body) == self.answer else f"wrong JSON {body[:40]!r}"
         except ValueError:
@@ -54,6 +60,7 @@ class Scenario:
 ECHO_BODY = json.dumps(ECHO, separators=(",", ":")).encode()
 
 CELLO = ("cello", "cello-epoll", "cello-uring")
+ASYNC_PEERS = ("granian-rsgi", "uvicorn-asgi", "starlette", "fastapi")
 VALIDATING = ("django-bolt", "fastapi", "litestar")
 TASKS = (*CELLO, "granian-rsgi", "uvloop-protocol")
 
@@ -125,4 +132,98 @@ SCENARIOS = [
         headers=("x-request-id", "x-content-type-options", "x-frame-options"),
     ),
 ]
+
+UPLOAD_MB = 100
+FILES = {"10k.bin": 10 << 10, "1m.bin": 1 << 20}
+FIRST = "".join(TOKENS[:3])
+EVENTS = "".join(f"data: {token}\n\n" for token in ("0", "1", "2"))
+
+
+def _file(name: str, title: str, folder: str, file: str, *only: str) -> Scenario:
+    content = file_bytes(FILES[file])
+    path = f"/{folder}/{file}"
+    return Scenario(name, title, path, content, variant="files", only=(*CELLO, *only))
+
+
+def _upload(name: str, title: str, path: str, *only: str, form: bool = False) -> Scenario:
+    return Scenario(
+        name,
+        title,
+        path,
+        b"",
+        variant="uploads",
+        only=(*CELLO, *only),
+        load="upload",
+        unit="MB",
+        units=UPLOAD_MB,
+        method="POST" if form else "PUT",
+        form=form,
+    )
+
+
+def _first(name: str, title: str, path: str, answer: str, *only: str) -> Scenario:
+    only = (*CELLO, *only)
+    return Scenario(name, title, path, answer, variant="streams", only=only, load="first")
+
+
+STREAMS = [
+    _file("static-10k", "10 KB out of a folder", "static", "10k.bin", "h2o", "nginx"),
+    _file("static-1m", "1 MB out of a folder", "static", "1m.bin", "h2o", "nginx"),
+    _file("file-10k", "10 KB, a file that a handler names", "file", "10k.bin", *ASYNC_PEERS),
+    _file("file-1m", "1 MB, a file that a handler names", "file", "1m.bin", *ASYNC_PEERS),
+    _upload(
+        "upload",
+        f"PUT of {UPLOAD_MB} MB, an async def writes what comes into a file",
+        "/upload/body",
+        *("nginx", "raw-upload", *ASYNC_PEERS),
+    ),
+    _upload("upload-def", "the same by a def on the thread pool", "/upload-def/body"),
+    _upload(
+        "upload-form",
+        f"POST of a form with a file of {UPLOAD_MB} MB, saved",
+        "/upload-form",
+        *("starlette", "fastapi"),
+        form=True,
+    ),
+    Scenario(
+        "tokens",
+        "GET /tokens: an async generator of 1,000 short strings",
+        "/tokens",
+        "".join(TOKENS),
+        variant="streams",
+        only=(*CELLO, *ASYNC_PEERS, "robyn"),
+        unit="token",
+        units=len(TOKENS),
+    ),
+    Scenario(
+        "events",
+        "server-sent events: one publisher, very many listeners",
+        "/events",
+        None,
+        variant="streams",
+        only=(*CELLO, *ASYNC_PEERS),
+        load="events",
+        unit="event",
+    ),
+    _first(
+        "first-generator",
+        "first byte of a generator",
+        "/generator",
+        FIRST,
+        *("starlette", "fastapi"),
+    ),
+    _first(
+        "first-async", "first byte of an async generator", "/async-generator", FIRST, *ASYNC_PEERS
+    ),
+    _first("first-event", "first byte of an event stream", "/short-events", EVENTS, *ASYNC_PEERS),
+    Scenario(
+        "blocking",
+        "GET /blocking: a def that blocks for 1 ms, on the thread pool",
+        "/blocking",
+        HELLO_JSON,
+        variant="pool",
+        only=(*CELLO, "starlette", "fastapi", "granian-wsgi", "robyn"),
+    ),
+]
+SCENARIOS += STREAMS
 BY_NAME = {s.name: s for s in SCENARIOS}

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -24,10 +25,12 @@ class Failed(Exception):
 
 
 def above_others() -> None:
-    """In a child: a session of its own and, for root, the highest priority. With autogroups each
-    session gets an equal share of a core whatever the priorities inside it are, so the group's
-    own value counts too."""
+    """In a child: as many descriptors as it may have, a session of its own and, for root, the
+    highest priority. With autogroups each session gets an equal share of a core whatever the
+    priorities inside it are, so the group's own value counts too."""
     os.setsid()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if os.geteuid() != 0:
         return
     os.nice(-20)
@@ -83,18 +86,52 @@ def busy_seconds() -> float:
     return (sum(v) - v[3] - v[4]) / TICKS
 
 
+class Meter:
+    """What a server, its load and everybody else use from now on."""
+
+    def __init__(self, process: "Process", load_pid: int | None = None) -> None:
+        """`load_pid`: a load generator that runs already; without, those that end meanwhile."""
+        self.process, self.load_pid = process, load_pid
+        self.used, self.busy = process.usage(), busy_seconds()
+        self.load, self.start = self._load_seconds(), time.monotonic()
+
+    def _load_seconds(self) -> float:
+        if self.load_pid is not None:
+            return usage(self.load_pid).run_ns / 1e9
+        now = os.times()
+        return now.children_user + now.children_system
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    def cell(self, units: int) -> dict:
+        """Of so many units, whatever they are."""
+        wall = self.seconds()
+        used = (self.process.usage() - self.used).run_ns
+        busy, load = busy_seconds() - self.busy, self._load_seconds() - self.load
+        return {
+            "requests": units,
+            "per_second": units / wall,
+            "cpu_us": used / units / 1e3,
+            "generator_busy": load / wall,
+            "foreign": max(0.0, (busy - used / 1e9 - load) / wall),
+        }
+
+
 class Process:
     """A server that runs; a context manager."""
 
     def __init__(self, server: Server, variant: str, core: int, folder: Path) -> None:
         self.server = server
+        self.folder = folder
         self.port = free_port()
         self.log = folder / (server.name + ".log")
         apps = str(HERE / "peers")
         path = os.pathsep.join(filter(None, [apps, server.env.get("PYTHONPATH")]))
         env = dict(os.environ, BENCH_PORT=str(self.port), BENCH_VARIANT=variant)
+        env["BENCH_FOLDER"] = str(folder)
         env |= {"PYTHONDONTWRITEBYTECODE": "1", **server.env, "PYTHONPATH": path}
-        command = shlex.split(server.command.replace("{port}", str(self.port)))
+        command = [self._fill(word) for word in shlex.split(server.command)]
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen(
                 ["taskset", "-c", str(core), *command],
@@ -105,6 +142,15 @@ class Process:
                 stderr=subprocess.STDOUT,
                 preexec_fn=above_others,
             )
+
+    def _fill(self, text: str) -> str:
+        """With what is known only now; {config} is the server's file, filled in likewise."""
+        text = text.replace("{port}", str(self.port)).replace("{folder}", str(self.folder))
+        if "{config}" in text:
+            config = self.folder / (self.server.name + ".conf")
+            config.write_text(self._fill((HERE / "peers" / config.name).read_text()))
+            text = text.replace("{config}", str(config))
+        return text
 
     def __enter__(self) -> "Process":
         try:
@@ -139,7 +185,10 @@ class Process:
             c.close()
 
     def problem(self, scenario: Scenario) -> str:
-        """Why its speed in this scenario would not count; empty: it answers as it should."""
+        """Why its speed in this scenario would not count; empty: it answers as it should. The
+        clients of uploads and events check for themselves."""
+        if scenario.load in ("upload", "events"):
+            return ""
         method = "POST" if scenario.body else "GET"
         try:
             return scenario.problem(*self.ask(method, scenario.path, scenario.body))

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asgi_streams
 import orjson
 from data import BIG, HELLO
 
@@ -42,7 +43,6 @@ async def app(scope, receive, send):
         await asyncio.sleep(0.001)
         value = {"message": HELLO}
     else:
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+        await asgi_streams.app(scope, receive, send)
         return
     await send_bytes(send, b"application/json", orjson.dumps(value))

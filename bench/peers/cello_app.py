@@ -1,10 +1,11 @@
 """Cello, written as its users write it."""
 
 import asyncio
+import importlib
 import sys
 
 from cello import App
-from data import BIG, HELLO, MIDDLEWARE, PORT, TABLE
+from data import BIG, HELLO, MIDDLEWARE, PORT, STREAMS, TABLE, VARIANT
 from models import Order
 
 app = App()
@@ -84,6 +85,10 @@ for prefix in TABLE:
 if MIDDLEWARE:
     app.enable_request_id()
     app.enable_security_headers()
+
+
+if STREAMS:
+    importlib.import_module("cello_" + VARIANT).add(app)
 
 
 def serve_with_stats():

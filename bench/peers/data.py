@@ -3,7 +3,8 @@
 import os
 
 PORT = int(os.environ.get("BENCH_PORT", "8000"))
-VARIANT = os.environ.get("BENCH_VARIANT", "")  # "", "routes" or "middleware"
+VARIANT = os.environ.get("BENCH_VARIANT", "")  # empty, or a scenario's
+FOLDER = os.environ.get("BENCH_FOLDER", ".")  # with files/ to serve and uploads/ to fill
 
 HELLO = "Hello, World!"
 BIG = [
@@ -20,9 +21,17 @@ BIG = [
     for i in range(500)
 ]
 TABLE = ["/table/r%d" % i for i in range(1000)] if VARIANT == "routes" else []  # noqa: UP031
+TOKENS = ["token%d " % i for i in range(1000)]  # noqa: UP031
+STREAMS = VARIANT in ("files", "uploads", "streams", "pool")
 MIDDLEWARE = VARIANT == "middleware"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "strict-origin-when-cross-origin",
 }
+
+
+def file_bytes(size):
+    """What the served file of this size holds."""
+    line = b"0123456789abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXY\n"
+    return (line * (size // len(line) + 1))[:size]

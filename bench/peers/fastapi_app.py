@@ -2,9 +2,10 @@
 
 import asyncio
 
-from data import BIG, HELLO, TABLE
+from data import BIG, HELLO, STREAMS, TABLE
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
+from fastapi_streams import router
 from pydantic import BaseModel
 
 app = FastAPI(openapi_url=None)
@@ -84,3 +85,6 @@ async def item(id: str):
 
 for prefix in TABLE:
     app.get(prefix + "/{id}")(item)
+
+if STREAMS:
+    app.include_router(router)

@@ -1,7 +1,8 @@
 import asyncio
 import uuid
 
-from data import BIG, HELLO, MIDDLEWARE, PORT, SECURITY_HEADERS, TABLE
+import robyn_streams
+from data import BIG, HELLO, MIDDLEWARE, PORT, SECURITY_HEADERS, STREAMS, TABLE
 from robyn import Robyn
 
 app = Robyn(__file__)
@@ -54,6 +55,9 @@ def item(request):
 
 for prefix in TABLE:
     app.get(prefix + "/:id")(item)
+
+if STREAMS:
+    robyn_streams.add(app)
 
 if MIDDLEWARE:
 

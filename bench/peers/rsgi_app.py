@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import orjson
+import rsgi_streams
 from data import BIG, HELLO
 from models import Order
 
@@ -44,4 +45,4 @@ async def app(scope, proto):
         await asyncio.sleep(0.001)
         proto.response_bytes(200, JSON, orjson.dumps({"message": HELLO}))
     else:
-        proto.response_empty(404, [])
+        await rsgi_streams.app(scope, proto)

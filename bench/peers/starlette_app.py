@@ -1,11 +1,12 @@
 import asyncio
 import uuid
 
-from data import BIG, HELLO, MIDDLEWARE, SECURITY_HEADERS, TABLE
+from data import BIG, HELLO, MIDDLEWARE, SECURITY_HEADERS, STREAMS, TABLE
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
+from starlette_streams import ROUTES
 
 
 async def plaintext(request):
@@ -64,6 +65,7 @@ app = Starlette(
         Route("/echo", echo, methods=["POST"]),
         Route("/big", big),
         Route("/sleep", sleepy),
+        *(ROUTES if STREAMS else []),
         *(Route(prefix + "/{id}", item) for prefix in TABLE),
     ],
     middleware=[Middleware(AddHeaders)] if MIDDLEWARE else [],
