@@ -5,6 +5,7 @@
 #include <cello/app.h>
 #include <cello/connection.h>
 #include <cello/error.h>
+#include <cello/file.h>
 #include <cello/limits.h>
 #include <cello/request.h>
 #include <cello/response.h>

@@ -52,10 +52,12 @@ struct cl_conn_ops {
 };
 
 struct cl_app_queue;
+struct cl_file_cache;
 
 struct cl_worker {
     struct cl_loop *loop;
     struct cl_app_queue *app_queue; /* requests that wait for the application slot */
+    struct cl_file_cache *files;    /* NULL: none was asked for yet */
     const struct cl_service *service;
     struct cl_limits limits;
     struct cl_timeouts timeouts;

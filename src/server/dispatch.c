@@ -1,5 +1,6 @@
 /* Requests to handlers: what happens between a complete head and a handler, and after the answer.
  */
+#include "http/redirect.h"
 #include "http/response.h"
 #include "http/status.h"
 #include "http/uri.h"
@@ -84,37 +85,6 @@ static int answer_allow(struct cl_request *r, uint32_t mask) {
     return CELLO_ECANCELED;
 }
 
-/* The same path with the other trailing slash, and the query; as a relative reference (RFC 3986,
- * 4.2), which holds behind a proxy that takes a prefix away, and can never name another host. */
-static int redirect_slash(struct cl_request *r) {
-    bool has_slash = r->path.ptr[r->path.len - 1] == '/';
-    size_t end = r->path.len - has_slash, start = end;
-    while (start && r->path.ptr[start - 1] != '/')
-        start--;
-    const struct cl_str parts[] = {
-        has_slash ? CL_STR("../") : CL_STR("./"),
-        cl_str(r->path.ptr + start, end - start),
-        has_slash ? CL_STR("") : CL_STR("/"),
-        r->query.len ? CL_STR("?") : CL_STR(""),
-        r->query,
-    };
-    char *to = cl_arena_alloc(&r->arena, r->path.len + r->query.len + sizeof "../?");
-    size_t n = 0;
-    if (!to)
-        return refuse_err(r, CELLO_ENOMEM);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].len)
-            memcpy(to + n, parts[i].ptr, parts[i].len);
-        n += parts[i].len;
-    }
-    bool keep_method = r->method != CL_METHOD_GET && r->method != CL_METHOD_HEAD;
-    if (cl_response_header(r, CL_STR("Location"), cl_str(to, n)) != CELLO_OK)
-        return refuse_err(r, CELLO_EINVAL);
-    r->response.status = keep_method ? 308 : 307;
-    cl_respond_empty(r);
-    return CELLO_ECANCELED;
-}
-
 static int before_steps(struct cl_request *r, const struct cl_chain *chain) {
     r->chain = chain;
     for (size_t i = 0; i < chain->count; i++) {
@@ -167,8 +137,10 @@ static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_re
         return CELLO_ECANCELED;
     if (other_method)
         return answer_allow(r, m->allow_mask);
-    if (redirect)
-        return redirect_slash(r);
+    if (redirect) {
+        cl_respond_slash_redirect(r);
+        return CELLO_ECANCELED;
+    }
     return refuse(r, 404, "No route matches this path.");
 }
 

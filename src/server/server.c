@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "handler/file_cache.h"
 #include "net/listen.h"
 #include "server/server_internal.h"
 
@@ -170,6 +171,7 @@ int cello_server_new(struct cl_server **out, struct cl_app *app,
 
 /* The last request was dropped, or none was held. */
 static void finalize(struct cl_server *s) {
+    cl_file_cache_del(s->worker.files);
     cl_worker_free(&s->worker);
     cl_loop_del(s->worker.loop);
     cl_ip_table_free(&s->per_ip);
