@@ -7,7 +7,7 @@
 #include "types/connection.h"
 
 /* The GIL is given back after this long, so that other threads get their turn, even if requests are
- * left; the clock is read every few requests. */
+ * left. The clock is read every few requests; after each one where a few took that long. */
 enum { HOLD_NS = 1000000, CLOCK_EVERY = 4 };
 
 struct cl_pinned {
@@ -97,7 +97,7 @@ bool cl_bridge_run(void *ctx) {
     struct cl_bridge *b = ctx;
     PyEval_RestoreThread(b->thread);
     uint64_t start_ns = now_ns(), held_ns = 0;
-    unsigned served = 0;
+    unsigned served = 0, every = b->slow ? 1 : CLOCK_EVERY;
     cl_bridge_drop_pinned(b);
     while (held_ns < HOLD_NS) { /* one of each, so that neither waits for the end of the others */
         struct cl_note *note = take_note(b);
@@ -108,9 +108,10 @@ bool cl_bridge_run(void *ctx) {
             note->run(note, b);
         if (r)
             serve(b, r);
-        if (++served % CLOCK_EVERY == 0)
+        if (++served % every == 0)
             held_ns = now_ns() - start_ns;
     }
+    b->slow = held_ns >= HOLD_NS && served <= CLOCK_EVERY;
     b->gil_acquisitions++;
     b->gil_held_ns += now_ns() - start_ns;
     b->thread = PyEval_SaveThread();

@@ -46,6 +46,7 @@ struct cl_bridge {
     bool news;          /* one of them has some; written in turns, without the GIL */
     PyObject *on_error; /* called with what nothing handled; true: it is not logged */
     bool turning;       /* inside cl_bridge_turn: not to be entered again, or closed */
+    bool slow;          /* few requests made the last batch as long as one may be */
     bool signalled;     /* a signal came: its Python handler is to run */
     PyObject *fatal;    /* raised in a handler, meant for the program: run() and turn() raise it */
     uint64_t gil_acquisitions;
