@@ -54,6 +54,7 @@ struct cl_runner {
     PyObject *late;      /* an exception to throw at the next step */
     PyObject *outcome;   /* the handler's result; NULL with `exception` */
     PyObject *exception; /* what it raised */
+    PyObject *name;      /* of a handler whose task has ended: it is shown in asyncio's log */
     struct cl_entry *entry;
     struct cl_call call;           /* what the answer needs, once the handler has suspended */
     struct cl_request *request;    /* a reference of ours, or NULL */

@@ -165,11 +165,21 @@ static PySendResult end_task(struct cl_runner *r, PyObject **result) {
     return PYGEN_RETURN;
 }
 
+/* The task, which may be looked at when its handler's coroutine is gone, still says whose it was.
+ */
+static void keep_name(struct cl_runner *r) {
+    r->name = PyObject_GetAttr(r->coro, r->ext_state->str_qualname);
+    if (!r->name)
+        PyErr_Clear();
+}
+
 /* The handler has ended in a step of the task. */
 static PySendResult finish(struct cl_runner *r, PyObject **result) {
     struct cl_guest *g = r->guest;
     if (!r->starting && !r->call.context)
         r->call.context = Py_XNewRef(r->context);
+    if (!r->pooled || cl_guest_task_is_dirty(r))
+        keep_name(r);
     cl_runner_unload(r);
     cl_runner_unlist(r);
     if (!r->starting)
@@ -303,14 +313,17 @@ static PyObject *await_runner(PyObject *o) {
     return Py_NewRef(o);
 }
 
-/* cr_frame, cr_code, __qualname__, ...: those of the handler's coroutine. */
+/* cr_frame, cr_code, __qualname__, ...: those of the handler's coroutine; of one that has ended,
+ * its name. */
 static PyObject *getattr(PyObject *o, PyObject *name) {
+    struct cl_runner *r = runner_of(o);
     PyObject *value = PyObject_GenericGetAttr(o, name);
-    PyObject *coro = runner_of(o)->coro;
-    if (value || !coro || !PyErr_ExceptionMatches(PyExc_AttributeError))
+    if (value || !PyErr_ExceptionMatches(PyExc_AttributeError))
         return value;
+    if (!r->coro && (!r->name || PyUnicode_Compare(name, r->ext_state->str_qualname) != 0))
+        return NULL;
     PyErr_Clear();
-    return PyObject_GetAttr(coro, name);
+    return r->coro ? PyObject_GetAttr(r->coro, name) : Py_NewRef(r->name);
 }
 
 static PyObject *repr(PyObject *o) {
@@ -342,6 +355,7 @@ static int runner_traverse(PyObject *o, visitproc visit, void *arg) {
 static int runner_clear(PyObject *o) {
     struct cl_runner *r = runner_of(o);
     cl_runner_forget(r);
+    Py_CLEAR(r->name);
     Py_CLEAR(r->yielded);
     cl_runner_unload(r);
     cl_call_clear(NULL, &r->call);

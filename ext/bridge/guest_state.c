@@ -43,6 +43,7 @@
     X(str_report)                                                                                  \
     X(str_create_task)                                                                             \
     X(str_get_task_factory)                                                                        \
+    X(str_qualname)                                                                                \
     X(kw_loop)                                                                                     \
     X(kw_eager)                                                                                    \
     X(kw_context)
@@ -112,6 +113,7 @@ static const struct {
     {"_report_failed_handle", offsetof(struct cl_guest_state, str_report)},
     {"create_task", offsetof(struct cl_guest_state, str_create_task)},
     {"get_task_factory", offsetof(struct cl_guest_state, str_get_task_factory)},
+    {"__qualname__", offsetof(struct cl_guest_state, str_qualname)},
 };
 
 static int init_names(struct cl_guest_state *s) {
