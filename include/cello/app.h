@@ -31,12 +31,13 @@ enum cello_methods {
 /* What happens to the body of a request before its handler is called. */
 enum cello_body {
     CELLO_BODY_BUFFER, /* it is collected: cello_request_body */
+    CELLO_BODY_STREAM, /* nothing: the handler reads it, with cello_request_read */
     CELLO_BODY_FORM,   /* a form is parsed as it comes; what is no form is collected */
 };
 
 /* Answers the requests of its routes. on_request is called on a worker's thread when the request is
- * complete, and must answer it with one of the cello_respond functions, then or later (it takes a
- * reference for later). */
+ * complete (CELLO_BODY_STREAM: its head), and must answer it with one of the cello_respond
+ * functions, then or later (it takes a reference for later). */
 struct cello_handler {
     void (*on_request)(const struct cello_handler *h, struct cl_request *r);
     /* When the application is deleted. May be NULL. */

@@ -60,6 +60,10 @@ struct cl_timeouts {
         .min_body_rate = 240, .write_ns = 30 * CELLO_SECOND, .idle_ns = 60 * CELLO_SECOND,         \
     }
 
+/* Most bytes of a body that wait on one connection for the handler that reads it; a sender that is
+ * faster waits. Enough for a system call to be cheap by the byte, and to lie in a core's cache. */
+#define CL_BODY_WINDOW ((size_t)262144)
+
 /* After an early answer the rest of the request is read and dropped, so that the peer can read the
  * answer before a reset destroys it: this much at most, this long at most. */
 #define CL_LINGER_BYTES ((size_t)1048576)

@@ -58,6 +58,27 @@ CELLO_API void cello_request_observe(struct cl_request *r, struct cello_observer
  */
 CELLO_API void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
 
+/* Told when there is something to read. Its memory is the caller's, until it was told or taken
+ * back.
+ */
+struct cello_reader {
+    /* Within a turn, on the thread of the turns, never inside cello_request_read. It may read on,
+     * answer, or let go of the request. */
+    void (*on_ready)(struct cello_reader *reader, struct cl_request *r);
+};
+
+/* The next piece of the body of a CELLO_BODY_STREAM route: CELLO_OK with at least one byte, which
+ * stays until the next call or the last reference. CELLO_EAGAIN: nothing has come; `reader` is
+ * told, once, when that has changed (NULL: nobody is). The end: CELLO_EOF, the body is complete;
+ * CELLO_ECANCELED, the client has gone before that, or was answered; CELLO_ETIMEOUT, it sends too
+ * slowly; CELLO_EBODY_TOO_LARGE; CELLO_ENOMEM; or an error of the chunks. CELLO_ESTATE: the route
+ * does not read its bodies. What a client sends ahead of the handler waits in a bounded room, then
+ * in its own sockets; time limits run only while a reader waits. */
+CELLO_API int cello_request_read(struct cl_request *r, struct cello_reader *reader,
+                                 struct cl_str *bytes);
+/* Nobody is told any more, and no time limit runs. */
+CELLO_API void cello_request_unread(struct cl_request *r);
+
 CELLO_API size_t cello_request_header_count(const struct cl_request *r);
 CELLO_API void cello_request_header_at(const struct cl_request *r, size_t i, struct cl_str *name,
                                        struct cl_str *value);

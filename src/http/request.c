@@ -151,6 +151,45 @@ void cl_request_left(struct cl_request *r) {
     o->on_event(o, r, CELLO_EVENT_LEFT);
 }
 
+/* ---- read ---- */
+
+int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {
+    if (r->body_mode != CELLO_BODY_STREAM)
+        return CELLO_ESTATE;
+    if (r->body_block)
+        cl_block_unref(r->body_block);
+    r->body_block = NULL;
+    if (!r->conn)
+        return r->body_end ? r->body_end : CELLO_ECANCELED;
+    r->reader = reader;
+    int err = r->conn->ops->read(r, bytes);
+    if (err != CELLO_EAGAIN)
+        r->reader = NULL;
+    return err;
+}
+
+void cl_request_unread(struct cl_request *r) {
+    if (!r->reader)
+        return;
+    r->reader = NULL;
+    if (r->conn)
+        r->conn->ops->unread(r);
+}
+
+void cl_request_tell_reader(struct cl_request *r) {
+    struct cello_reader *reader = r->reader;
+    r->reader = NULL;
+    reader->on_ready(reader, r);
+}
+
+void cl_request_given_up(struct cl_request *r) {
+    if (r->reader)
+        cl_request_tell_reader(r);
+    else
+        cl_request_left(r);
+    cl_request_observe(r, NULL); /* the loop, and its timers, may go before the request */
+}
+
 /* ---- header fields and parameters ---- */
 
 const struct cl_header *cl_request_header(const struct cl_request *r, enum cl_header_id id) {

@@ -10,6 +10,7 @@
 #ifndef CL_HTTP_REQUEST_H
 #define CL_HTTP_REQUEST_H
 
+#include <cello/app.h>
 #include <cello/request.h>
 
 #include "base/arena.h"
@@ -104,6 +105,8 @@ struct cl_request {
     struct cl_block *body_block;
     struct cl_str body;
     struct cl_body_sink *body_sink; /* NULL: the body is collected */
+    struct cello_reader *reader;    /* waits for more of the body */
+    int body_end;                   /* what reading it ended with: CELLO_EOF or an error */
     uint64_t max_body;
     uint64_t start_ns;
 
@@ -145,8 +148,17 @@ void cl_request_compact(struct cl_request *r);
 /* As cello_request_observe and cello_request_set_deadline. */
 void cl_request_observe(struct cl_request *r, struct cello_observer *o);
 void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
-/* The client has gone, or ended its side. r may be gone afterwards unless the caller holds it. */
+/* The client has ended its side. r may be gone afterwards unless the caller holds it. */
 void cl_request_left(struct cl_request *r);
+/* The connection has let go of r: its reader is told, or else its observer. Nobody is afterwards.
+ * The caller holds r. */
+CL_COLD void cl_request_given_up(struct cl_request *r);
+
+/* As cello_request_read and cello_request_unread. */
+int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes);
+void cl_request_unread(struct cl_request *r);
+/* Tell r->reader. r may be gone afterwards unless the caller holds it. */
+void cl_request_tell_reader(struct cl_request *r);
 
 /* The first header of that id or name (ASCII case-insensitive); NULL: none. */
 const struct cl_header *cl_request_header(const struct cl_request *r, enum cl_header_id id);

@@ -15,6 +15,11 @@ size_t cl_h1_head_max(const struct cl_worker *w) {
 /* ---- time ---- */
 
 static void read_timeout(struct cl_h1 *c) {
+    if (c->reading) {
+        c->req->body_end = CELLO_ETIMEOUT;
+        cl_h1_run(c);
+        return;
+    }
     switch (c->state) {
     case CL_H1_HEAD: cl_h1_fail(c, 408, "The request head took too long."); break;
     case CL_H1_BODY: cl_h1_fail(c, 408, "The request body came too slowly."); break;
@@ -124,6 +129,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     struct cl_request *r = c->req;
     c->req = NULL;
+    c->reading = false;
     r->conn = NULL;
     bool lent = r->response.generator || r->response.release;
     if (lent && c->fly && c->state == CL_H1_CLOSED) {
@@ -136,10 +142,8 @@ void cl_h1_end_request(struct cl_h1 *c) {
     }
     w->service->on_done(w, r);
     r->peer = NULL; /* the access log wanted it */
-    if (CL_UNLIKELY(r->watched)) {
-        cl_request_left(r);
-        cl_request_observe(r, NULL); /* the loop, and its timers, may go first */
-    }
+    if (CL_UNLIKELY(r->reader || r->watched))
+        cl_request_given_up(r);
     cl_request_unref(r);
 }
 
@@ -179,7 +183,7 @@ static bool take_end(struct cl_h1 *c, int result) {
     switch (result) {
     case CELLO_EOF:
         c->peer_eof = true;
-        if (c->state == CL_H1_HANDLER)
+        if (c->state == CL_H1_HANDLER && !c->reading) /* a reader is told something better */
             cl_request_left(c->req);
         cl_h1_stream_eof(c);
         if (c->state != CL_H1_LINGER)
@@ -191,6 +195,10 @@ static bool take_end(struct cl_h1 *c, int result) {
     case CELLO_ENOMEM:
         /* Answers that are being made or sent come first; then the transport tries again. */
         c->paused = true;
+        if (c->reading) {
+            c->req->body_end = CELLO_ENOMEM;
+            return true;
+        }
         if (c->state == CL_H1_BODY || (c->state <= CL_H1_HEAD && !c->fill && !c->fly))
             cl_h1_last_words(c);
         return false;

@@ -1,4 +1,5 @@
-/* Bodies of requests: collected for the handler, or fed to a sink as they come. */
+/* Bodies of requests: collected for the handler, fed to a sink as they come, or read by the handler
+ * when it likes. */
 #include "http1/conn_internal.h"
 
 enum {
@@ -7,6 +8,8 @@ enum {
     FIRST_ROOM = 65536,
     /* Chunks with less are joined, so that a body in many tiny chunks is not as many pieces. */
     PIECE_MIN = 4096,
+    /* A block with less room than this has been filled, where a handler reads. */
+    ROOM_MIN = 2048,
 };
 
 static struct cl_str unread(const struct cl_h1 *c) {
@@ -14,19 +17,23 @@ static struct cl_str unread(const struct cl_h1 *c) {
     return in ? cl_str(cl_block_rd(in), cl_block_len(in)) : cl_str(NULL, 0);
 }
 
+void cl_h1_init_body(struct cl_h1 *c) {
+    const struct cl_limits *l = &c->super.worker->limits;
+    c->body_start_ns = cl_h1_now(c);
+    c->body_taken = c->body_waited_ns = 0;
+    c->piece = cl_str(NULL, 0);
+    c->continue_owed = false;
+    if (c->chunked)
+        cl_chunked_init(&c->decoder, l->max_header_size, NULL, l->max_headers);
+}
+
 /* ---- collected ---- */
 
 int cl_h1_begin_body(struct cl_h1 *c) {
-    struct cl_worker *w = c->super.worker;
     struct cl_stream *s = c->super.stream;
-    c->body_start_ns = cl_h1_now(c);
-    c->body_taken = 0;
-    c->body_end = CELLO_OK;
-    if (c->chunked) {
-        cl_chunked_init(&c->decoder, w->limits.max_header_size, NULL, w->limits.max_headers);
-        return CELLO_OK;
-    }
-    if (c->req->body_sink)
+    if (c->req->body_mode == CELLO_BODY_STREAM)
+        s->in_max = CL_MAX(s->in_max, (size_t)CL_BODY_WINDOW);
+    if (c->chunked || c->req->body_sink || c->req->body_mode == CELLO_BODY_STREAM)
         return CELLO_OK;
     size_t length = (size_t)c->content_length;
     size_t here = unread(c).len;
@@ -132,7 +139,7 @@ static int decode(struct cl_h1 *c, struct cl_str *data) {
 }
 
 /* Small chunks are moved together over what framed them, which nobody else looks at. What ends the
- * piece stays for the next call in c->body_end. */
+ * piece stays in body_end for the next call. */
 static int chunked_piece(struct cl_h1 *c, struct cl_str *piece) {
     int err = decode(c, piece);
     if (err != CL_CHUNKED_DATA)
@@ -143,7 +150,7 @@ static int chunked_piece(struct cl_h1 *c, struct cl_str *piece) {
         if (err == CELLO_EAGAIN)
             break;
         if (err != CL_CHUNKED_DATA) {
-            c->body_end = err == CL_CHUNKED_DONE ? CELLO_EOF : err;
+            c->req->body_end = err == CL_CHUNKED_DONE ? CELLO_EOF : err;
             break;
         }
         memmove((char *)(uintptr_t)piece->ptr + piece->len, more.ptr, more.len);
@@ -155,7 +162,7 @@ static int chunked_piece(struct cl_h1 *c, struct cl_str *piece) {
 /* What has come of the body, where it lies. CELLO_EAGAIN; CELLO_EOF: there is no more; or an error,
  * which stays. */
 static int next_piece(struct cl_h1 *c, struct cl_str *piece) {
-    int err = c->body_end;
+    int err = c->req->body_end;
     if (!err && c->chunked) {
         err = chunked_piece(c, piece);
     } else if (!err) {
@@ -168,7 +175,7 @@ static int next_piece(struct cl_h1 *c, struct cl_str *piece) {
             err = c->body_taken == c->content_length ? CELLO_EOF : CELLO_EAGAIN;
     }
     if (err && err != CELLO_EAGAIN)
-        c->body_end = err;
+        c->req->body_end = err;
     return err;
 }
 
@@ -184,6 +191,112 @@ static int feed(struct cl_h1 *c) {
     return err == CELLO_EOF ? sink->end(sink) : err;
 }
 
-int cl_h1_read_body(struct cl_h1 *c) {
+int cl_h1_collect_body(struct cl_h1 *c) {
     return c->req->body_sink ? feed(c) : collect(c);
+}
+
+/* ---- read by the handler ---- */
+
+/* Fill c->piece; the request gets a reference to the block it lies in. */
+static int take_piece(struct cl_h1 *c) {
+    struct cl_request *r = c->req;
+    int err = next_piece(c, &c->piece);
+    if (err == CELLO_EAGAIN && c->peer_eof)
+        err = r->body_end = CELLO_ECANCELED;
+    if (err == CELLO_OK) {
+        r->body_block = c->super.stream->in;
+        cl_block_ref(r->body_block);
+    }
+    return err;
+}
+
+/* There is nothing more to come for the reader. */
+static void end_of_body(struct cl_h1 *c, int err) {
+    c->body_pending = false;
+    c->super.stream->in_max = cl_h1_head_max(c->super.worker);
+    if (err != CELLO_EOF)
+        c->keep_alive = false; /* where the next request would begin is not known */
+}
+
+static void stop_waiting(struct cl_h1 *c) {
+    if (!c->reading)
+        return;
+    c->reading = false;
+    c->body_waited_ns = cl_h1_now(c) - c->body_start_ns;
+    cl_h1_read_by(c, UINT64_MAX);
+}
+
+/* What there is to read has run out. */
+static int wait_for_more(struct cl_h1 *c) {
+    if (c->continue_owed && c->state == CL_H1_HANDLER) {
+        if (cl_h1_write_continue(c) != CELLO_OK)
+            return c->req->body_end = CELLO_ENOMEM;
+        cl_h1_flush_later(c);
+    }
+    c->continue_owed = false;
+    if (!c->req->reader)
+        return CELLO_EAGAIN;
+    c->body_start_ns = cl_h1_now(c) - c->body_waited_ns;
+    c->reading = true;
+    if (progress(c, c->body_taken) == CELLO_OK)
+        return CELLO_EAGAIN;
+    stop_waiting(c);
+    return c->req->body_end = CELLO_ETIMEOUT;
+}
+
+void cl_h1_throttle(struct cl_h1 *c) {
+    struct cl_stream *s = c->super.stream;
+    size_t len = unread(c).len;
+    bool read_here = c->body_pending && c->req && c->req->body_mode == CELLO_BODY_STREAM;
+    bool full = len && !c->reading && cl_block_room(s->in) < ROOM_MIN;
+    if (CL_UNLIKELY(c->paused) && (read_here ? !full : len < s->in_max)) {
+        c->paused = false;
+        cl_stream_resume(s);
+    } else if (read_here && full && !c->paused) {
+        c->paused = true;
+        cl_stream_pause(s);
+    }
+}
+
+int cl_h1_read(struct cl_request *r, struct cl_str *bytes) {
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    stop_waiting(c);
+    if (!c->body_pending)
+        return r->body_end ? r->body_end : CELLO_EOF;
+    int err = c->piece.len ? CELLO_OK : take_piece(c);
+    if (err == CELLO_EAGAIN)
+        err = wait_for_more(c);
+    *bytes = c->piece;
+    c->piece = cl_str(NULL, 0);
+    if (err && err != CELLO_EAGAIN)
+        end_of_body(c, err);
+    cl_h1_settle_input(c);
+    return err;
+}
+
+void cl_h1_unread(struct cl_request *r) {
+    stop_waiting(cl_h1_of(r->conn));
+}
+
+bool cl_h1_step_reader(struct cl_h1 *c) {
+    if (!c->reading)
+        return false;
+    int err = take_piece(c);
+    if (err == CELLO_EAGAIN && progress(c, c->body_taken) != CELLO_OK)
+        err = c->req->body_end = CELLO_ETIMEOUT;
+    if (err == CELLO_EAGAIN)
+        return false;
+    stop_waiting(c);
+    cl_h1_stream_eof(c);
+    cl_request_tell_reader(c->req);
+    return true;
+}
+
+bool cl_h1_skip_body(struct cl_h1 *c) {
+    struct cl_str ignored;
+    int err;
+    c->body_pending = false;
+    while ((err = next_piece(c, &ignored)) == CELLO_OK)
+        continue;
+    return err == CELLO_EOF;
 }

@@ -33,6 +33,8 @@ struct cl_h1 {
     bool close_after; /* no request is read any more; close when all is sent */
     bool chunked;     /* request body */
     bool body_pending;
+    bool reading;        /* req->reader waits */
+    bool continue_owed;  /* 100 Continue goes out when the body is wanted */
     bool stream_chunked; /* response body */
     bool stream_asked;   /* the generator was asked and has not answered */
     bool stream_done;
@@ -48,9 +50,10 @@ struct cl_h1 {
     struct cl_flush flush;
     size_t scanned; /* the head parser's */
     uint64_t content_length;
-    int body_end;        /* what the body ended with: CELLO_EOF or an error */
-    uint64_t body_taken; /* bytes that were fed to a sink */
-    uint64_t body_start_ns;
+    uint64_t body_taken;     /* bytes of it that were fed to a sink or read */
+    uint64_t body_start_ns;  /* of collecting or feeding it, or of this wait less those before */
+    uint64_t body_waited_ns; /* by a reader */
+    struct cl_str piece;     /* of the body, in req->body_block: the next that is read */
     uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
     uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
     uint64_t write_start_ns; /* of watching the send in progress, or when its peer last had read */
@@ -106,12 +109,32 @@ void cl_h1_run(struct cl_h1 *c);
 /* Answer a bad or slow request with a problem document and close. */
 void cl_h1_fail(struct cl_h1 *c, int status, const char *detail);
 
-/* conn_body.c: the body of c->req, of which body_pending says that there is one. Errors of both:
- * CELLO_ENOMEM, CELLO_ELIMIT; of reading also CELLO_EAGAIN, CELLO_ETIMEOUT, CELLO_EBODY_TOO_LARGE,
- * those of chunks, and those of a sink. */
+/* conn_body.c: the body of c->req, of which body_pending says that there is more. */
+
+/* Of a request whose head was just read. */
+void cl_h1_init_body(struct cl_h1 *c);
+/* Before it is collected, fed or read. Errors: CELLO_ENOMEM, CELLO_ELIMIT. */
 int cl_h1_begin_body(struct cl_h1 *c) CL_MUST_USE;
-/* CELLO_OK: it is whole. */
-int cl_h1_read_body(struct cl_h1 *c) CL_MUST_USE;
+/* Collect it, or feed it to its sink. CELLO_OK: it is whole. Errors: CELLO_EAGAIN, CELLO_ENOMEM,
+ * CELLO_ELIMIT, CELLO_ETIMEOUT, CELLO_EBODY_TOO_LARGE, those of chunks, those of a sink. */
+int cl_h1_collect_body(struct cl_h1 *c) CL_MUST_USE;
+/* Tell the reader if there is something for it. Returns true when it was told. */
+bool cl_h1_step_reader(struct cl_h1 *c);
+/* Stop the transport when what nobody reads has filled its block, and let it go on when there is
+ * room. */
+void cl_h1_throttle(struct cl_h1 *c);
+/* The same, and give the input block back when it is empty. */
+CL_INLINE void cl_h1_settle_input(struct cl_h1 *c) {
+    struct cl_stream *s = c->super.stream;
+    cl_block_drop_empty(&s->in);
+    if (CL_UNLIKELY(s->in || c->paused))
+        cl_h1_throttle(c);
+}
+/* The request is answered: skip what is left of the body if it lies here. False: it does not, and
+ * the connection cannot be used again. */
+bool cl_h1_skip_body(struct cl_h1 *c);
+int cl_h1_read(struct cl_request *r, struct cl_str *bytes);
+void cl_h1_unread(struct cl_request *r);
 
 CL_INLINE char *cl_h1_put(char *p, const char *bytes, size_t n) {
     memcpy(p, bytes, n);
@@ -153,5 +176,7 @@ int cl_h1_write_continue(struct cl_h1 *c) CL_MUST_USE;
 void cl_h1_last_words(struct cl_h1 *c);
 /* The answer is complete: on to the next request. */
 void cl_h1_finish(struct cl_h1 *c);
+/* The same for one whose handler may have read the request's body while it was answering. */
+void cl_h1_finish_stream(struct cl_h1 *c);
 
 #endif

@@ -47,6 +47,8 @@ static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_
     c->content_length = h->content_length;
     c->chunked = h->chunked;
     c->body_pending = h->chunked || h->content_length > 0;
+    if (CL_UNLIKELY(c->body_pending))
+        cl_h1_init_body(c);
     c->requests++;
     uint64_t max = c->super.worker->limits.max_requests_per_connection;
     c->keep_alive = h->keep_alive && !c->super.worker->draining && (max == 0 || c->requests < max);
@@ -119,17 +121,19 @@ static int read_head(struct cl_h1 *c) {
         fail_err(c, CELLO_EBODY_TOO_LARGE);
         return CELLO_ECANCELED;
     }
-    if (head.expect_continue && c->body_pending && cl_block_len(in) == 0 &&
-        cl_h1_write_continue(c) != CELLO_OK) {
-        cl_h1_close(c);
-        return CELLO_ENOMEM;
+    if (CL_UNLIKELY(head.expect_continue) && c->body_pending && cl_block_len(in) == 0) {
+        c->continue_owed = r->body_mode == CELLO_BODY_STREAM;
+        if (!c->continue_owed && cl_h1_write_continue(c) != CELLO_OK) {
+            cl_h1_close(c);
+            return CELLO_ENOMEM;
+        }
     }
     return CELLO_OK;
 }
 
+/* To the handler: the body is complete, or it is the handler's to read. */
 static void deliver(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
-    c->body_pending = false;
     c->state = CL_H1_HANDLER;
     cl_h1_read_by(c, UINT64_MAX);
     w->service->on_request(w, c->req);
@@ -149,14 +153,15 @@ static bool step_body(struct cl_h1 *c, bool began) {
     if (!began)
         err = cl_h1_begin_body(c);
     if (!err)
-        err = cl_h1_read_body(c);
+        err = cl_h1_collect_body(c);
     if (err == CELLO_EAGAIN && c->peer_eof)
         err = CELLO_EOF;
     if (err == CELLO_EAGAIN)
         return false;
-    if (err == CELLO_OK)
+    if (err == CELLO_OK) {
+        c->body_pending = false;
         deliver(c);
-    else if (err == CELLO_ETIMEOUT)
+    } else if (err == CELLO_ETIMEOUT)
         cl_h1_fail(c, 408, "The request body came too slowly.");
     else if (err == CELLO_ENOMEM || err == CELLO_ELIMIT)
         no_memory(c);
@@ -186,11 +191,18 @@ static bool step_head(struct cl_h1 *c) {
         return c->state == CL_H1_IDLE;
     if (c->state != CL_H1_BODY)
         return true;
-    if (!c->body_pending) {
+    if (CL_LIKELY(!c->body_pending)) {
         deliver(c);
         return true;
     }
-    return step_body(c, false);
+    if (c->req->body_mode != CELLO_BODY_STREAM)
+        return step_body(c, false);
+    err = cl_h1_begin_body(c);
+    if (err)
+        no_memory(c);
+    else
+        deliver(c);
+    return true;
 }
 
 /* Enough answers wait for the peer to read them. */
@@ -207,19 +219,6 @@ static bool stalled(const struct cl_h1 *c) {
     return answers && (answers >= l->max_pipelined || bytes >= l->max_send_buffer);
 }
 
-/* Give the input block back, or let the transport go on when it had stopped at a full one. */
-static void settle_input(struct cl_h1 *c) {
-    struct cl_stream *s = c->super.stream;
-    if (s->in && cl_block_len(s->in) == 0 && s->in->refs == 1) {
-        cl_block_unref(s->in);
-        s->in = NULL;
-    }
-    if (CL_UNLIKELY(c->paused) && (!s->in || cl_block_len(s->in) < s->in_max)) {
-        c->paused = false;
-        cl_stream_resume(s);
-    }
-}
-
 void cl_h1_run(struct cl_h1 *c) {
     if (c->running)
         return;
@@ -230,13 +229,15 @@ void cl_h1_run(struct cl_h1 *c) {
         case CL_H1_IDLE:
         case CL_H1_HEAD: more = !stalled(c) && step_head(c); break;
         case CL_H1_BODY: more = step_body(c, true); break;
+        case CL_H1_HANDLER:
+        case CL_H1_STREAM: more = cl_h1_step_reader(c); break;
         default: more = false;
         }
     }
     c->running = false;
     if (CL_UNLIKELY(c->state == CL_H1_CLOSED || c->state == CL_H1_LINGER))
         return;
-    settle_input(c);
+    cl_h1_settle_input(c);
     if (c->fill)
         cl_h1_flush_later(c);
 }

@@ -96,7 +96,7 @@ void cl_h1_abort(struct cl_request *r) {
 void cl_h1_pull(struct cl_h1 *c) {
     struct cl_generator *g = c->req->response.generator;
     if (c->stream_done) {
-        cl_h1_finish(c);
+        cl_h1_finish_stream(c);
         return;
     }
     c->stream_asked = true;

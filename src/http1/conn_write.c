@@ -142,13 +142,7 @@ static int hints(struct cl_request *r, const struct cl_header *headers, size_t c
 /* What was not read of the request's body: skip it when it lies here, else the connection cannot
  * be used again. */
 static void settle_body(struct cl_h1 *c) {
-    if (CL_LIKELY(!c->body_pending))
-        return;
-    c->body_pending = false;
-    struct cl_block *in = c->super.stream->in;
-    if (!c->chunked && in && cl_block_len(in) >= c->content_length)
-        in->rd += (size_t)c->content_length;
-    else
+    if (CL_UNLIKELY(c->body_pending) && !cl_h1_skip_body(c))
         c->keep_alive = false;
 }
 
@@ -161,6 +155,11 @@ void cl_h1_finish(struct cl_h1 *c) {
         c->close_after = true;
     if (!c->running)
         cl_h1_run(c);
+}
+
+void cl_h1_finish_stream(struct cl_h1 *c) {
+    settle_body(c);
+    cl_h1_finish(c);
 }
 
 /* head and body into the output: body copied, pinned, or standing where the sink wrote it. */
@@ -280,7 +279,7 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
     if (framing == FRAMING_CLOSE)
         c->keep_alive = false;
     if (begin_body(c, r, framing, 0) && bare)
-        cl_h1_finish(c);
+        cl_h1_finish_stream(c);
 }
 
 /* False: the connection was closed. */
@@ -304,13 +303,14 @@ static void respond_segments(struct cl_h1 *c, struct cl_request *r, enum framing
         return;
     /* All copied: nothing of the body has to wait for the client. */
     if (bare || (c->stream_done && !c->stream_in_place))
-        cl_h1_finish(c);
+        cl_h1_finish_stream(c);
 }
 
 static void respond(struct cl_request *r) {
     struct cl_h1 *c = cl_h1_of(r->conn);
     struct cl_response *s = &r->response;
-    settle_body(c);
+    if (s->kind != CL_BODY_STREAM)
+        settle_body(c);
     if (s->close || c->super.worker->draining)
         c->keep_alive = false;
     enum framing framing = framing_of(r);
@@ -488,6 +488,8 @@ static void close_conn(struct cl_conn *super) {
 
 const struct cl_conn_ops cl_h1_conn_ops = {
     .protocol = "HTTP/1.1",
+    .read = cl_h1_read,
+    .unread = cl_h1_unread,
     .sink = sink,
     .sink_drop = sink_drop,
     .respond = respond,

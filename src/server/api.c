@@ -81,6 +81,14 @@ void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
     cl_request_set_deadline(r, timeout_ns);
 }
 
+int cello_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {
+    return cl_request_read(r, reader, bytes);
+}
+
+void cello_request_unread(struct cl_request *r) {
+    cl_request_unread(r);
+}
+
 size_t cello_request_header_count(const struct cl_request *r) {
     return r->header_count;
 }

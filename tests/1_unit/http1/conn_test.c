@@ -343,6 +343,10 @@ static void test_early_answer_to_a_body(void **state) {
     client_send(&p.c, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" GET("/"));
     client_expect(&p.c, 404, NULL);
     client_expect(&p.c, 200, "hello");
+    client_send(&p.c, "POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      "3\r\nabc\r\n0\r\n\r\n" GET("/"));
+    client_expect(&p.c, 404, NULL);
+    client_expect(&p.c, 200, "hello");
     /* It does not, or its end is not known: nothing behind it can be trusted. */
     client_send(&p.c, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabc");
     struct response r = client_expect(&p.c, 404, NULL);
@@ -352,9 +356,10 @@ static void test_early_answer_to_a_body(void **state) {
     end(&p);
     struct fixture f;
     fixture_init(&f, NULL);
-    REFUSED(
-        "POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/"),
-        404);
+    REFUSED("POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" GET("/"),
+            404);
+    REFUSED("POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n" GET("/"),
+            404);
     fixture_free(&f);
 }
 

@@ -233,13 +233,87 @@ static void on_segments(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_segments(r, segments, count, release_file, fd);
 }
 
+/* ---- handlers that read ---- */
+
+/* Counts the bytes of its body. */
+struct counting {
+    struct cello_reader super;
+    size_t bytes;
+};
+
+static void counting_ready(struct cello_reader *reader, struct cl_request *r) {
+    struct counting *k = CL_CONTAINER_OF(reader, struct counting, super);
+    struct cl_str piece;
+    int err;
+    while ((err = cello_request_read(r, reader, &piece)) == CELLO_OK)
+        k->bytes += piece.len;
+    if (err == CELLO_EAGAIN)
+        return;
+    char text[64];
+    int n = snprintf(text, sizeof text, "%zu bytes, %s", k->bytes, cello_strerror(err));
+    free(k);
+    current->read++;
+    cello_respond_bytes(r, cl_str(text, (size_t)n));
+    cello_request_unref(r);
+}
+
+static void on_read(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    current->handled++;
+    struct counting *k = calloc(1, sizeof *k);
+    if (!k)
+        abort();
+    k->super.on_ready = counting_ready;
+    current->readers++;
+    cello_request_ref(r);
+    counting_ready(&k->super, r);
+}
+
+/* Reader and generator at once: each piece is sent before the next is read. */
+struct tee {
+    struct cello_reader reader;
+    struct cl_generator generator;
+};
+
+static void tee_ready(struct cello_reader *reader, struct cl_request *r) {
+    struct cl_str piece;
+    int err = cello_request_read(r, reader, &piece);
+    if (err == CELLO_OK)
+        cello_response_chunk(r, piece, false);
+    else if (err == CELLO_EOF)
+        cello_response_chunk(r, cl_str(NULL, 0), true);
+    else if (err != CELLO_EAGAIN)
+        cello_response_abort(r);
+}
+
+static void tee_proceed(struct cl_generator *g, struct cl_request *r) {
+    tee_ready(&CL_CONTAINER_OF(g, struct tee, generator)->reader, r);
+}
+
+static void tee_stop(struct cl_generator *g, struct cl_request *r) {
+    cello_request_unread(r);
+    current->stopped++;
+    free(CL_CONTAINER_OF(g, struct tee, generator));
+}
+
+static void on_tee(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    current->handled++;
+    struct tee *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    *t = (struct tee){{tee_ready}, {tee_proceed, tee_stop}};
+    current->streams++;
+    cello_respond_stream(r, &t->generator, false, 0);
+}
+
 /* ---- the server ---- */
 
 static struct cello_handler handlers[] = {
     {.on_request = on_echo},     {.on_request = on_item},  {.on_request = on_pinned},
     {.on_request = on_sink},     {.on_request = on_bytes}, {.on_request = on_static},
     {.on_request = on_stream},   {.on_request = on_hold},  {.on_request = on_header},
-    {.on_request = on_segments},
+    {.on_request = on_segments}, {.on_request = on_read},  {.on_request = on_tee},
 };
 
 static const struct {
@@ -247,19 +321,23 @@ static const struct {
     const char *path;
     unsigned handler;
     uint64_t max_body;
+    enum cello_body body;
 } routes[] = {
-    {CELLO_GET | CELLO_POST | CELLO_PUT, "/echo", 0, 0},
-    {CELLO_POST, "/small", 0, 10},
-    {CELLO_GET, "/item/{id:int}", 1, 0},
-    {CELLO_GET, "/pinned/{n:int}", 2, 0},
-    {CELLO_GET, "/sink/{n:int}", 3, 0},
-    {CELLO_GET, "/bytes/{n:int}", 4, 0},
-    {CELLO_GET, "/static/{n:int}", 5, 0},
-    {CELLO_GET, "/stream/{n:int}", 6, 0},
-    {CELLO_GET | CELLO_POST, "/hold", 7, 0},
-    {CELLO_GET, "/header", 8, 0},
-    {CELLO_GET | CELLO_HEAD, "/segments/{n:int}", 9, 0},
-    {CELLO_GET, "/slash/", 0, 0},
+    {CELLO_GET | CELLO_POST | CELLO_PUT, "/echo", 0, 0, CELLO_BODY_BUFFER},
+    {CELLO_POST, "/small", 0, 10, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/item/{id:int}", 1, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/pinned/{n:int}", 2, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/sink/{n:int}", 3, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/bytes/{n:int}", 4, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/static/{n:int}", 5, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/stream/{n:int}", 6, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET | CELLO_POST, "/hold", 7, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/header", 8, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET | CELLO_HEAD, "/segments/{n:int}", 9, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET, "/slash/", 0, 0, CELLO_BODY_BUFFER},
+    {CELLO_GET | CELLO_POST, "/read", 10, 1 << 20, CELLO_BODY_STREAM},
+    {CELLO_POST, "/tee", 11, 1 << 20, CELLO_BODY_STREAM},
+    {CELLO_POST, "/later", 7, 1 << 20, CELLO_BODY_STREAM},
 };
 
 int fixture_routes(struct fixture *f, struct cl_app *app) {
@@ -272,6 +350,7 @@ int fixture_routes(struct fixture *f, struct cl_app *app) {
             .methods = routes[i].methods,
             .path = {routes[i].path, strlen(routes[i].path)},
             .handler = &handlers[routes[i].handler],
+            .body = routes[i].body,
             .max_body = routes[i].max_body,
         };
         result = cello_app_route(app, &route, err, sizeof err);
@@ -314,6 +393,7 @@ void fixture_free(struct fixture *f) {
     cello_app_del(f->app);
     assert_int_equal(f->pinned, f->released);
     assert_int_equal(f->streams, f->stopped);
+    assert_int_equal(f->readers, f->read);
 }
 
 void fixture_turn(struct fixture *f) {

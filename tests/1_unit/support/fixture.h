@@ -30,6 +30,7 @@ struct fixture {
     unsigned handled;          /* requests that reached a handler */
     unsigned pinned, released; /* bodies of "/pinned" and "/segments" */
     unsigned streams, stopped; /* generators made, and stop() called */
+    unsigned readers, read;    /* of bodies: made, and ended */
 };
 
 /* The default configuration with no access log and the epoll back end. */
@@ -42,12 +43,15 @@ struct cello_server_config fixture_config(void);
  *   GET /pinned/{n:int}, /sink/{n:int}, /bytes/{n:int}, /static/{n:int}   n bytes 'x'
  *   GET /stream/{n:int}  n chunks "0123456789"; ?length=L says Content-Length: L; ?wait=1 waits for
  *                     the test to send each (held[])
- *   GET /hold         held[]
+ *   GET, POST /hold   held[]
+ *   POST /read        a body that is read: "n bytes, e", e being what it ended with
+ *   POST /tee         the same body, streamed back while it comes
+ *   POST /later       held[], with the body unread
  *   GET, HEAD /segments/{n:int}  n bytes of a file from offset 3 on, in ?parts=P parts; "[" before
  *                     each and ?bytes=B times 'x' behind it. ?size=S: the file is shorter or
- * longer. ?status=. ?keep=1: the request is in held[], already answered GET
- * /header?name=..&value=..   the field, or 500 when it is refused GET /slash/       only with the
- * slash */
+ *                     longer. ?status=. ?keep=1: the request is in held[], already answered
+ *   GET /header?name=..&value=..   the field, or 500 when it is refused
+ *   GET /slash/       only with the slash */
 void fixture_init(struct fixture *f, const struct cello_server_config *cfg);
 /* The same in two steps: the application may get more in between. NULL: the default. */
 void fixture_begin(struct fixture *f, const struct cello_server_config *cfg);
