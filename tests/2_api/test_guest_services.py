@@ -13,6 +13,7 @@ from guest_server import Driver, at_once, drivers, guest, needs_services
 
 pytestmark = needs_services
 
+SLEEPS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 POOL = 5  # connections, which more requests share
 
 
@@ -58,9 +59,13 @@ def database_app(place: services.Postgres) -> App:
 
     @app.get("/slow")
     async def slow() -> str:
+        query = asyncio.create_task(app.state.pool.execute("SELECT pg_sleep(1000)"))
+        # PostgreSQL forgets a cancellation that comes before it has begun.
+        while not await app.state.pool.fetchval(SLEEPS):
+            pass
         try:
-            async with asyncio.timeout(0.05):
-                await app.state.pool.execute("SELECT pg_sleep(30)")
+            async with asyncio.timeout(0.001):
+                await query
         except TimeoutError:
             return "cancelled in the server: " + str(await app.state.pool.fetchval("SELECT 1"))
         return "?"
@@ -93,6 +98,8 @@ def test_a_pool_of_the_lifespan_in_many_requests(
     with guest(app, driver) as client:
         rows = at_once(client, "/add/{n}", 20)
         assert rows == [{"id": n, "name": f"item {n}"} for n in range(20)]
+        while client.body("/count") != 20:  # transactions end behind the answers
+            pass
         assert client.get("/add-and-fail/100")[0] == 500
         assert client.get("/add/3")[0] == 500  # there is one
         assert client.body("/count") == 20
