@@ -276,9 +276,12 @@ def main() -> None:
         sys.exit("measuring needs two CPUs: one for the server, one for the load")
     chosen, left_out = choose_servers(a)
     oha = None if a.no_latency or a.quick else load.find_oha(a.oha)
-    with tempfile.TemporaryDirectory(prefix="cello-bench-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="cello-bench-") as folder,
+        tempfile.TemporaryDirectory(prefix="cello-bench-", dir=streams.memory_folder()) as uploads,
+    ):
         files = {name: file_bytes(size) for name, size in FILES.items()}
-        streams.make_folder(Path(folder), files)
+        streams.make_folder(Path(folder), Path(uploads), files)
         bench = Bench(a, Path(folder))
         bench.run_rounds(chosen)
         bench.run_stats()

@@ -129,7 +129,7 @@ class Process:
         apps = str(HERE / "peers")
         path = os.pathsep.join(filter(None, [apps, server.env.get("PYTHONPATH")]))
         env = dict(os.environ, BENCH_PORT=str(self.port), BENCH_VARIANT=variant)
-        env["BENCH_FOLDER"] = str(folder)
+        env |= {"BENCH_FOLDER": str(folder), "TMPDIR": str(folder / "uploads")}
         env |= {"PYTHONDONTWRITEBYTECODE": "1", **server.env, "PYTHONPATH": path}
         command = [self._fill(word) for word in shlex.split(server.command)]
         with open(self.log, "wb") as log:

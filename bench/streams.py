@@ -1,6 +1,7 @@
 """Loads that wrk has no form of: uploads, very many listeners, the first byte of a stream. Each is
 a C program of clients/; this starts it, watches the server, and makes a cell of what it prints."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -121,9 +122,14 @@ def first(p: Process, s: Scenario, seconds: float, core: int, listeners: int) ->
 MEASURES = {"upload": upload, "events": events, "first": first}
 
 
-def make_folder(folder: Path, files: dict[str, bytes]) -> None:
+def memory_folder() -> str | None:
+    """Where uploads go, so that no disk takes part; None: wherever temporary files do."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def make_folder(folder: Path, uploads: Path, files: dict[str, bytes]) -> None:
     """What every server finds below BENCH_FOLDER."""
-    for name in ("files", "uploads"):
-        (folder / name).mkdir()
+    (folder / "files").mkdir()
+    (folder / "uploads").symlink_to(uploads)
     for name, content in files.items():
         (folder / "files" / name).write_bytes(content)

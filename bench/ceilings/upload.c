@@ -10,7 +10,7 @@
 
 #include "ceiling.h"
 
-/* The cheapest of 16 KB to 4 MB on ext4, where each write has a price. */
+/* The cheapest of 16 KB to 4 MB, on tmpfs and on ext4. */
 enum { UPLOAD_PIECE = 1 << 20 };
 
 static char piece[UPLOAD_PIECE];
