@@ -56,6 +56,7 @@ int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name,
         .callable = Py_NewRef(callable),
         .name = Py_NewRef(name),
         .status = status,
+        .timeout_ns = CL_ENTRY_TIMEOUT_DEFAULT,
     };
     *id = reg->count;
     reg->entries[reg->count++] = e;
@@ -66,6 +67,14 @@ void cl_registry_drop_last(struct cl_registry *reg) {
     entry_del(reg->entries[--reg->count]);
 }
 
+void cl_registry_set_terms(struct cl_entry *e, enum cl_blocking blocking, uint64_t timeout_ns) {
+    e->blocking = blocking;
+    e->timeout_ns = timeout_ns;
+    e->flags &= ~(uint32_t)(CL_ENTRY_POOLED | CL_ENTRY_MEASURED);
+    if (blocking == CL_BLOCKING_ALWAYS && !(e->flags & CL_ENTRY_ASYNC))
+        e->flags |= CL_ENTRY_POOLED;
+}
+
 void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,
                           struct cl_plan *plan) {
     bool wants_request = false, trivial = !plan || cl_plan_is_trivial(plan, &wants_request);
@@ -74,6 +83,7 @@ void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,
     e->plan = trivial ? NULL : cl_plan_of(Py_NewRef((PyObject *)plan));
     e->flags =
         (is_async ? CL_ENTRY_ASYNC : 0u) | (trivial && wants_request ? CL_ENTRY_WANTS_REQUEST : 0u);
+    cl_registry_set_terms(e, e->blocking, e->timeout_ns);
     /* Last: what goes may run code that looks here. */
     Py_DECREF(old_callable);
     Py_XDECREF(old_plan);

@@ -11,7 +11,15 @@
 enum {
     CL_ENTRY_ASYNC = 1 << 0,         /* a coroutine function */
     CL_ENTRY_WANTS_REQUEST = 1 << 1, /* h(req); else h() */
+    CL_ENTRY_POOLED = 1 << 2,        /* runs on the thread pool */
+    CL_ENTRY_MEASURED = 1 << 3,      /* was slow: how it spends its time is looked at */
 };
+
+/* The server's TimeoutConfig.handler. */
+#define CL_ENTRY_TIMEOUT_DEFAULT UINT64_MAX
+
+/* Where a handler runs. */
+enum cl_blocking { CL_BLOCKING_AUTO, CL_BLOCKING_NEVER, CL_BLOCKING_ALWAYS };
 
 struct cl_entry {
     PyObject *callable;   /* strong */
@@ -21,6 +29,10 @@ struct cl_entry {
     int status;         /* of a bare return value; 0: 200, or 204 for None */
     uint32_t size_hint; /* bytes of the last JSON body: room to ask for */
     bool suspends;      /* an async handler that has suspended once: the guest's choice of task */
+    enum cl_blocking blocking;
+    uint32_t waits;      /* a bit for each of the last calls that were measured: it waited */
+    uint32_t calm;       /* calls since the last one that did */
+    uint64_t timeout_ns; /* until the response head; CL_ENTRY_TIMEOUT_DEFAULT, 0: off */
 };
 
 struct cl_registry {
@@ -34,6 +46,8 @@ int cl_registry_traverse(struct cl_registry *reg, visitproc visit, void *arg);
  * set. */
 int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, int status,
                     uint32_t *id);
+/* Where it runs, and for how long. */
+void cl_registry_set_terms(struct cl_entry *e, enum cl_blocking blocking, uint64_t timeout_ns);
 /* How it is called from now on; calls that run keep what they began with. `plan` is a Plan or NULL:
  * h(). Also while requests are served, on any thread. */
 void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "bridge/bridge.h"
+#include "bridge/pace.h"
 #include "plan/call.h"
 #include "types/connection.h"
 
@@ -84,11 +85,39 @@ static struct cl_note *take_note(struct cl_bridge *b) {
 
 /* ---- the batch ---- */
 
+static void run_note(struct cl_bridge *b, struct cl_note *note) {
+    note->run(note, b);
+    (void)cl_pace_lap(b);
+}
+
+/* On the pool, or inline with an eye on how it spends its time. */
+static void serve_apart(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
+    PyObject *value = NULL;
+    if (call->entry->flags & CL_ENTRY_POOLED) {
+        cl_pool_call(b, call->entry, r);
+        return;
+    }
+    struct cl_pace pace;
+    cl_pace_begin(&pace);
+    if (cl_bridge_call(b, call, r, &value))
+        cl_bridge_answer(b, call, r, value);
+    cl_pace_end(&pace, b, call->entry, r);
+    cl_call_end(b->ext, call);
+    cello_request_unref(r);
+}
+
 static void serve(struct cl_bridge *b, struct cl_request *r) {
     struct cl_call call = {.entry = b->handlers->entries[cello_request_route_id(r)]};
     PyObject *value = NULL;
+    if (call.entry->flags & (CL_ENTRY_POOLED | CL_ENTRY_MEASURED)) {
+        serve_apart(b, &call, r);
+        return;
+    }
     if (cl_bridge_call(b, &call, r, &value))
         cl_bridge_answer(b, &call, r, value);
+    uint64_t took_ns = cl_pace_lap(b);
+    if (took_ns >= b->slow_ns)
+        cl_pace_was_slow(b, call.entry, r, took_ns);
     cl_call_end(b->ext, &call);
     cello_request_unref(r);
 }
@@ -99,13 +128,14 @@ bool cl_bridge_run(void *ctx) {
     uint64_t start_ns = now_ns(), held_ns = 0;
     unsigned served = 0, every = b->slow ? 1 : CLOCK_EVERY;
     cl_bridge_drop_pinned(b);
+    (void)cl_pace_lap(b);
     while (held_ns < HOLD_NS) { /* one of each, so that neither waits for the end of the others */
         struct cl_note *note = take_note(b);
         struct cl_request *r = cello_server_next(b->server);
         if (!note && !r)
             break;
         if (note)
-            note->run(note, b);
+            run_note(b, note);
         if (r)
             serve(b, r);
         if (++served % every == 0)

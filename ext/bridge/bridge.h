@@ -15,6 +15,8 @@
 struct cl_after;
 struct cl_call;
 struct cl_guest;
+struct cl_pool;
+struct cl_pooled;
 
 /* Objects whose bytes the engine was sending; their references are dropped in the next batch. */
 struct cl_pinned;
@@ -32,13 +34,27 @@ struct cl_note {
     void (*run)(struct cl_note *n, struct cl_bridge *b); /* GIL held; it may free the note */
 };
 
+/* ThreadPoolConfig. */
+struct cl_pool_config {
+    uint32_t size;         /* threads at most */
+    uint32_t queue;        /* requests that wait for one at most: 503 */
+    uint64_t threshold_ns; /* a handler that waits longer is one for the pool; 0: never looked at */
+};
+
 struct cl_bridge {
     struct cl_ext *ext;
+    PyObject *self;               /* the _cello.Server that this lies in; borrowed */
     PyObject *app;                /* the _cello.App; strong */
     struct cl_registry *handlers; /* the app's */
     struct cl_server *server;
-    PyThreadState *thread;               /* saved while the engine turns */
-    struct cl_guest *guest;              /* NULL: no async handlers, or none used yet */
+    PyThreadState *thread;  /* saved while the engine turns */
+    struct cl_guest *guest; /* NULL: no async handlers, or none used yet */
+    struct cl_pool *pool;   /* NULL: nothing was blocking yet */
+    struct cl_pool_config pool_config;
+    struct cl_pooled *pooled; /* calls that are there, or on their way home */
+    uint64_t handler_ns;      /* TimeoutConfig.handler; 0: off */
+    uint64_t lap_ns;          /* when the last inline call ended */
+    uint64_t slow_ns; /* inline calls that take longer are looked at: the least that matters */
     struct cl_pinned *dropped;           /* written without the GIL, by the engine's thread only */
     struct cl_note *notes, **notes_end;  /* touched within turns only */
     struct cl_after *after, **after_end; /* what is left to do when answers are out */
@@ -73,6 +89,18 @@ void cl_bridge_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reque
 /* The handler was cancelled: not an error of the program, nothing is logged. Clears what is set. */
 void cl_bridge_answer_cancelled(struct cl_bridge *b, struct cl_call *call, struct cl_request *r);
 
+/* The request was answered already, or nobody waits for an answer: what the handler gave (as for
+ * cl_bridge_answer) is dropped, and what the call has open is closed. An exception is logged, but
+ * for one that is an answer, or `expected` (a type, or NULL). */
+void cl_bridge_drop_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                           PyObject *value, PyObject *expected);
+/* How long the handler has until the response head; 0: as long as it takes. */
+uint64_t cl_bridge_timeout_of(const struct cl_bridge *b, const struct cl_entry *e);
+/* 503 with Retry-After, before anything of the program has run. Needs no GIL. */
+void cl_bridge_answer_busy(struct cl_request *r);
+/* The 504 of a handler that takes too long, and a line in the log. */
+void cl_bridge_answer_overdue(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r);
+
 /* Where a line of the server log comes from. */
 struct cl_origin {
     const struct cl_entry *entry;
@@ -88,7 +116,50 @@ void cl_bridge_report(struct cl_bridge *b, const struct cl_origin *origin, const
 void cl_bridge_report_request(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
                               const char *what, PyObject *exception);
 
+/* A line about a request that is no error: "GET /items/{id}: <what> in <handler>". level: the name
+ * of a function of cello._log. */
+void cl_bridge_tell(const struct cl_entry *e, struct cl_request *r, const char *level,
+                    const char *what);
+
+/* What an exception of a handler came to before it is answered: the parts that call the program's
+ * code, and can be done on the handler's own thread. All strong; said and raised: of the exception
+ * hook, both NULL: it does not answer. */
+struct cl_failure {
+    PyObject *exception; /* the handler's; NULL: none */
+    PyObject *left;      /* of it, when dependencies have seen it */
+    PyObject *said, *raised;
+};
+
+/* Take the exception that is set, throw it into what the call has open, and ask the hook. */
+void cl_bridge_meet_failure(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                            struct cl_failure *f);
+/* Answer it; f is cleared. Server's thread. */
+void cl_bridge_answer_failure(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                              struct cl_failure *f);
+void cl_bridge_clear_failure(struct cl_failure *f);
+
+/* ---- pool_call.c ---- */
+
+/* The request's handler on a thread of the pool; or 503. r's reference is taken over. */
+void cl_pool_call(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r);
+/* The server's pool, made when there is none. NULL: exception set. */
+struct cl_pool *cl_bridge_pool(struct cl_bridge *b);
+/* Before the server is deleted: requests that are with the pool are let go. */
+void cl_bridge_detach_pool(struct cl_bridge *b);
+
 /* ---- between the files of the bridge ---- */
+
+/* A context without variables, to be given back with cl_bridge_give_context. NULL: exception set.
+ */
+PyObject *cl_bridge_take_context(struct cl_ext *ext);
+void cl_bridge_give_context(struct cl_ext *ext, PyObject *context);
+/* The call of a handler is over, with `value` (borrowed, may be NULL): its context (stolen) stays
+ * for what is to run in it. */
+void cl_bridge_settle_context(struct cl_ext *ext, struct cl_call *call, PyObject *context,
+                              PyObject *value);
+/* Call the handler, `callable`, by the call's plan and in the context. Any thread. */
+PyObject *cl_bridge_call_in_context(struct cl_bridge *b, PyObject *callable, struct cl_call *call,
+                                    struct cl_request *r, PyObject *context);
 
 /* Call the handler. True: *value is to be answered (NULL: the exception is). False: the guest will
  * answer, and has taken over what is in `call`. */

@@ -5,9 +5,8 @@
 
 /* ---- contexts ---- */
 
-/* A context without variables. The one used before serves again unless its handler set something
- * in it or kept it. */
-static PyObject *take_context(struct cl_ext *ext) {
+/* The one used before serves again unless its handler set something in it or kept it. */
+PyObject *cl_bridge_take_context(struct cl_ext *ext) {
     PyObject *context = ext->empty_context;
     if (context) {
         ext->empty_context = NULL;
@@ -16,21 +15,20 @@ static PyObject *take_context(struct cl_ext *ext) {
     return PyContext_New();
 }
 
-static void give_context(struct cl_ext *ext, PyObject *context) {
+void cl_bridge_give_context(struct cl_ext *ext, PyObject *context) {
     if (!ext->empty_context && Py_REFCNT(context) == 1 && PyObject_Size(context) == 0)
         ext->empty_context = context;
     else
         Py_DECREF(context);
 }
 
-/* The call of a handler is over, with `value`: its context stays for what is to run in it. */
-static void settle_context(struct cl_ext *ext, struct cl_call *call, PyObject *context,
-                           PyObject *value) {
+void cl_bridge_settle_context(struct cl_ext *ext, struct cl_call *call, PyObject *context,
+                              PyObject *value) {
     bool stays = call->generators || (value && Py_IS_TYPE(value, ext->after_type));
     if (stays && !call->context)
         call->context = context;
     else
-        give_context(ext, context);
+        cl_bridge_give_context(ext, context);
 }
 
 /* ---- calls ---- */
@@ -44,8 +42,8 @@ static PyObject *call_plainly(struct cl_bridge *b, PyObject *callable, struct cl
     return PyObject_Vectorcall(callable, args + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-static PyObject *call_in_context(struct cl_bridge *b, PyObject *callable, struct cl_call *call,
-                                 struct cl_request *r, PyObject *context) {
+PyObject *cl_bridge_call_in_context(struct cl_bridge *b, PyObject *callable, struct cl_call *call,
+                                    struct cl_request *r, PyObject *context) {
     if (PyContext_Enter(context) < 0)
         return NULL;
     PyObject *value =
@@ -70,7 +68,7 @@ static bool call_async(struct cl_bridge *b, PyObject *callable, struct cl_call *
         return true;
     }
     /* Without a plan no code runs before the first step, which enters the context itself. */
-    *value = call->plan ? call_in_context(b, callable, call, r, context)
+    *value = call->plan ? cl_bridge_call_in_context(b, callable, call, r, context)
                         : call_plainly(b, callable, call, r);
     if (*value && call->generators) /* the first step may end, and answer, in a cancellation */
         call->context = Py_NewRef(context);
@@ -80,7 +78,7 @@ static bool call_async(struct cl_bridge *b, PyObject *callable, struct cl_call *
 bool cl_bridge_call(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                     PyObject **value) {
     struct cl_entry *e = call->entry;
-    PyObject *context = take_context(b->ext);
+    PyObject *context = cl_bridge_take_context(b->ext);
     bool ended = true;
     *value = NULL;
     if (!context)
@@ -91,11 +89,11 @@ bool cl_bridge_call(struct cl_bridge *b, struct cl_call *call, struct cl_request
     if (e->flags & CL_ENTRY_ASYNC)
         ended = call_async(b, callable, call, r, context, value);
     else
-        *value = call_in_context(b, callable, call, r, context);
+        *value = cl_bridge_call_in_context(b, callable, call, r, context);
     Py_DECREF(callable);
     if (ended)
-        settle_context(b->ext, call, context, *value);
+        cl_bridge_settle_context(b->ext, call, context, *value);
     else
-        give_context(b->ext, context);
+        cl_bridge_give_context(b->ext, context);
     return ended;
 }

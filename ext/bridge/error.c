@@ -122,19 +122,18 @@ static void answer_hooked(struct cl_bridge *b, struct cl_call *call, struct cl_r
     Py_DECREF(value);
 }
 
-/* Ask the program's exception handlers. False: none of them answers. */
-static bool answer_by_hook(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
-                           PyObject *exception) {
+/* The program's exception handlers are asked, once. */
+static void ask_hook(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                     struct cl_failure *f) {
     PyObject *hook = ((struct cl_app_object *)b->app)->exception_hook;
-    if (!hook || call->hooked || !PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception))
-        return false;
+    if (!hook || call->hooked || !PyObject_TypeCheck(f->left, (PyTypeObject *)PyExc_Exception))
+        return;
     PyObject *request = cl_call_request(b, call, r);
-    PyObject *value = request ? cl_bridge_ask(hook, request, exception) : NULL;
-    if (value != Py_None)
-        answer_hooked(b, call, r, exception, value);
-    else
-        Py_DECREF(value);
-    return value != Py_None;
+    f->said = request ? cl_bridge_ask(hook, request, f->left) : NULL;
+    if (f->said == Py_None)
+        Py_CLEAR(f->said);
+    else if (!f->said)
+        f->raised = cl_ext_fetch_exception();
 }
 
 /* ---- entry points ---- */
@@ -155,20 +154,46 @@ static void answer_exception(struct cl_bridge *b, struct cl_call *call, struct c
     }
 }
 
-void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
-    PyObject *exception = cl_ext_fetch_exception();
-    if (!exception) {
-        answer_500(r);
+void cl_bridge_meet_failure(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                            struct cl_failure *f) {
+    *f = (struct cl_failure){.exception = cl_ext_fetch_exception()};
+    if (!f->exception)
         return;
-    }
-    PyObject *left = cl_call_unwind(call, Py_NewRef(exception), false);
-    if (!left)
+    f->left = cl_call_unwind(call, Py_NewRef(f->exception), false);
+    if (f->left)
+        ask_hook(b, call, r, f);
+}
+
+void cl_bridge_clear_failure(struct cl_failure *f) {
+    Py_CLEAR(f->exception);
+    Py_CLEAR(f->left);
+    Py_CLEAR(f->said);
+    Py_CLEAR(f->raised);
+}
+
+void cl_bridge_answer_failure(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                              struct cl_failure *f) {
+    PyObject *said = f->said;
+    f->said = NULL;
+    if (!f->exception) {
+        answer_500(r);
+    } else if (!f->left) {
         fail(b, call, r, "a dependency kept an exception to itself, and nothing to answer with,",
-             Py_NewRef(exception));
-    else if (!answer_by_hook(b, call, r, left))
-        answer_exception(b, call, r, left);
-    Py_XDECREF(left);
-    Py_DECREF(exception);
+             Py_NewRef(f->exception));
+    } else if (said || f->raised) {
+        if (f->raised)
+            PyErr_SetObject((PyObject *)Py_TYPE(f->raised), f->raised);
+        answer_hooked(b, call, r, f->left, said);
+    } else {
+        answer_exception(b, call, r, f->left);
+    }
+    cl_bridge_clear_failure(f);
+}
+
+void cl_bridge_answer_exception(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
+    struct cl_failure failure;
+    cl_bridge_meet_failure(b, call, r, &failure);
+    cl_bridge_answer_failure(b, call, r, &failure);
 }
 
 void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
@@ -193,4 +218,39 @@ void cl_bridge_answer_cancelled(struct cl_bridge *b, struct cl_call *call, struc
     cello_respond_problem(r, 503, STR("The handler was cancelled."));
     if (cl_call_has_more(call))
         cl_after_answer(b, call, r);
+}
+
+void cl_bridge_drop_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                           PyObject *value, PyObject *expected) {
+    PyObject *exception = value ? NULL : cl_ext_fetch_exception();
+    PyObject *left = exception ? cl_call_unwind(call, Py_NewRef(exception), false) : NULL;
+    if (value && Py_IS_TYPE(value, b->ext->after_type))
+        value = cl_after_take(value, &call->callback);
+    Py_XDECREF(value);
+    bool is_answer = left && PyObject_TypeCheck(left, (PyTypeObject *)b->ext->problem);
+    if (left && !is_answer && !(expected && PyErr_GivenExceptionMatches(left, expected)))
+        report(b, call, r, "exception", Py_NewRef(left));
+    Py_XDECREF(left);
+    Py_XDECREF(exception);
+    if (cl_call_has_more(call))
+        cl_after_answer(b, call, r);
+}
+
+uint64_t cl_bridge_timeout_of(const struct cl_bridge *b, const struct cl_entry *e) {
+    return e->timeout_ns == CL_ENTRY_TIMEOUT_DEFAULT ? b->handler_ns : e->timeout_ns;
+}
+
+void cl_bridge_answer_busy(struct cl_request *r) {
+    cello_response_reset(r);
+    (void)cello_response_header(r, STR("Retry-After"), STR("1"));
+    cello_respond_problem(r, 503, STR("The server is busy."));
+}
+
+void cl_bridge_answer_overdue(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r) {
+    uint64_t limit_ns = cl_bridge_timeout_of(b, e);
+    char what[80];
+    PyOS_snprintf(what, sizeof what, "answered with 504 after %g s,", 1e-9 * (double)limit_ns);
+    cl_bridge_tell(e, r, "warning", what);
+    cello_response_reset(r);
+    cello_respond_problem(r, 504, STR("The handler took too long."));
 }

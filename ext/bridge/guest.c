@@ -73,10 +73,12 @@ struct cl_guest *cl_guest_new(struct cl_bridge *b, PyObject *loop) {
 
 /* The slot's task is forgotten: asyncio sees it end, or nobody sees it any more. */
 static void drop_runner(struct cl_runner *r) {
-    r->guest = NULL;
-    if (r->request)
+    if (r->request) {
+        cl_runner_unwatch(r);
         cello_request_unref(r->request);
+    }
     r->request = NULL;
+    r->guest = NULL;
     if (r->state == CL_RUNNER_IDLE)
         cl_runner_forget(r);
     Py_DECREF(r);
@@ -246,6 +248,7 @@ static void take_over(struct cl_runner *r, struct cl_call *call, struct cl_reque
     cello_request_ref(request);
     r->request = request;
     cl_call_move(r->guest->bridge, call, &r->call);
+    cl_runner_watch(r);
 }
 
 /* By the task's own step: for handlers that are expected to suspend. */

@@ -3,6 +3,7 @@
  *   guest.c         a server and a loop joined; starting handlers
  *   guest_wait.c    the wait: what select() of the engine's loop does
  *   guest_runner.c  the coroutine object that a task drives; one handler at a time
+ *   guest_watch.c   clients that leave, and handlers that take too long
  *   guest_after.c   coroutines that go on when their requests were answered
  *   guest_task.c    the Task whose state says whether it can serve again
  *   guest_state.c   types and names
@@ -56,8 +57,13 @@ struct cl_runner {
     PyObject *exception; /* what it raised */
     PyObject *name;      /* of a handler whose task has ended: it is shown in asyncio's log */
     struct cl_entry *entry;
-    struct cl_call call;           /* what the answer needs, once the handler has suspended */
-    struct cl_request *request;    /* a reference of ours, or NULL */
+    struct cl_call call;        /* what the answer needs, once the handler has suspended */
+    struct cl_request *request; /* a reference of ours, or NULL */
+    struct cello_observer observer;
+    struct cl_note note; /* of what the observer was told */
+    bool unwatched;      /* the observer is to be set in a turn */
+    bool left, overdue;  /* told; overdue: answered with 504, once the note has run */
+    bool answered;
     struct cl_runner *next, *prev; /* active ones; or next: idle, parked */
     bool listed;                   /* in the list of active ones, which holds a reference */
     /* What an untouched task looks like, between handlers. */
@@ -115,6 +121,14 @@ void cl_runner_list(struct cl_runner *r);
 void cl_runner_unlist(struct cl_runner *r);
 /* Let go of the task and of the outcome. */
 void cl_runner_forget(struct cl_runner *r);
+
+/* ---- guest_watch.c ---- */
+
+/* The handler has suspended, with r->request: it is cancelled when its client leaves, or its time
+ * is over. */
+void cl_runner_watch(struct cl_runner *r);
+/* The end of that, before the request is let go. */
+void cl_runner_unwatch(struct cl_runner *r);
 
 /* ---- guest_after.c ---- */
 

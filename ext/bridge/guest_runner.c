@@ -125,23 +125,36 @@ PySendResult cl_runner_advance(struct cl_runner *r, PyObject **result) {
     return advance(r, NULL, result);
 }
 
+/* A client that has left is not answered when that has ended the handler. */
+static void answer_outcome(struct cl_bridge *b, struct cl_runner *r, struct cl_request *request) {
+    PyObject *value = Py_XNewRef(r->outcome);
+    if (!value && r->exception)
+        restore_exception(r->exception);
+    bool cancelled = !value && PyErr_ExceptionMatches(r->ext_state->cancelled_error);
+    if (r->answered || (r->left && cancelled)) {
+        cl_bridge_drop_answer(b, &r->call, request, value, r->ext_state->cancelled_error);
+        if (!r->answered)
+            cello_response_abort(request);
+    } else if (cancelled) {
+        cl_bridge_answer_cancelled(b, &r->call, request);
+    } else {
+        cl_bridge_answer(b, &r->call, request, value);
+    }
+}
+
 /* Answer the request with the outcome and let go of it. */
 static void answer(struct cl_runner *r) {
     struct cl_request *request = r->request;
-    r->request = NULL;
     if (!request)
         return;
     if (r->guest) {
         struct cl_bridge *b = r->guest->bridge;
-        PyObject *value = Py_XNewRef(r->outcome);
-        if (!value && r->exception)
-            restore_exception(r->exception);
-        if (!value && PyErr_ExceptionMatches(r->ext_state->cancelled_error))
-            cl_bridge_answer_cancelled(b, &r->call, request);
-        else
-            cl_bridge_answer(b, &r->call, request, value);
+        cl_runner_unwatch(r);
+        r->request = NULL;
+        answer_outcome(b, r, request);
         cl_call_clear(b->ext, &r->call);
     }
+    r->request = NULL;
     cello_request_unref(request);
 }
 

@@ -30,6 +30,23 @@ static void log_error(struct cl_bridge *b, const struct cl_origin *origin, const
     Py_XDECREF(message);
 }
 
+void cl_bridge_tell(const struct cl_entry *e, struct cl_request *r, const char *level,
+                    const char *what) {
+    const struct cl_origin origin = {
+        .entry = e,
+        .method = cello_request_method(r),
+        .route = cello_request_route(r),
+    };
+    PyObject *message = log_message(&origin, what);
+    PyObject *log = message ? PyImport_ImportModule("cello._log") : NULL;
+    PyObject *done = log ? PyObject_CallMethod(log, level, "O", message) : NULL;
+    if (!done)
+        PyErr_WriteUnraisable(e->callable);
+    Py_XDECREF(done);
+    Py_XDECREF(log);
+    Py_XDECREF(message);
+}
+
 /* SystemExit and the like are meant for the program, not for one request. */
 static void end_server_for(struct cl_bridge *b, PyObject *exception) {
     if (!exception || b->fatal || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception))

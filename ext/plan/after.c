@@ -24,6 +24,7 @@ static struct cl_after *new_job(struct cl_bridge *b, struct cl_call *call, struc
         .context = call->context,
         .generators = call->generators,
         .callback = call->callback,
+        .pooled = call->pooled,
     };
     call->context = call->generators = call->callback = NULL;
     return job;
@@ -42,8 +43,10 @@ void cl_after_del(struct cl_after *job) {
     struct cl_bridge *b = job->bridge;
     if (b && b->server)
         cello_server_release(b->server);
+    PyObject *server = job->server;
     cl_call_clear(NULL, &job->call);
     PyMem_Free(job);
+    Py_XDECREF(server);
 }
 
 /* True: the callback's coroutine goes on, and the job with it. */
@@ -77,12 +80,50 @@ static bool call_back(struct cl_after *job) {
     return goes_on;
 }
 
-static void run(struct cl_after *job) {
+/* True: a coroutine goes on, and the job with it. */
+static bool run_here(struct cl_after *job) {
     bool goes_on = job->call.callback && call_back(job);
     PyObject *exception = cl_call_unwind(&job->call, NULL, true);
     if (exception)
         cl_after_log(job, exception);
-    if (!goes_on)
+    return goes_on;
+}
+
+/* ---- on the thread pool ---- */
+
+static struct cl_after *after_of_job(struct cl_job *j) {
+    return (struct cl_after *)(void *)((char *)j - offsetof(struct cl_after, job));
+}
+
+static void work(struct cl_job *j) {
+    (void)run_here(after_of_job(j));
+}
+
+static void done(struct cl_job *j, struct cl_bridge *b) {
+    (void)b;
+    cl_after_del(after_of_job(j));
+}
+
+static void lost(struct cl_job *j) {
+    cl_after_del(after_of_job(j));
+}
+
+/* What a pooled handler opened is closed there, too: it may wait. */
+static bool run_pooled(struct cl_after *job) {
+    struct cl_pool *pool = job->bridge->server ? cl_bridge_pool(job->bridge) : NULL;
+    job->job = (struct cl_job){.work = work, .done = done, .lost = lost};
+    job->server = Py_NewRef(job->bridge->self);
+    if (pool && cl_pool_submit(pool, &job->job) == 0)
+        return true;
+    PyErr_Clear();
+    Py_CLEAR(job->server);
+    return false;
+}
+
+static void run(struct cl_after *job) {
+    if (job->call.pooled && run_pooled(job))
+        return;
+    if (!run_here(job))
         cl_after_del(job);
 }
 

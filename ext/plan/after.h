@@ -4,6 +4,7 @@
 #ifndef CL_EXT_PLAN_AFTER_H
 #define CL_EXT_PLAN_AFTER_H
 
+#include "bridge/pool.h"
 #include "plan/call.h"
 
 struct cl_after {
@@ -12,6 +13,8 @@ struct cl_after {
     struct cl_guest *guest;       /* that it is a task of, or NULL */
     struct cl_call call;          /* generators, callback and their context */
     PyObject *task;               /* of the callback's coroutine; strong */
+    struct cl_job job;            /* that it is for the pool, */
+    PyObject *server;             /* and what then keeps the bridge; strong */
     struct cl_str route;          /* the application's */
     char method[16];
     size_t method_len;

@@ -142,7 +142,7 @@ static int settle(struct cl_walk *w, const struct cl_field *f, struct cl_str bod
 /* ---- the field ---- */
 
 static PyObject *convert(struct cl_walk *w, const struct cl_field *f, struct cl_str body) {
-    bool copy = f->source == CL_SOURCE_BODY_BYTES;
+    bool copy = f->source == CL_SOURCE_BODY_BYTES || w->pooled;
     PyObject *text = copy ? PyBytes_FromStringAndSize(body.ptr, (Py_ssize_t)body.len)
                           : cl_body_view_new(w->ext, w->r);
     PyObject *value = text ? PyObject_CallOneArg(f->convert, text) : NULL;

@@ -21,6 +21,7 @@ struct cl_call {
     PyObject *callback;     /* of an After */
     int status;             /* of a bare value; 0: the entry's */
     bool escaped;           /* others may hold the request */
+    bool pooled;            /* runs on the pool: so does what is left to do after the answer */
     bool hooked;            /* an answer of the exception hook is being made: it is asked once */
 };
 

@@ -10,6 +10,7 @@ struct cl_walk {
     const struct cl_plan *plan;
     struct cl_call *call;
     struct cl_request *r;
+    bool pooled;          /* on a thread of the pool: nothing may count references of r */
     PyObject **slots;     /* strong, NULL where nothing is yet */
     PyObject *errors;     /* list of what was wrong with fields; NULL: nothing was */
     struct cl_form *form; /* of the body, parsed for the first field that asks */

@@ -157,7 +157,14 @@ static PyObject *walk_with_room(struct cl_walk *w, PyObject *callable) {
 
 PyObject *cl_plan_call(struct cl_bridge *b, PyObject *callable, struct cl_call *call,
                        struct cl_request *r) {
-    struct cl_walk w = {.bridge = b, .ext = b->ext, .plan = call->plan, .call = call, .r = r};
+    struct cl_walk w = {
+        .bridge = b,
+        .ext = b->ext,
+        .plan = call->plan,
+        .call = call,
+        .r = r,
+        .pooled = call->pooled,
+    };
     return walk_with_room(&w, callable);
 }
 
@@ -179,6 +186,7 @@ PyObject *cl_plan_resolve(PyObject *self, PyObject *request) {
         .plan = cl_plan_of(self),
         .call = &call,
         .r = cl_pyrequest_of(request)->r,
+        .pooled = cl_pyrequest_of(request)->pooled,
     };
     PyObject *values = walk_with_room(&w, NULL);
     Py_XDECREF(call.response);

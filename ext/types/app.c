@@ -1,5 +1,7 @@
 #include "types/app.h"
 
+#include <math.h>
+
 #include "types/args.h"
 
 enum { ERR_TEXT = 512 };
@@ -242,6 +244,30 @@ static PyObject *set_plan(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(set_terms_doc,
+             "_set_terms($self, id, blocking, timeout, /)\n--\n\nWhere the handler of a route runs "
+             "(blocking: True on the thread pool, False inline, None inline until it proves to "
+             "wait), and for how many seconds (0: without a limit; None: the server's).");
+
+static PyObject *set_terms(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_registry *handlers = &self_of(self)->handlers;
+    unsigned long id = n == 3 ? PyLong_AsUnsignedLong(args[0]) : 0;
+    double seconds = n == 3 && args[2] != Py_None ? PyFloat_AsDouble(args[2]) : 0;
+    if (PyErr_Occurred())
+        return NULL;
+    if (id == 0 || id >= handlers->count) {
+        PyErr_SetString(PyExc_ValueError, "_set_terms takes the id of a route and two terms");
+        return NULL;
+    }
+    enum cl_blocking blocking = args[1] == Py_None   ? CL_BLOCKING_AUTO
+                                : args[1] == Py_True ? CL_BLOCKING_ALWAYS
+                                                     : CL_BLOCKING_NEVER;
+    uint64_t timeout_ns = (uint64_t)(fmin(fmax(seconds, 0), 1e9) * 1e9);
+    cl_registry_set_terms(handlers->entries[id], blocking,
+                          args[2] == Py_None ? CL_ENTRY_TIMEOUT_DEFAULT : timeout_ns);
+    Py_RETURN_NONE;
+}
+
 static int header_pairs(PyObject *list, struct cl_str (**out)[2], size_t *count) {
     Py_ssize_t n = PyList_Check(list) ? PyList_GET_SIZE(list) : -1;
     if (n < 0) {
@@ -428,6 +454,7 @@ static PyMethodDef app_methods[] = {
     {"_add_step", add_step, METH_O, add_step_doc},
     {"_version_by", (PyCFunction)(void (*)(void))version_by, METH_FASTCALL, version_by_doc},
     {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
+    {"_set_terms", (PyCFunction)(void (*)(void))set_terms, METH_FASTCALL, set_terms_doc},
     {"_set_plan", (PyCFunction)(void (*)(void))set_plan, METH_FASTCALL, set_plan_doc},
     {"_set_exception_hook", set_exception_hook, METH_O, set_exception_hook_doc},
     {"_set_debug_hook", set_debug_hook, METH_O, set_debug_hook_doc},

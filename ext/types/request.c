@@ -57,15 +57,30 @@ PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *
     cello_request_ref(r);
     self->r = r;
     self->app = Py_XNewRef(app);
+    self->pooled = false;
     return (PyObject *)self;
 }
 
-/* Whoever kept it may make a cycle with it: through the application, for one. And may ask on
- * another thread, where the connection must not be looked at: the peer is read now. */
-static void let_escape(PyObject *request) {
-    struct cl_pyrequest *self = cl_pyrequest_of(request);
+/* On other threads the connection must not be looked at: the peer is read now. */
+static void read_peer(struct cl_pyrequest *self) {
     uint16_t port;
     (void)cello_request_peer(self->r, &port);
+}
+
+PyObject *cl_pyrequest_wrap_pooled(struct cl_ext *ext, struct cl_request *r, PyObject *app) {
+    PyObject *request = cl_pyrequest_wrap(ext, r, app);
+    if (request) {
+        read_peer(cl_pyrequest_of(request));
+        cl_pyrequest_of(request)->pooled = true;
+    }
+    return request;
+}
+
+/* Whoever kept it may make a cycle with it: through the application, for one. And may ask on
+ * another thread. */
+static void let_escape(PyObject *request) {
+    struct cl_pyrequest *self = cl_pyrequest_of(request);
+    read_peer(self);
     cl_pyrequest_track(self);
     Py_DECREF(request);
 }

@@ -11,6 +11,8 @@
 
 /* A Request for `r`, which gains a reference that belongs to the object. NULL: exception set. */
 PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app);
+/* The same for a handler on a thread of the pool, made ready for it. */
+PyObject *cl_pyrequest_wrap_pooled(struct cl_ext *ext, struct cl_request *r, PyObject *app);
 /* Drops the caller's reference; recycles the object when it was the last. */
 void cl_pyrequest_release_object(struct cl_ext *ext, PyObject *request);
 

@@ -32,6 +32,7 @@ struct cl_pyrequest {
     PyObject *app;        /* NULL without a server */
     PyObject *weakrefs;
     uint32_t kept_mask; /* which of kept are set */
+    bool pooled;        /* its handler runs on a thread of the pool */
     PyObject *kept[CL_KEPT_COUNT];
     PyObject *maps[CL_MAP_KINDS]; /* r is NULL: all of them */
     struct cl_pymultimap *spare_views[CL_PYREQUEST_SPARE_VIEWS];

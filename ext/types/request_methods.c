@@ -134,7 +134,7 @@ static PyObject *is_secure(PyObject *self, PyObject *unused) {
 static PyObject *is_disconnected(PyObject *self, PyObject *unused) {
     (void)unused;
     struct cl_request *r = cl_pyrequest_of(self)->r;
-    return PyBool_FromLong(r && cello_request_is_disconnected(r));
+    return PyBool_FromLong(r && cello_request_has_left(r));
 }
 
 /* All Accept fields as one; None without any. */

@@ -89,6 +89,7 @@ static const struct field TIMEOUTS[] = {
     TIMEOUT(min_body_rate, min_body_rate, KIND_U64),
     TIMEOUT(write, write_ns, KIND_SECONDS),
     TIMEOUT(idle, idle_ns, KIND_SECONDS),
+    TIMEOUT(handler, handler_ns, KIND_SECONDS),
     {NULL, KIND_U32, 0},
 };
 
@@ -138,9 +139,40 @@ static int read_backend(PyObject *name, enum cello_backend *out) {
 /* ---- made and gone ---- */
 
 PyDoc_STRVAR(server_doc,
-             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format, /)\n--\n\n"
+             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format, threadpool, "
+             "/)\n--\n\n"
              "One engine serving one application on the thread that runs it. backend: 'auto', "
              "'epoll' or 'io_uring'; access_log_fd: a descriptor, or -1 for no access log.");
+
+/* Which inline calls are looked at: those that last longer than any of the times that matter. */
+static uint64_t slow_ns(const struct cl_bridge *b) {
+    uint64_t least = b->pool_config.threshold_ns ? b->pool_config.threshold_ns : UINT64_MAX;
+    for (uint32_t i = 1; i < b->handlers->count; i++) {
+        const struct cl_entry *e = b->handlers->entries[i];
+        uint64_t timeout_ns = cl_bridge_timeout_of(b, e);
+        if (timeout_ns && timeout_ns < least)
+            least = timeout_ns;
+    }
+    return least;
+}
+
+/* (threads, queue, threshold in ms) */
+static int open_pool(struct server *o, PyObject *config, uint64_t handler_ns) {
+    unsigned long long size, queue, threshold_ms;
+    if (!PyTuple_Check(config) || !PyArg_ParseTuple(config, "KKK", &size, &queue, &threshold_ms)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "threadpool must be a tuple");
+        return -1;
+    }
+    o->bridge.pool_config = (struct cl_pool_config){
+        .size = (uint32_t)Py_MIN(size, UINT32_MAX),
+        .queue = (uint32_t)Py_MIN(queue, UINT32_MAX),
+        .threshold_ns = Py_MIN(threshold_ms, 1000000000) * 1000000,
+    };
+    o->bridge.handler_ns = handler_ns;
+    o->bridge.slow_ns = slow_ns(&o->bridge);
+    return 0;
+}
 
 static int open_server(struct server *o, struct cl_app_object *app, PyObject *const *args) {
     struct cello_server_config cfg = CELLO_SERVER_CONFIG_DEFAULT;
@@ -157,6 +189,8 @@ static int open_server(struct server *o, struct cl_app_object *app, PyObject *co
         return -1;
     cfg.access_log_format = (struct cl_str){format, (size_t)n};
     cfg.application = (struct cello_application){.ctx = &o->bridge, .run = cl_bridge_run};
+    if (open_pool(o, args[6], cfg.timeouts.handler_ns) < 0)
+        return -1;
     int err = cello_server_new(&o->bridge.server, app->app, &cfg);
     if (err)
         raise_engine(err);
@@ -167,8 +201,8 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     struct cl_ext *ext = cl_ext_of_type(type);
     if (!ext)
         return NULL;
-    if (PyTuple_GET_SIZE(args) != 6 || (kwargs && PyDict_GET_SIZE(kwargs))) {
-        PyErr_SetString(PyExc_TypeError, "Server takes 6 positional arguments");
+    if (PyTuple_GET_SIZE(args) != 7 || (kwargs && PyDict_GET_SIZE(kwargs))) {
+        PyErr_SetString(PyExc_TypeError, "Server takes 7 positional arguments");
         return NULL;
     }
     PyObject *app = PyTuple_GET_ITEM(args, 0);
@@ -180,6 +214,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     if (!o)
         return NULL;
     o->bridge.ext = ext;
+    o->bridge.self = (PyObject *)o;
     o->bridge.app = Py_NewRef(app);
     o->bridge.handlers = &((struct cl_app_object *)app)->handlers;
     if (open_server(o, (struct cl_app_object *)app, &PyTuple_GET_ITEM(args, 0)) < 0) {
@@ -194,6 +229,9 @@ static void close_server(struct server *o) {
     o->bridge.guest = NULL;
     cl_guest_del(guest);
     struct cl_server *server = o->bridge.server;
+    struct cl_pool *pool = o->bridge.pool;
+    cl_bridge_detach_pool(&o->bridge);
+    o->bridge.pool = NULL;
     cello_server_unwatch(o->signal_watch);
     o->signal_watch = NULL;
     o->bridge.server = NULL;
@@ -202,6 +240,7 @@ static void close_server(struct server *o) {
         cello_server_del(server);
         PyEval_RestoreThread(o->bridge.thread);
     }
+    cl_pool_close(pool);
     cl_after_run(&o->bridge);
     cl_bridge_drop_pinned(&o->bridge);
 }

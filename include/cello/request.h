@@ -1,6 +1,6 @@
 /* What a handler reads of a request. All strings point into the request: they are valid until the
  * last reference is dropped, also when the client has gone. Thread: the worker's, but for
- * cello_request_drop. */
+ * cello_request_drop, cello_request_is_disconnected and cello_request_has_left. */
 #ifndef CELLO_REQUEST_H
 #define CELLO_REQUEST_H
 
@@ -37,6 +37,8 @@ CELLO_API struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port)
 CELLO_API struct cl_str cello_request_id(const struct cl_request *r);
 /* The client has gone, or was answered. */
 CELLO_API bool cello_request_is_disconnected(const struct cl_request *r);
+/* The same, or it has ended its side while it waited for the answer, which can still be sent. */
+CELLO_API bool cello_request_has_left(const struct cl_request *r);
 
 /* What happens to a request that waits for its handler. */
 enum cello_event {
@@ -52,7 +54,8 @@ struct cello_observer {
 };
 
 /* NULL: nobody, nor a deadline. The observer's memory is the caller's, until the request is
- * answered or has another one. Nothing is told of a client that has gone already. */
+ * answered or has another one. Nothing is told of a client that has left already:
+ * cello_request_has_left. */
 CELLO_API void cello_request_observe(struct cl_request *r, struct cello_observer *o);
 /* For the observer, from now; 0: none. Late by up to 20 ms. Nothing once the request is answered.
  */

@@ -15,7 +15,13 @@ from cello._app import App
 from cello._blueprint import APIRouter, Blueprint, Router
 from cello._cello import VERSION as __version__
 from cello._cello import JSONDecodeError, MultiMap, Request, Response
-from cello._config import LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
+from cello._config import (
+    LimitsConfig,
+    RequestIdConfig,
+    SecurityHeadersConfig,
+    ThreadPoolConfig,
+    TimeoutConfig,
+)
 from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
 from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
 from cello._params import Body, Cookie, Depends, Form, Header, Path, Query, Security, SecurityScopes
@@ -58,6 +64,7 @@ __all__ = [
     "SecurityHeadersConfig",
     "SecurityScopes",
     "Server",
+    "ThreadPoolConfig",
     "TimeoutConfig",
     "__version__",
 ]

@@ -13,6 +13,7 @@ from cello._config import (
     Middleware,
     RequestIdConfig,
     SecurityHeadersConfig,
+    ThreadPoolConfig,
     TimeoutConfig,
 )
 from cello._docs import Documented
@@ -86,6 +87,7 @@ class App(Documented, Planned, Serving, Templates, Routing):
         self._guards = list(check_guards(guards))
         self._limits = None
         self._timeouts = None
+        self._threadpool = None
         self._log_format = "combined"
         self._encoders: dict[type, Callable[[Any], Any]] = {}
         self._used: list[Middleware] = []  # for every request
@@ -176,6 +178,12 @@ class App(Documented, Planned, Serving, Templates, Routing):
         if not isinstance(timeouts, TimeoutConfig):
             raise TypeError(f"set_timeouts takes a TimeoutConfig, not {timeouts!r}")
         self._timeouts = timeouts
+
+    def set_threadpool(self, config: ThreadPoolConfig) -> None:
+        """For servers that are started from now on."""
+        if not isinstance(config, ThreadPoolConfig):
+            raise TypeError(f"set_threadpool takes a ThreadPoolConfig, not {config!r}")
+        self._threadpool = config
 
     def json_encoder(self, type_: type[T]) -> Callable[[Callable[[T], Any]], Callable[[T], Any]]:
         """Declare how objects of a type, and of its subclasses, are made JSON:

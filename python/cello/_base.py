@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cello import _cello
 
 if TYPE_CHECKING:
-    from cello._config import LimitsConfig, TimeoutConfig
+    from cello._config import LimitsConfig, ThreadPoolConfig, TimeoutConfig
     from cello._params import DependsMarker
     from cello._routes import Route
     from cello._signature import Endpoint
@@ -32,6 +32,7 @@ class Base(ABC, _cello.App):
     _guards: list[Callable[..., Any]]  # of every route
     _limits: LimitsConfig | None
     _timeouts: TimeoutConfig | None
+    _threadpool: ThreadPoolConfig | None
     _log_format: str
     # Routing
     _versioning: Versioning | None

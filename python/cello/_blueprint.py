@@ -14,6 +14,7 @@ from cello._routes import (
     Route,
     Shared,
     caller,
+    check_blocking,
     check_dependencies,
     check_guards,
     check_max_body,
@@ -23,6 +24,7 @@ from cello._routes import (
     check_responses,
     check_status,
     check_texts,
+    check_timeout,
     check_use,
     local_names,
     method_bits,
@@ -58,6 +60,8 @@ class RouteOptions(TypedDict, total=False):
     operation_id: str | None
     versions: Iterable[str] | None
     const: bool
+    blocking: bool | None
+    timeout: float | None
 
 
 class GroupOptions(TypedDict, total=False):
@@ -113,7 +117,9 @@ class Verbs(ABC):
     values; all of pydantic models. response_class: what a bare return value is answered by. body:
     the type of the JSON body. versions: of the API that have this route, by default all. const: the
     handler takes nothing and is called once, now; what it returns is answered without entering
-    Python, and without guards, dependencies, hooks and middleware in Python. tags,
+    Python, and without guards, dependencies, hooks and middleware in Python. blocking: a def runs
+    on the thread pool (True) or never there (False), by default once it proves to wait. timeout:
+    seconds until the response begins (504), 0 for none, by default TimeoutConfig.handler. tags,
     summary, description, responses, response_description, deprecated, include_in_schema,
     operation_id: for its documentation.
 
@@ -167,6 +173,8 @@ class Verbs(ABC):
         operation_id: str | None = None,
         versions: Iterable[str] | None = None,
         const: bool = False,
+        blocking: bool | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._add(
             Route(
@@ -201,6 +209,8 @@ class Verbs(ABC):
                 response_class=check_response_class(response_class),
                 response_description=response_description,
                 const=bool(const),
+                blocking=check_blocking(blocking),
+                timeout=check_timeout(timeout),
             )
         )
 

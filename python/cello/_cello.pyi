@@ -390,6 +390,7 @@ class App:
         versions: tuple[str, ...],
         /,
     ) -> int: ...
+    def _set_terms(self, id: int, blocking: bool | None, timeout: float | None, /) -> None: ...
     def _set_plan(
         self, id: int, callable: Callable[..., Any], is_async: bool, plan: Plan | None, /
     ) -> None: ...
@@ -426,6 +427,7 @@ class Server:
         backend: str,
         access_log_fd: int,
         access_log_format: str,
+        threadpool: tuple[int, int, int],
         /,
     ) -> Self: ...
     @property

@@ -45,13 +45,17 @@ class _Numbers:
         if text is None:
             return default
         try:
-            value = self._kind(text)
+            value = self._read(name, text)
         except ValueError:
-            raise ValueError(f"{variable} must be a number, not {text!r}") from None
+            kind = "on or off" if isinstance(default, bool) else "a number"
+            raise ValueError(f"{variable} must be {kind}, not {text!r}") from None
         try:
             return self._checked(name, value)
         except ValueError as error:
             raise ValueError(f"{variable}: {error}") from None
+
+    def _read(self, name: str, text: str) -> Any:
+        return self._kind(text)
 
     def _checked(self, name: str, value: Any) -> Any:
         allowed = (int,) if self._kind is int else (int, float)
@@ -148,6 +152,8 @@ class TimeoutConfig(_Numbers):
     read_header: from the first byte of a request's head to its end (408). read_body: without a byte
     of the body (408). min_body_rate: bytes per second on average, once 5 s have passed (408).
     write: without the client reading what was sent (closed). idle: between requests (closed).
+    handler: of the application, until the response begins (504); a route's own `timeout` goes
+    before it.
     """
 
     _env = "TIMEOUT"
@@ -158,6 +164,7 @@ class TimeoutConfig(_Numbers):
         "min_body_rate": 240,
         "write": 30.0,
         "idle": 60.0,
+        "handler": 30.0,
     }
 
     read_header: float
@@ -165,6 +172,7 @@ class TimeoutConfig(_Numbers):
     min_body_rate: int
     write: float
     idle: float
+    handler: float
 
     def __init__(
         self,
@@ -173,9 +181,66 @@ class TimeoutConfig(_Numbers):
         min_body_rate: int = _UNSET,
         write: float = _UNSET,
         idle: float = _UNSET,
+        handler: float = _UNSET,
     ) -> None:
         self._fill(locals())
         self.min_body_rate = int(self.min_body_rate)
+
+
+class ThreadPoolConfig(_Numbers):
+    """Threads for handlers that wait: `blocking=True`, and those that prove to.
+
+    size: threads at most, each started when it is needed; None: 4 for each usable CPU, 64 at most.
+    offload_threshold_ms: a handler that three times in its last 20 calls took longer than that, and
+    spent less than half of it on the CPU, moves to the pool. adaptive: whether any does. queue:
+    requests that wait for a thread (503 with Retry-After).
+    """
+
+    _env = "THREADPOOL"
+    _defaults: ClassVar[dict[str, Any]] = {
+        "size": None,
+        "offload_threshold_ms": 10,
+        "adaptive": True,
+        "queue": 1000,
+    }
+    _positive = frozenset({"size", "offload_threshold_ms"})
+
+    size: int | None
+    offload_threshold_ms: int
+    adaptive: bool
+    queue: int
+
+    def __init__(
+        self,
+        size: int | None = _UNSET,
+        offload_threshold_ms: int = _UNSET,
+        adaptive: bool = _UNSET,
+        queue: int = _UNSET,
+    ) -> None:
+        self._fill(locals())
+        if self.size is not None and self.size > 10000:
+            raise ValueError(f"size must not exceed 10000: {self.size}")
+
+    def _read(self, name: str, text: str) -> Any:
+        return _switch(text) if name == "adaptive" else super()._read(name, text)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "size" and value is None:
+            return None
+        if name != "adaptive":
+            return super()._checked(name, value)
+        if not isinstance(value, bool):
+            raise TypeError(f"adaptive must be True or False, not {value!r}")
+        return value
+
+
+def _switch(text: str) -> bool:
+    word = text.lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError
 
 
 class Middleware:

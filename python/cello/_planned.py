@@ -112,6 +112,11 @@ class Planned(Guarded, Hooks):
 
     def _add_handler(self, endpoint: Endpoint) -> None:
         route = endpoint.route
+        if route.blocking and endpoint.signature.is_async:
+            raise TypeError(
+                f"{_place_of(endpoint)}: blocking=True is for a def: an async def runs on the event "
+                "loop; write def, or await asyncio.to_thread() around what blocks"
+            )
         endpoint.id = self._add_route(
             route.methods,
             route.path,
@@ -123,6 +128,7 @@ class Planned(Guarded, Hooks):
             tuple(config._step() for config in route.use),
             route.versions,
         )
+        self._set_terms(endpoint.id, route.blocking, route.timeout)
 
     def _add_once(self, endpoint: Endpoint) -> None:
         """Call the handler now. TypeError: it asks for something, or stands behind something that

@@ -54,6 +54,8 @@ class Route(NamedTuple):
     response_class: type[Response] | None = None  # of bare values
     response_description: str | None = None
     const: bool = False  # the handler is called once
+    blocking: bool | None = None  # on the thread pool; None: once it proves to wait
+    timeout: float | None = None  # seconds; None: the server's
 
     @property
     def full_name(self) -> str:
@@ -165,6 +167,25 @@ def check_max_body(max_body: int | None) -> int:
     if not isinstance(max_body, int) or isinstance(max_body, bool) or max_body < 1:
         raise ValueError(f"max_body must be a positive number of bytes, not {max_body!r}")
     return max_body
+
+
+def check_blocking(blocking: bool | None) -> bool | None:
+    """TypeError: not True, False or None."""
+    if blocking is not None and not isinstance(blocking, bool):
+        raise TypeError(f"blocking must be True, False or None, not {blocking!r}")
+    return blocking
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """Seconds; 0 means none, None that of the server. TypeError, ValueError: not a number of
+    them."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
+    if not 0 <= timeout <= 1e9:
+        raise ValueError(f"timeout must be a number of seconds, 0 for none, not {timeout!r}")
+    return timeout
 
 
 def _listed(what: str, values: Iterable[Any] | None, example: str) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ from typing import Any, Literal, Unpack
 
 from cello import _cello, _debug, _log
 from cello._base import Base
-from cello._config import LimitsConfig, TimeoutConfig
+from cello._config import LimitsConfig, ThreadPoolConfig, TimeoutConfig
+from cello._cpus import usable_cpus
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
 
@@ -123,6 +124,13 @@ def serve_here(engine: _cello.Server, lifespan: LifespanRun) -> None:
         lifespan.shutdown_now()
 
 
+def _pool_of(config: ThreadPoolConfig) -> tuple[int, int, int]:
+    """Threads, length of the queue, and the milliseconds after which a handler is looked at (0:
+    never)."""
+    size = config.size or min(64, max(4, round(4 * usable_cpus())))
+    return size, config.queue, config.offload_threshold_ms if config.adaptive else 0
+
+
 class Serving(Lifespan, Base):
     """How an application is served; a base of App."""
 
@@ -137,7 +145,15 @@ class Serving(Lifespan, Base):
         limits, timeouts = self._limits or LimitsConfig(), self._timeouts or TimeoutConfig()
         log_fd = 1 if settings.logs else -1
         try:
-            return _cello.Server(self, limits, timeouts, settings.backend, log_fd, self._log_format)
+            return _cello.Server(
+                self,
+                limits,
+                timeouts,
+                settings.backend,
+                log_fd,
+                self._log_format,
+                _pool_of(self._threadpool or ThreadPoolConfig()),
+            )
         except ValueError as error:  # all else was checked where it was given
             raise ValueError(
                 f"enable_logging({self._log_format!r}): an unknown field, or a brace left open"

@@ -144,11 +144,11 @@ void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
 }
 
 void cl_request_left(struct cl_request *r) {
-    if (!r->watched || r->left)
+    if (r->left)
         return;
-    struct cello_observer *o = r->watch.observer;
-    r->left = true;
-    o->on_event(o, r, CELLO_EVENT_LEFT);
+    __atomic_store_n(&r->left, true, __ATOMIC_RELAXED);
+    if (r->watched)
+        r->watch.observer->on_event(r->watch.observer, r, CELLO_EVENT_LEFT);
 }
 
 /* ---- read ---- */

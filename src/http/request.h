@@ -79,7 +79,8 @@ struct cl_request_watch {
 
 struct cl_request {
     struct cl_request *next; /* the worker's free list or a handler's queue */
-    struct cl_post drop;     /* carries the last reference home from another thread */
+    struct cl_post drop;     /* carries references home from other threads, */
+    uint32_t drops;          /* this many; under the server's lock */
     struct cl_worker *worker;
     struct cl_conn *conn; /* NULL once the peer is gone or the response complete */
     uint32_t refs;
@@ -92,7 +93,7 @@ struct cl_request {
     bool path_plain; /* no percent-encoding and no dot segment in `path` */
     bool counted;    /* in worker.inflight */
     bool watched;    /* `watch` is filled */
-    bool left;       /* the observer was told that the client has gone */
+    bool left;       /* the client has gone, or ended its side; other threads may look */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */

@@ -130,7 +130,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_request *r = c->req;
     c->req = NULL;
     c->reading = false;
-    r->conn = NULL;
+    __atomic_store_n(&r->conn, NULL, __ATOMIC_RELAXED); /* other threads may look */
     bool lent = r->response.generator || r->response.release;
     if (lent && c->fly && c->state == CL_H1_CLOSED) {
         /* The kernel may still read the bytes: their source is told when that is over. In other

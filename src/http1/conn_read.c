@@ -135,6 +135,7 @@ static int read_head(struct cl_h1 *c) {
 static void deliver(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     c->state = CL_H1_HANDLER;
+    c->req->left = c->peer_eof;
     cl_h1_read_by(c, UINT64_MAX);
     w->service->on_request(w, c->req);
 }

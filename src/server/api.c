@@ -70,7 +70,11 @@ struct cl_str cello_request_id(const struct cl_request *r) {
 }
 
 bool cello_request_is_disconnected(const struct cl_request *r) {
-    return r->conn == NULL;
+    return __atomic_load_n(&r->conn, __ATOMIC_RELAXED) == NULL;
+}
+
+bool cello_request_has_left(const struct cl_request *r) {
+    return cello_request_is_disconnected(r) || __atomic_load_n(&r->left, __ATOMIC_RELAXED);
 }
 
 void cello_request_observe(struct cl_request *r, struct cello_observer *o) {

@@ -219,7 +219,17 @@ void cello_server_del(struct cl_server *s) {
 }
 
 static void drop_here(struct cl_post *p) {
-    cl_request_unref(CL_CONTAINER_OF(p, struct cl_request, drop));
+    struct cl_request *r = CL_CONTAINER_OF(p, struct cl_request, drop);
+    struct cl_server *s = CL_CONTAINER_OF(r->worker, struct cl_server, worker);
+    bool locked = !s->zombie; /* else by cello_server_del, whose last turn this is */
+    if (locked)
+        pthread_mutex_lock(&s->lock);
+    uint32_t drops = r->drops;
+    r->drops = 0;
+    if (locked)
+        pthread_mutex_unlock(&s->lock);
+    while (drops--)
+        cl_request_unref(r);
 }
 
 /* The server is deleted: the lock is what keeps threads apart now. */
@@ -240,7 +250,7 @@ void cello_request_drop(struct cl_request *r) {
     }
     bool here = pthread_equal(s->thread, pthread_self());
     r->drop.run = drop_here;
-    if (!here)
+    if (!here && r->drops++ == 0)
         cl_loop_post(s->worker.loop, &r->drop);
     pthread_mutex_unlock(&s->lock);
     if (here)

@@ -25,7 +25,14 @@ LIMITS = {
     "max_pipelined": 64,
     "max_send_buffer": 1048576,
 }
-TIMEOUTS = {"read_header": 5, "read_body": 30, "min_body_rate": 240, "write": 30, "idle": 60}
+TIMEOUTS = {
+    "read_header": 5,
+    "read_body": 30,
+    "min_body_rate": 240,
+    "write": 30,
+    "idle": 60,
+    "handler": 30,
+}
 
 
 @pytest.mark.parametrize(

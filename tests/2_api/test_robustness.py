@@ -406,9 +406,11 @@ def test_the_client_of_a_request_whose_client_has_gone() -> None:
         import asyncio
 
         kept.append(req)
-        while not req.is_disconnected():
-            await asyncio.sleep(0.001)
-        kept.append(req.client_ip())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            assert req.is_disconnected()
+            kept.append(req.client_ip())
 
     with serving(app) as client:
         deadline = time.monotonic() + 10

@@ -111,6 +111,7 @@ GIL = re.compile(
 # Where the GIL changes hands, and when.
 GIL_FILES = {
     "ext/bridge/batch.c": "for the handlers of a turn, and around a turn inside asyncio",
+    "ext/bridge/pool.c": "while a thread of the pool waits for work, or for the engine",
     "ext/types/server.c": "while a server runs without asyncio, and while it is deleted",
     "ext/types/selector.c": "while asyncio waits and no server turns",
 }

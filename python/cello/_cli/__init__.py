@@ -217,9 +217,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _backend() -> str:
     """What "auto" means here."""
-    from cello import App, LimitsConfig, TimeoutConfig
+    from cello import App
 
-    server = _cello.Server(App(), LimitsConfig(), TimeoutConfig(), "auto", -1, "combined")
+    app = App()
+    server = app._engine(app._settings())
     try:
         return server.backend
     finally:

@@ -12,7 +12,11 @@ from cello._load import Target, UserError, load
 from cello._secrets import HIDDEN, is_secret
 from cello._settings import wrong_variables
 
-_CONFIGS: tuple[type[_config._Numbers], ...] = (_config.LimitsConfig, _config.TimeoutConfig)
+_CONFIGS: tuple[type[_config._Numbers], ...] = (
+    _config.LimitsConfig,
+    _config.TimeoutConfig,
+    _config.ThreadPoolConfig,
+)
 _SECRET_ENDS = ("_key", "_url")  # a URL may have a password
 _OWN_VARIABLES = ("CELLO_CPU",)
 
@@ -97,7 +101,11 @@ def settings_lines(app: App) -> list[str]:
     lines = ["[server]"]
     values = settings.values()
     lines += _section((n, values[n], settings.sources[n]) for n in values)
-    for config in (app._limits or _CONFIGS[0](), app._timeouts or _CONFIGS[1]()):
+    for config in (
+        app._limits or _CONFIGS[0](),
+        app._timeouts or _CONFIGS[1](),
+        app._threadpool or _CONFIGS[2](),
+    ):
         lines += ["", f"[{type(config).__name__}]"]
         lines += _section((n, getattr(config, n), config._sources[n]) for n in config._defaults)
     for step in app._used:
