@@ -1,6 +1,9 @@
 import time
 
+from cello import ThreadPoolConfig
 from data import HELLO
+
+THREADS = 32  # as many as granian has in this row; Starlette's are 40
 
 
 def blocking():
@@ -9,4 +12,5 @@ def blocking():
 
 
 def add(app):
+    app.set_threadpool(ThreadPoolConfig(size=THREADS))
     app.get("/blocking", blocking=True)(blocking)
