@@ -35,6 +35,7 @@ struct cl_param {
     struct cl_str raw;
 };
 
+/* The last two come piece by piece. */
 enum cl_body_kind {
     CL_BODY_NONE,
     CL_BODY_BYTES,    /* response.body: copied, or sent in place when pinned */

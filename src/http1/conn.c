@@ -131,7 +131,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
     c->req = NULL;
     c->reading = false;
     __atomic_store_n(&r->conn, NULL, __ATOMIC_RELAXED); /* other threads may look */
-    bool lent = r->response.generator || r->response.release;
+    bool lent = r->response.kind >= CL_BODY_STREAM;
     if (lent && c->fly && c->state == CL_H1_CLOSED) {
         /* The kernel may still read the bytes: their source is told when that is over. In other
          * states what is being sent is an earlier answer, and nothing was asked of this one's. */

@@ -316,12 +316,8 @@ static void respond(struct cl_request *r) {
     enum framing framing = framing_of(r);
     bool bare = r->method == CL_METHOD_HEAD || framing == FRAMING_NONE;
     bool ok = true;
-    if (s->kind == CL_BODY_STREAM) {
-        respond_stream(c, r, framing, bare);
-        return;
-    }
-    if (s->kind == CL_BODY_SEGMENTS) {
-        respond_segments(c, r, framing, bare);
+    if (s->kind >= CL_BODY_STREAM) {
+        (s->kind == CL_BODY_STREAM ? respond_stream : respond_segments)(c, r, framing, bare);
         return;
     }
     if (s->kind == CL_BODY_SINK) {

@@ -144,7 +144,7 @@ void cl_mem_set_chunk(struct cl_stream *s, size_t chunk) {
 
 /* ---- output --------------------------------------------------------------------------------- */
 
-static int take(struct mem_stream *m, const struct iovec *iov, int count) {
+CL_INLINE int take(struct mem_stream *m, const struct iovec *iov, int count) {
     for (int i = 0; i < count; i++) {
         if (cl_sink_write(&m->output.sink, iov[i].iov_base, iov[i].iov_len)) {
             errno = ENOBUFS;
