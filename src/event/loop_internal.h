@@ -17,7 +17,8 @@ enum { CL_IO_ROOM_MIN = 2048 };
 enum { CL_ACCEPT_RETRY_MS = 100 };
 /* Most iovecs the kernel takes at once (UIO_MAXIOV). */
 enum { CL_IOV_MAX = 1024 };
-/* Bytes of a file that one connection sends before others get their turn. */
+/* Bytes of a file that one connection sends before others get their turn: about 100 us. With a
+ * quarter of it a file of 1 MB costs a third more. */
 enum { CL_FILE_BURST = 1 << 20 };
 
 /* cl_io.state */
