@@ -17,6 +17,8 @@
  * framing ends the connection, generators are stopped once, and nothing is held afterwards. */
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cello/cello.h>
 
@@ -38,6 +40,8 @@ enum { HELD_MAX = 8 };
 static struct cl_app *app;
 static struct cl_request *held[HELD_MAX];
 static unsigned held_count, generators, pins;
+static int file; /* twice `filling` */
+static const char filling[20000];
 
 /* What the connection sent, kept when the stream goes. */
 static struct {
@@ -128,17 +132,39 @@ static void on_stream(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_stream(r, &k->super, known, length.len == 1 ? 20 : 21);
 }
 
-static struct cello_handler handlers[] = {{.on_request = on_echo},
-                                          {.on_request = on_sink},
-                                          {.on_request = on_hold},
-                                          {.on_request = on_pinned},
-                                          {.on_request = on_stream}};
-static const char *const paths[] = {"/echo/{a}", "/sink/{p:path}", "/hold", "/pinned", "/stream"};
+static void unpin(void *ctx) {
+    (void)ctx;
+    pins--;
+}
+
+/* Two parts of a file; ?l= their length, which may be more than it has. */
+static void on_segments(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    struct cl_str l = CL_STR("100");
+    (void)cello_request_query_find(r, CL_STR("l"), &l);
+    uint64_t length = 0;
+    for (size_t i = 0; i < l.len && i < 5 && l.ptr[i] >= '0' && l.ptr[i] <= '9'; i++)
+        length = length * 10 + (uint64_t)(l.ptr[i] - '0');
+    const struct cello_segment segments[] = {{.bytes = CL_STR("head"), .fd = -1},
+                                             {.fd = file, .offset = 1, .length = length / 2},
+                                             {.bytes = {filling, (size_t)length % 9000}, .fd = -1},
+                                             {.fd = file, .length = length - length / 2}};
+    pins++;
+    cello_respond_segments(r, segments, CL_ARRAY_LEN(segments), unpin, NULL);
+}
+
+static struct cello_handler handlers[] = {{.on_request = on_echo},   {.on_request = on_sink},
+                                          {.on_request = on_hold},   {.on_request = on_pinned},
+                                          {.on_request = on_stream}, {.on_request = on_segments}};
+static const char *const paths[] = {"/echo/{a}", "/sink/{p:path}", "/hold",
+                                    "/pinned",   "/stream",        "/segments"};
 
 static void make_app(void) {
     char err[200];
     app = cello_app_new();
-    CHECK(app);
+    file = memfd_create("file", MFD_CLOEXEC);
+    CHECK(app && file >= 0 && write(file, filling, sizeof filling) == sizeof filling);
+    CHECK(write(file, filling, sizeof filling) == sizeof filling);
     CHECK(!cello_app_constant(app, CELLO_GET, CL_STR("/"), NULL, 200, CL_STR("text/plain"), NULL, 0,
                               CL_STR("hello"), err, sizeof err));
     for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
