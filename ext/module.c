@@ -104,6 +104,9 @@ static PyMethodDef methods[] = {
     {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
     {"request_id_step", cl_app_request_id_step, METH_O,
      "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
+    {"static_files", (PyCFunction)(void (*)(void))cl_static_files, METH_FASTCALL,
+     "static_files(root, index_file, fallback, cache_control, flags, /)\n--\n\nThe native handler "
+     "of StaticFilesConfig, for App._add_native."},
     {"security_headers_step", (PyCFunction)(void (*)(void))cl_app_security_headers_step,
      METH_FASTCALL,
      "security_headers_step(x_frame_options, referrer_policy, csp, permissions_policy, coep, coop, "
@@ -154,7 +157,7 @@ static int exec(PyObject *module) {
         cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
         cl_guest_setup_types(module, ext) < 0 || cl_converter_setup_types(module, ext) < 0 ||
         cl_plan_setup_types(module, ext) < 0 || cl_body_view_setup_types(module, ext) < 0 ||
-        cl_after_setup_types(module, ext) < 0)
+        cl_after_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 ||
         PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)
@@ -170,6 +173,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->body_view_type);
     Py_VISIT(ext->connection_type);
     Py_VISIT(ext->converter_type);
+    Py_VISIT(ext->file_body_type);
     Py_VISIT(ext->multimap_type);
     Py_VISIT(ext->plan_type);
     Py_VISIT(ext->request_type);
@@ -208,6 +212,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->app_type);
     Py_CLEAR(ext->connection_type);
     Py_CLEAR(ext->converter_type);
+    Py_CLEAR(ext->file_body_type);
     Py_CLEAR(ext->multimap_type);
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);

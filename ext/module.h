@@ -31,6 +31,7 @@ struct cl_ext {
     PyTypeObject *body_view_type;
     PyTypeObject *connection_type;
     PyTypeObject *converter_type;
+    PyTypeObject *file_body_type;
     PyTypeObject *multimap_type;
     PyTypeObject *plan_type;
     PyTypeObject *request_type;
@@ -88,6 +89,7 @@ int cl_after_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_app_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_connection_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_body_view_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_file_body_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);

@@ -4,6 +4,7 @@
 #include "plan/call.h"
 #include "types/app.h"
 #include "types/args.h"
+#include "types/file_body.h"
 #include "types/multimap.h"
 #include "types/response.h"
 
@@ -98,6 +99,8 @@ static int send_body(struct cl_bridge *b, struct cl_entry *e, struct cl_request 
         cello_response_type(r, type.len ? type : STR("application/octet-stream"));
         return send_buffer(r, body);
     }
+    if (!json && cl_file_body_check(body))
+        return cl_file_body_respond(b->ext, body, r);
     return send_json(b, e, r, body, type.len ? type : STR("application/json"));
 }
 
@@ -243,6 +246,15 @@ static PyObject *prepare(struct cl_bridge *b, struct cl_call *call, struct cl_re
     return value;
 }
 
+/* A file that is not there is told like an exception of the handler's own. */
+static bool is_file(struct cl_bridge *b, PyObject *value) {
+    struct cl_pyresponse_parts parts;
+    if (!PyObject_TypeCheck(value, b->ext->response_type))
+        return false;
+    cl_pyresponse_parts(value, &parts);
+    return cl_file_body_check(parts.body);
+}
+
 void cl_bridge_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                       PyObject *value) {
     if (value && (call->plan || Py_IS_TYPE(value, b->ext->after_type)))
@@ -250,8 +262,12 @@ void cl_bridge_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reque
     if (!value) {
         cl_bridge_answer_exception(b, call, r);
     } else {
-        if (cl_bridge_send_value(b, call, r, value) < 0)
-            cl_bridge_answer_unusable(b, call, r, value);
+        if (cl_bridge_send_value(b, call, r, value) < 0) {
+            if (is_file(b, value))
+                cl_bridge_answer_exception(b, call, r);
+            else
+                cl_bridge_answer_unusable(b, call, r, value);
+        }
         Py_DECREF(value);
     }
     if (cl_call_has_more(call))

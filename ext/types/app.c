@@ -86,6 +86,57 @@ PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, 
     return step_capsule(cello_step_security_headers(&cfg));
 }
 
+/* ---- native handlers: likewise ---- */
+
+static const char HANDLER[] = "cello.handler";
+static const char HANDLER_TAKEN[] = "cello.handler.taken";
+
+static void handler_del(struct cello_handler *handler) {
+    if (handler->del)
+        handler->del(handler);
+}
+
+static void handler_capsule_del(PyObject *capsule) {
+    if (PyCapsule_IsValid(capsule, HANDLER))
+        handler_del(PyCapsule_GetPointer(capsule, HANDLER));
+}
+
+PyObject *cl_static_files(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    (void)module;
+    enum { ROOT, INDEX, FALLBACK, CACHE_CONTROL, FLAGS, COUNT };
+    static const char *const names[] = {"root", "index_file", "fallback", "cache_control"};
+    struct cello_static_files how = {0};
+    struct cl_str *const fields[] = {&how.root, &how.index_file, &how.fallback, &how.cache_control};
+    if (n != COUNT) {
+        PyErr_SetString(PyExc_TypeError, "static_files takes 5 arguments");
+        return NULL;
+    }
+    for (int i = 0; i < FLAGS; i++)
+        if (args[i] != Py_None && cl_args_str(names[i], args[i], fields[i]) < 0)
+            return NULL;
+    how.flags = (unsigned)PyLong_AsUnsignedLong(args[FLAGS]);
+    if (PyErr_Occurred())
+        return NULL;
+    struct cello_handler *handler = cello_static_files_new(&how);
+    if (!handler) {
+        PyErr_SetString(PyExc_ValueError,
+                        "index_file and fallback name files below root, without '..' or a dot in "
+                        "front; cache_control is the value of a header");
+        return NULL;
+    }
+    PyObject *capsule = PyCapsule_New(handler, HANDLER, handler_capsule_del);
+    if (!capsule)
+        handler_del(handler);
+    return capsule;
+}
+
+static struct cello_handler *handler_take(PyObject *capsule) {
+    struct cello_handler *handler = PyCapsule_GetPointer(capsule, HANDLER);
+    if (handler && PyCapsule_SetName(capsule, HANDLER_TAKEN) < 0)
+        return NULL;
+    return handler;
+}
+
 /* ---- routes ---- */
 
 struct route_args {
@@ -324,6 +375,31 @@ static PyObject *add_constant(PyObject *self, PyObject *const *args, Py_ssize_t 
     return err ? raise_registration(err, text) : Py_NewRef(Py_None);
 }
 
+PyDoc_STRVAR(add_native_doc,
+             "_add_native($self, methods, path, where, handler, /)\n--\n\nRegister a native "
+             "handler, which is used up.");
+
+static PyObject *add_native(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct route_args common;
+    if (n != 4) {
+        PyErr_SetString(PyExc_TypeError, "_add_native takes 4 arguments");
+        return NULL;
+    }
+    if (common_args(args, &common) < 0)
+        return NULL;
+    const struct cello_route route = {
+        .methods = common.methods,
+        .path = common.path,
+        .where = common.where,
+        .handler = handler_take(args[3]),
+    };
+    if (!route.handler)
+        return NULL;
+    char text[ERR_TEXT] = "invalid route";
+    int err = cello_app_route(self_of(self)->app, &route, text, sizeof text);
+    return err ? raise_registration(err, text) : Py_NewRef(Py_None);
+}
+
 PyDoc_STRVAR(add_step_doc, "_add_step($self, step, /)\n--\n\nA native step for every request.");
 
 static PyObject *add_step(PyObject *self, PyObject *capsule) {
@@ -451,6 +527,7 @@ static PyMethodDef app_methods[] = {
     {"_add_route", (PyCFunction)(void (*)(void))add_route, METH_FASTCALL, add_route_doc},
     {"_add_refusal", (PyCFunction)(void (*)(void))add_refusal, METH_FASTCALL, add_refusal_doc},
     {"_add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
+    {"_add_native", (PyCFunction)(void (*)(void))add_native, METH_FASTCALL, add_native_doc},
     {"_add_step", add_step, METH_O, add_step_doc},
     {"_version_by", (PyCFunction)(void (*)(void))version_by, METH_FASTCALL, version_by_doc},
     {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},

@@ -16,5 +16,6 @@ struct cl_app_object {
 /* Module functions that make a native step, as a capsule for _add_route and _add_step. */
 PyObject *cl_app_request_id_step(PyObject *module, PyObject *header);
 PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, Py_ssize_t n);
+PyObject *cl_static_files(PyObject *module, PyObject *const *args, Py_ssize_t n);
 
 #endif

@@ -1,4 +1,5 @@
 #include "convert/json_bytes.h"
+#include "types/file_body.h"
 #include "types/response_internal.h"
 
 #include <stddef.h>
@@ -33,7 +34,8 @@ int cl_pyresponse_set_body(struct cl_pyresponse *self, PyObject *body) {
     PyObject *sendable = without_gaps(body);
     if (!sendable)
         return -1;
-    self->json = body != Py_None && !PyUnicode_Check(body) && !cl_pyresponse_is_bytes(body);
+    self->json = body != Py_None && !PyUnicode_Check(body) && !cl_pyresponse_is_bytes(body) &&
+                 !cl_file_body_check(body);
     Py_XSETREF(self->body, sendable);
     return 0;
 }
@@ -182,6 +184,8 @@ static PyObject *get_content_type(PyObject *object, void *unused) {
         return PyUnicode_FromString("application/json");
     if (self->body == Py_None)
         Py_RETURN_NONE;
+    if (cl_file_body_check(self->body))
+        return cl_file_body_type(self->body);
     return PyUnicode_FromString(PyUnicode_Check(self->body) ? "text/plain; charset=utf-8"
                                                             : "application/octet-stream");
 }
@@ -231,6 +235,10 @@ static PyObject *render(PyObject *object, PyObject *hook) {
         return PyBytes_FromObject(self->body);
     if (!self->json && self->body == Py_None)
         return PyBytes_FromStringAndSize(NULL, 0);
+    if (!self->json) {
+        PyErr_Format(PyExc_TypeError, "%R cannot be a constant answer", self->body);
+        return NULL;
+    }
     struct cl_ext *ext = cl_ext_of_type(Py_TYPE(object));
     if (!ext)
         return NULL;
@@ -286,6 +294,12 @@ static PyMethodDef methods[] = {
     {"created", FASTCALL(cl_pyresponse_created), CLASS_FLAGS,
      "created($type, data=None, location=None, headers=None)\n--\n\n201, with data as JSON unless "
      "it is None, and with Location."},
+    {"file", FASTCALL(cl_pyresponse_file), CLASS_FLAGS,
+     "file($type, path, root=None, filename=None, *, status=200, headers=None, "
+     "content_type=None)\n--\n\nA file, sent by the kernel, with its type, ETag and "
+     "Last-Modified; conditions and ranges of the request are answered. root: a folder that the "
+     "path, which may then come from a client, cannot leave; what is not there is 404. filename: "
+     "what a browser saves it as."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -73,6 +73,7 @@ PyObject *cl_pyresponse_redirect(PyObject *cls, PyObject *const *args, Py_ssize_
                                  PyObject *names);
 PyObject *cl_pyresponse_no_content(PyObject *cls, PyObject *const *args, Py_ssize_t n,
                                    PyObject *names);
+PyObject *cl_pyresponse_file(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names);
 PyObject *cl_pyresponse_created(PyObject *cls, PyObject *const *args, Py_ssize_t n,
                                 PyObject *names);
 

@@ -1,5 +1,6 @@
 /* Response.json() and the others: class methods, so that a subclass makes its own kind. They do not
  * go through __init__, whose arguments a subclass may have changed. */
+#include "types/file_body.h"
 #include "types/response_internal.h"
 
 /* The bodies a method takes. */
@@ -176,4 +177,33 @@ PyObject *cl_pyresponse_no_content(PyObject *cls, PyObject *const *args, Py_ssiz
     if (cl_args_parse(&spec, args, (size_t)n, names, &headers) < 0)
         return NULL;
     return (PyObject *)make(cls, &(struct parts){.headers = headers, .default_status = 204});
+}
+
+PyObject *cl_pyresponse_file(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    enum { PATH, ROOT, FILENAME, FILE_STATUS, FILE_HEADERS, CONTENT_TYPE, COUNT };
+    static const struct cl_args_spec spec = {
+        .function = "Response.file",
+        .required = 1,
+        .positional = FILE_STATUS,
+        .names = {"path", "root", "filename", "status", "headers", "content_type"},
+        .aliases = {{"status_code", FILE_STATUS}, {"media_type", CONTENT_TYPE}},
+    };
+    PyObject *given[COUNT];
+    struct cl_ext *ext = cl_ext_of_type((PyTypeObject *)cls);
+    if (!ext || cl_args_parse(&spec, args, (size_t)n, names, given) < 0)
+        return NULL;
+    PyObject *body = cl_file_body_new(ext, given[PATH], given[ROOT], given[FILENAME]);
+    if (!body)
+        return NULL;
+    struct cl_pyresponse *self = make(cls, &(struct parts){
+                                               .body = body,
+                                               .status = given[FILE_STATUS],
+                                               .headers = given[FILE_HEADERS],
+                                               .default_status = 200,
+                                           });
+    Py_DECREF(body);
+    if (self && given[CONTENT_TYPE] &&
+        cl_pyresponse_set_content_type(self, given[CONTENT_TYPE]) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
 }

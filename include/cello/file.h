@@ -21,8 +21,8 @@ enum cello_file_flags {
 };
 
 struct cello_file {
-    /* Empty: `path` is the program's own and may lead anywhere. Else the absolute path of a folder,
-     * without a slash at its end, and `path` may come from a client: it leads to no other place. */
+    /* Empty: `path` is the program's own and may lead anywhere. Else the path of a folder, without
+     * a slash at its end, and `path` may come from a client: it leads to no other place. */
     struct cl_str root;
     struct cl_str path;
     struct cl_str filename;      /* in Content-Disposition: attachment; empty: no such field */
@@ -37,6 +37,9 @@ struct cello_file {
  * be read; errno tells why), CELLO_EINVAL (a control character in filename or cache_control),
  * CELLO_ELIMIT (no descriptors left), CELLO_ENOMEM, CELLO_ESYS (errno). Thread: the worker's. */
 CELLO_API int cello_respond_file(struct cl_request *r, const struct cello_file *file);
+
+/* The media type of a file, by its name; text comes with its charset, which is UTF-8. Static. */
+CELLO_API struct cl_str cello_file_type(struct cl_str path);
 
 /* A folder of files. Everything is copied. */
 struct cello_static_files {

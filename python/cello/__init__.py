@@ -23,6 +23,7 @@ from cello._config import (
     TimeoutConfig,
 )
 from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
+from cello._files import StaticFilesConfig
 from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
 from cello._params import Body, Cookie, Depends, Form, Header, Path, Query, Security, SecurityScopes
 from cello._server import Server
@@ -64,6 +65,7 @@ __all__ = [
     "SecurityHeadersConfig",
     "SecurityScopes",
     "Server",
+    "StaticFilesConfig",
     "ThreadPoolConfig",
     "TimeoutConfig",
     "__version__",

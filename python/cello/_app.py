@@ -18,6 +18,7 @@ from cello._config import (
 )
 from cello._docs import Documented
 from cello._errors import HTTPError, Problem, RequestValidationError
+from cello._files import Files
 from cello._names import Routing
 from cello._planned import Planned
 from cello._routes import (
@@ -47,7 +48,7 @@ Mapping.register(_cello.ResponseHeaders)
 T = TypeVar("T")
 
 
-class App(Documented, Planned, Serving, Templates, Routing):
+class App(Documented, Files, Planned, Serving, Templates, Routing):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
@@ -93,6 +94,7 @@ class App(Documented, Planned, Serving, Templates, Routing):
         self._used: list[Middleware] = []  # for every request
         self._constants: list[tuple[int, str, str]] = []  # methods, path, where
         self._debug = debug
+        self._init_files()
         self._init_lifespan(lifespan)
         self._init_hooks(exception_handlers)
         self._init_plans()

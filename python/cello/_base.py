@@ -10,6 +10,7 @@ from cello import _cello
 
 if TYPE_CHECKING:
     from cello._config import LimitsConfig, ThreadPoolConfig, TimeoutConfig
+    from cello._files import StaticFilesConfig
     from cello._params import DependsMarker
     from cello._routes import Route
     from cello._signature import Endpoint
@@ -34,6 +35,8 @@ class Base(ABC, _cello.App):
     _timeouts: TimeoutConfig | None
     _threadpool: ThreadPoolConfig | None
     _log_format: str
+    # Files
+    _static: list[tuple[StaticFilesConfig, str]]
     # Routing
     _versioning: Versioning | None
     # Hooks

@@ -17,6 +17,7 @@ from collections.abc import (
 )
 from contextvars import Context
 from datetime import datetime
+from os import PathLike
 from selectors import BaseSelector, SelectorKey
 from types import SimpleNamespace
 from typing import (
@@ -253,12 +254,43 @@ class Response:
     @classmethod
     def no_content(cls, headers: _Pairs | None = None) -> Self: ...
     @classmethod
+    def file(
+        cls,
+        path: str | PathLike[str],
+        root: str | PathLike[str] | None = None,
+        filename: str | None = None,
+        *,
+        status: int = 200,
+        headers: _Pairs | None = None,
+        content_type: str | None = None,
+        status_code: int = ...,
+        media_type: str | None = ...,
+    ) -> Self: ...
+    @classmethod
     def created(
         cls, data: Any = None, location: str | None = None, headers: _Pairs | None = None
     ) -> Self: ...
 
 # ---- what the package itself uses ----
 
+@final
+class FileBody:
+    """The body of Response.file()."""
+
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        root: str | PathLike[str] | None = None,
+        filename: str | None = None,
+    ) -> Self: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def root(self) -> str | None: ...
+    @property
+    def filename(self) -> str | None: ...
+
+_Handler = object  # a PyCapsule with a native handler, used up by the route that gets it
 _Step = object  # a PyCapsule with a native step, used up by the route that gets it
 
 @final
@@ -294,6 +326,14 @@ def connect(
     url: type[str],
     /,
 ) -> None: ...
+def static_files(
+    root: str,
+    index_file: str | None,
+    fallback: str | None,
+    cache_control: str | None,
+    flags: int,
+    /,
+) -> _Handler: ...
 def request_id_step(header: str, /) -> _Step: ...
 def security_headers_step(
     x_frame_options: str | None,
@@ -405,6 +445,7 @@ class App:
         body: bytes,
         /,
     ) -> None: ...
+    def _add_native(self, methods: int, path: str, where: str, handler: _Handler, /) -> None: ...
     def _add_refusal(self, status: int, handler: Callable[..., Any], name: str, /) -> int: ...
     def _add_step(self, step: _Step, /) -> None: ...
     def _version_by(

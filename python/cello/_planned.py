@@ -163,6 +163,10 @@ class Planned(Guarded, Hooks):
         )
 
     @abstractmethod
+    def _add_home(self) -> None:
+        """Routes that are there unless the program has them."""
+
+    @abstractmethod
     def _encode(self, value: object) -> Any:
         """What is encoded instead of an object that JSON does not know."""
 
@@ -178,6 +182,7 @@ class Planned(Guarded, Hooks):
                 where = endpoint.route.where
                 raise RuntimeError(f"{where}: const=True: the application's guards would not run")
         self._add_refusals()
+        self._add_home()
         self._frozen = True
 
     def _assembled(self, endpoint: Endpoint) -> Assembled:

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from cello import _cello
 from cello._cello import Response
 
-__all__ = ["HTMLResponse", "JSONResponse", "PlainTextResponse", "RedirectResponse", "Response"]
+__all__ = [
+    "FileResponse",
+    "HTMLResponse",
+    "JSONResponse",
+    "PlainTextResponse",
+    "RedirectResponse",
+    "Response",
+]
 
 Headers = Mapping[str, str] | None
+
+
+class FileResponse(Response):
+    """A file; see Response.file()."""
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+        filename: str | None = None,
+        root: str | PathLike[str] | None = None,
+    ) -> None:
+        body = _cello.FileBody(path, root, filename)
+        super().__init__(body, status_code, headers, media_type)
 
 
 class JSONResponse(Response):

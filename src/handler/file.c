@@ -9,6 +9,7 @@
 #include "http/date.h"
 #include "http/disposition.h"
 #include "http/media.h"
+#include "http/mime.h"
 #include "http/range.h"
 #include "http/response.h"
 #include "http/worker.h"
@@ -328,6 +329,10 @@ int cl_respond_file(struct cl_request *r, struct cl_file *f, const struct cello_
         cl_file_release(a.file);
     }
     return err;
+}
+
+struct cl_str cello_file_type(struct cl_str path) {
+    return cl_mime_type(path);
 }
 
 int cello_respond_file(struct cl_request *r, const struct cello_file *how) {

@@ -37,7 +37,7 @@ def check(target: Target, *, print_all: bool) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems and app is not None:
-        count = len(app._endpoints) + len(app._constants)
+        count = len(app._endpoints) + len(app._constants) + len(app._static)
         print(f"{target}: {count} route{'' if count == 1 else 's'}, no problems")
     return 1 if problems else 0
 

@@ -8,10 +8,11 @@ from typing import Any, TypedDict
 
 from cello import _cello
 from cello._app import App
+from cello._files import StaticFilesConfig
 from cello._hooks import hooks_of
 from cello._load import Stop
 from cello._params import name_of
-from cello._routes import method_names
+from cello._routes import method_bits, method_names
 from cello._signature import Dependency, Endpoint, Parameter, needed
 
 
@@ -59,7 +60,8 @@ def rows_of(app: App) -> list[Row]:
     rows = [_row(app, endpoint) for endpoint in app._endpoints if not endpoint.route.const]
     once = [endpoint.route for endpoint in app._endpoints if endpoint.route.const]
     constants = [*app._constants, *((r.methods, r.path, r.where) for r in once)]
-    rows += [_constant(*constant) for constant in constants]
+    rows += [_native(*constant) for constant in constants]
+    rows += [_files(config, where) for config, where in app._static]
     return sorted(rows, key=lambda row: (row["path"], row["methods"]))
 
 
@@ -79,12 +81,17 @@ def _row(app: App, endpoint: Endpoint) -> Row:
     )
 
 
-def _constant(methods: int, path: str, where: str) -> Row:
+def _files(config: StaticFilesConfig, where: str) -> Row:
+    path = f"{config._path()}/{{path:path}}"
+    return _native(method_bits(("GET", "HEAD")), path, where, f"(files of {config.root})")
+
+
+def _native(methods: int, path: str, where: str, handler: str | None = None) -> Row:
     python = Python(before_request=[], middleware=[], after_request=[], runner=None)
     return Row(
         methods=method_names(methods),
         path=path,
-        handler=None,
+        handler=handler,
         where=_short(where),
         is_async=False,
         parameters=[],
