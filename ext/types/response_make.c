@@ -186,7 +186,6 @@ PyObject *cl_pyresponse_file(PyObject *cls, PyObject *const *args, Py_ssize_t n,
         .required = 1,
         .positional = FILE_STATUS,
         .names = {"path", "root", "filename", "status", "headers", "content_type"},
-        .aliases = {{"status_code", FILE_STATUS}, {"media_type", CONTENT_TYPE}},
     };
     PyObject *given[COUNT];
     struct cl_ext *ext = cl_ext_of_type((PyTypeObject *)cls);

@@ -263,8 +263,6 @@ class Response:
         status: int = 200,
         headers: _Pairs | None = None,
         content_type: str | None = None,
-        status_code: int = ...,
-        media_type: str | None = ...,
     ) -> Self: ...
     @classmethod
     def created(
