@@ -157,7 +157,9 @@ static int exec(PyObject *module) {
         cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
         cl_guest_setup_types(module, ext) < 0 || cl_converter_setup_types(module, ext) < 0 ||
         cl_plan_setup_types(module, ext) < 0 || cl_body_view_setup_types(module, ext) < 0 ||
-        cl_after_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0)
+        cl_after_setup_types(module, ext) < 0 || cl_sse_setup_types(module, ext) < 0 ||
+        cl_sse_stream_setup_types(module, ext) < 0 || cl_stream_body_setup_types(module, ext) < 0 ||
+        cl_stream_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 ||
         PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)
@@ -180,6 +182,9 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->response_type);
     Py_VISIT(ext->response_headers_type);
     Py_VISIT(ext->server_type);
+    Py_VISIT(ext->sse_event_type);
+    Py_VISIT(ext->stream_body_type);
+    Py_VISIT(ext->stream_type);
     Py_VISIT(ext->problem);
     Py_VISIT(ext->http_error);
     Py_VISIT(ext->json_error);
@@ -218,6 +223,9 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->response_type);
     Py_CLEAR(ext->response_headers_type);
     Py_CLEAR(ext->server_type);
+    Py_CLEAR(ext->sse_event_type);
+    Py_CLEAR(ext->stream_body_type);
+    Py_CLEAR(ext->stream_type);
     Py_CLEAR(ext->problem);
     Py_CLEAR(ext->http_error);
     Py_CLEAR(ext->json_error);

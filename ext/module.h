@@ -38,6 +38,9 @@ struct cl_ext {
     PyTypeObject *response_type;
     PyTypeObject *response_headers_type;
     PyTypeObject *server_type;
+    PyTypeObject *sse_event_type;
+    PyTypeObject *stream_body_type;
+    PyTypeObject *stream_type;
     PyObject *problem;       /* cello._errors.Problem: exceptions that are answers */
     PyObject *http_error;    /* cello.HTTPError, one of them */
     PyObject *json_error;    /* cello.JSONDecodeError, a ValueError; answered with 400 */
@@ -95,6 +98,10 @@ int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_headers_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_server_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_sse_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_sse_stream_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_stream_body_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_stream_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_guest_setup_types(PyObject *module, struct cl_ext *ext);
 
 #endif

@@ -13,6 +13,7 @@ enum {
     CL_ENTRY_WANTS_REQUEST = 1 << 1, /* h(req); else h() */
     CL_ENTRY_POOLED = 1 << 2,        /* runs on the thread pool */
     CL_ENTRY_MEASURED = 1 << 3,      /* was slow: how it spends its time is looked at */
+    CL_ENTRY_STREAMS_ASYNC = 1 << 4, /* calling it gives an async generator */
 };
 
 /* The server's TimeoutConfig.handler. */
@@ -21,12 +22,16 @@ enum {
 /* Where a handler runs. */
 enum cl_blocking { CL_BLOCKING_AUTO, CL_BLOCKING_NEVER, CL_BLOCKING_ALWAYS };
 
+/* What a handler that is a generator says it yields. */
+enum cl_stream_item { CL_ITEMS_UNKNOWN, CL_ITEMS_TEXT, CL_ITEMS_BYTES, CL_ITEMS_EVENTS };
+
 struct cl_entry {
     PyObject *callable;   /* strong */
     struct cl_plan *plan; /* strong; NULL: h() or h(req) */
     PyObject *name;       /* str, "module.qualname (file:line)" for the log; strong */
     uint32_t flags;
     int status;         /* of a bare return value; 0: 200, or 204 for None */
+    uint8_t items;      /* enum cl_stream_item */
     uint32_t size_hint; /* bytes of the last JSON body: room to ask for */
     bool suspends;      /* an async handler that has suspended once: the guest's choice of task */
     enum cl_blocking blocking;

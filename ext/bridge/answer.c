@@ -1,5 +1,5 @@
 /* Return values to responses. */
-#include "bridge/bridge.h"
+#include "bridge/stream.h"
 #include "convert/json_encode.h"
 #include "plan/call.h"
 #include "types/app.h"
@@ -7,6 +7,7 @@
 #include "types/file_body.h"
 #include "types/multimap.h"
 #include "types/response.h"
+#include "types/stream_body.h"
 
 #define STR(literal) ((struct cl_str){(literal), sizeof(literal) - 1})
 
@@ -79,9 +80,20 @@ static int send_buffer(struct cl_request *r, PyObject *object) {
     return 0;
 }
 
+/* Of the items of a handler that says what it yields. */
+static struct cl_str declared_type(const struct cl_entry *e) {
+    switch ((enum cl_stream_item)e->items) {
+    case CL_ITEMS_UNKNOWN: break;
+    case CL_ITEMS_TEXT: return STR("text/plain; charset=utf-8");
+    case CL_ITEMS_BYTES: return STR("application/octet-stream");
+    case CL_ITEMS_EVENTS: return STR("text/event-stream");
+    }
+    return STR("");
+}
+
 /* A body without a status of its own. `type` empty: by the body's kind. */
-static int send_body(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r, PyObject *body,
-                     struct cl_str type, bool json) {
+static int send_body(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
+                     PyObject *body, struct cl_str type, bool json) {
     if (!json && PyUnicode_Check(body))
         return send_str(b, r, body, type.len ? type : STR("text/plain; charset=utf-8"));
     if (!json && PyBytes_Check(body)) {
@@ -101,10 +113,15 @@ static int send_body(struct cl_bridge *b, struct cl_entry *e, struct cl_request 
     }
     if (!json && cl_file_body_check(body))
         return cl_file_body_respond(b->ext, body, r);
-    return send_json(b, e, r, body, type.len ? type : STR("application/json"));
+    if (!json && cl_stream_is(body))
+        return cl_stream_answer(b, call, r, body, type.len ? type : declared_type(call->entry));
+    return send_json(b, call->entry, r, body, type.len ? type : STR("application/json"));
 }
 
-static int add_header(struct cl_request *r, PyObject *name, PyObject *value) {
+/* What takes a field: cello_response_header, cello_response_trailer. */
+typedef int field_adder(struct cl_request *r, struct cl_str name, struct cl_str value);
+
+static int add_field(struct cl_request *r, PyObject *name, PyObject *value, field_adder *add) {
     Py_ssize_t n, v;
     const char *np = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, &n) : NULL;
     const char *vp = np && PyUnicode_Check(value) ? PyUnicode_AsUTF8AndSize(value, &v) : NULL;
@@ -113,14 +130,17 @@ static int add_header(struct cl_request *r, PyObject *name, PyObject *value) {
             PyErr_SetString(PyExc_TypeError, "header names and values must be str");
         return -1;
     }
-    int err =
-        cello_response_header(r, (struct cl_str){np, (size_t)n}, (struct cl_str){vp, (size_t)v});
+    int err = add(r, (struct cl_str){np, (size_t)n}, (struct cl_str){vp, (size_t)v});
     if (err == CELLO_EINVAL)
         cl_args_refuse_pair(PyExc_ValueError, "the header %R: %R must not be %s", name, value,
-                            "sent");
+                            add == cello_response_trailer ? "a trailer" : "sent");
     else if (err)
         PyErr_NoMemory();
     return err ? -1 : 0;
+}
+
+static int add_header(struct cl_request *r, PyObject *name, PyObject *value) {
+    return add_field(r, name, value, cello_response_header);
 }
 
 /* Of a list or tuple of pairs. */
@@ -163,7 +183,20 @@ int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *h
     return err;
 }
 
-static int send_response(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+int cl_bridge_add_trailers(struct cl_bridge *b, struct cl_request *r, PyObject *fields) {
+    PyObject *map = cl_pymultimap_from_object(b->ext, CL_MAP_QUERY, fields, "trailers");
+    PyObject *pairs = map ? ((struct cl_pymultimap *)map)->pairs : NULL;
+    int err = map ? 0 : -1;
+    for (Py_ssize_t i = 0; !err && i < PySequence_Fast_GET_SIZE(pairs); i++) {
+        PyObject *pair = PySequence_Fast_GET_ITEM(pairs, i);
+        err = add_field(r, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1),
+                        cello_response_trailer);
+    }
+    Py_XDECREF(map);
+    return err;
+}
+
+static int send_response(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                          PyObject *response) {
     struct cl_pyresponse_parts parts;
     cl_pyresponse_parts(response, &parts);
@@ -186,13 +219,13 @@ static int send_response(struct cl_bridge *b, struct cl_entry *e, struct cl_requ
         return -1;
     /* An encoder's hook, or another thread, may set another body meanwhile. */
     PyObject *body = Py_NewRef(parts.body);
-    int err = send_body(b, e, r, body, type, parts.json);
+    int err = send_body(b, call, r, body, type, parts.json);
     Py_DECREF(body);
     return err;
 }
 
 /* (body, status) or (body, status, headers) */
-static int send_tuple(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r,
+static int send_tuple(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                       PyObject *tuple) {
     Py_ssize_t n = PyTuple_GET_SIZE(tuple);
     if (n < 2 || n > 3 || !PyLong_Check(PyTuple_GET_ITEM(tuple, 1))) {
@@ -207,7 +240,7 @@ static int send_tuple(struct cl_bridge *b, struct cl_entry *e, struct cl_request
     cello_response_status(r, status);
     if (n == 3 && cl_bridge_add_headers(b, r, PyTuple_GET_ITEM(tuple, 2)) < 0)
         return -1;
-    return send_body(b, e, r, PyTuple_GET_ITEM(tuple, 0), cello_response_get_type(r), false);
+    return send_body(b, call, r, PyTuple_GET_ITEM(tuple, 0), cello_response_get_type(r), false);
 }
 
 /* An error that was returned is answered as if it had been raised. */
@@ -220,9 +253,9 @@ int cl_bridge_send_value(struct cl_bridge *b, struct cl_call *call, struct cl_re
     struct cl_entry *e = call->entry;
     PyTypeObject *type = Py_TYPE(value);
     if (type == b->ext->response_type || PyType_IsSubtype(type, b->ext->response_type))
-        return send_response(b, e, r, value);
+        return send_response(b, call, r, value);
     if (type == &PyTuple_Type)
-        return send_tuple(b, e, r, value);
+        return send_tuple(b, call, r, value);
     if (PyType_FastSubclass(type, Py_TPFLAGS_BASE_EXC_SUBCLASS) && is_problem(b, value)) {
         PyErr_SetObject((PyObject *)type, value);
         cl_bridge_answer_exception(b, call, r);
@@ -231,7 +264,7 @@ int cl_bridge_send_value(struct cl_bridge *b, struct cl_call *call, struct cl_re
     int status = call->status ? call->status : e->status;
     cello_response_status(r, status ? status : value == Py_None ? 204 : 200);
     const struct cl_str none = {NULL, 0};
-    return send_body(b, e, r, value, call->response ? cello_response_get_type(r) : none, false);
+    return send_body(b, call, r, value, call->response ? cello_response_get_type(r) : none, false);
 }
 
 /* What the plan makes of the value (stolen) before it is sent. NULL: exception set. */

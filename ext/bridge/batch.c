@@ -25,8 +25,8 @@ static uint64_t now_ns(void) {
 
 /* ---- pinned objects ---- */
 
-static void unpin(void *ctx) {
-    struct cl_pinned *p = ctx;
+void cl_bridge_unpin(void *pinned) {
+    struct cl_pinned *p = pinned;
     p->next = p->bridge->dropped;
     p->bridge->dropped = p;
 }
@@ -40,14 +40,19 @@ void cl_bridge_drop_pinned(struct cl_bridge *b) {
     }
 }
 
+void *cl_bridge_pin(struct cl_bridge *b, PyObject *object) {
+    struct cl_pinned *p = PyMem_RawMalloc(sizeof *p);
+    if (p)
+        *p = (struct cl_pinned){.bridge = b, .object = Py_NewRef(object)};
+    return p;
+}
+
 bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObject *object,
                               struct cl_str bytes) {
-    struct cl_pinned *p = PyMem_RawMalloc(sizeof *p);
-    if (!p)
-        return false;
-    *p = (struct cl_pinned){.bridge = b, .object = Py_NewRef(object)};
-    cello_respond_pinned(r, bytes, unpin, p);
-    return true;
+    struct cl_pinned *p = cl_bridge_pin(b, object);
+    if (p)
+        cello_respond_pinned(r, bytes, cl_bridge_unpin, p);
+    return p != NULL;
 }
 
 /* ---- notes ---- */
@@ -59,7 +64,8 @@ void cl_bridge_note(struct cl_bridge *b, struct cl_note *n) {
     n->next = NULL;
     *(b->notes ? b->notes_end : &b->notes) = n;
     b->notes_end = &n->next;
-    cello_server_need_batch(b->server);
+    if (b->server) /* else it is being deleted, and cl_bridge_run_notes is next */
+        cello_server_need_batch(b->server);
 }
 
 void cl_bridge_unnote(struct cl_bridge *b, struct cl_note *n) {
@@ -81,6 +87,12 @@ static struct cl_note *take_note(struct cl_bridge *b) {
         n->queued = false;
     }
     return n;
+}
+
+void cl_bridge_run_notes(struct cl_bridge *b) {
+    struct cl_note *n;
+    while ((n = take_note(b)))
+        n->run(n, b);
 }
 
 /* ---- the batch ---- */

@@ -23,6 +23,7 @@ struct cl_pinned;
 
 /* Clients in this process: types/connection.c. */
 struct cl_link;
+struct cl_stream;
 
 struct cl_bridge;
 
@@ -55,10 +56,12 @@ struct cl_bridge {
     uint64_t handler_ns;      /* TimeoutConfig.handler; 0: off */
     uint64_t lap_ns;          /* when the last inline call ended */
     uint64_t slow_ns; /* inline calls that take longer are looked at: the least that matters */
+    struct cl_stream *streams;           /* answers that go on */
     struct cl_pinned *dropped;           /* written without the GIL, by the engine's thread only */
     struct cl_note *notes, **notes_end;  /* touched within turns only */
     struct cl_after *after, **after_end; /* what is left to do when answers are out */
     struct cl_link *links;               /* of the server's Connections */
+    bool wants_loop;                     /* a stream waits for one */
     bool news;          /* one of them has some; written in turns, without the GIL */
     PyObject *on_error; /* called with what nothing handled; true: it is not logged */
     bool turning;       /* inside cl_bridge_turn: not to be entered again, or closed */
@@ -77,6 +80,9 @@ bool cl_bridge_run(void *ctx);
 void cl_bridge_note(struct cl_bridge *b, struct cl_note *n);
 /* Off the list again, if it is on it: its memory is about to go. GIL held, engine's thread. */
 void cl_bridge_unnote(struct cl_bridge *b, struct cl_note *n);
+
+/* Run those that are left: the server is gone, and no batch will come. GIL held. */
+void cl_bridge_run_notes(struct cl_bridge *b);
 
 /* One engine turn with the GIL given up. Returns what cello_server_turn returns. GIL held. */
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns);
@@ -170,6 +176,12 @@ void cl_bridge_drop_pinned(struct cl_bridge *b);
 /* Send bytes of `object` from where they are. False: out of memory, nothing was answered. */
 bool cl_bridge_respond_pinned(struct cl_bridge *b, struct cl_request *r, PyObject *object,
                               struct cl_str bytes);
+/* Keeps an object from now on; GIL held. NULL: out of memory. The other end without the GIL, on the
+ * engine's thread: its reference is dropped in the next batch. */
+void *cl_bridge_pin(struct cl_bridge *b, PyObject *object);
+void cl_bridge_unpin(void *pinned);
+/* The same as headers, behind the body of a stream. -1: exception set. */
+int cl_bridge_add_trailers(struct cl_bridge *b, struct cl_request *r, PyObject *fields);
 /* Headers of a mapping (a value may be a list of str), of pairs, or of None. -1: exception set. */
 int cl_bridge_add_headers(struct cl_bridge *b, struct cl_request *r, PyObject *headers);
 /* What a hook of the program says about an exception: None when there is no hook. NULL: the hook

@@ -1,6 +1,7 @@
 /* A server and a loop joined, and handlers started. */
 #include "bridge/guest_internal.h"
 
+#include "bridge/stream.h"
 #include "types/selector.h"
 #include "types/server.h"
 
@@ -383,6 +384,7 @@ static PyObject *attach_loop(PyObject *module, PyObject *const *args, Py_ssize_t
         return NULL;
     g->on_done = n == 3 && args[2] != Py_None ? Py_NewRef(args[2]) : NULL;
     b->guest = g;
+    cl_stream_loop_is_here(b);
     Py_RETURN_NONE;
 }
 
@@ -412,6 +414,8 @@ static PyObject *handler_tasks(PyObject *module, PyObject *server) {
          job = job->next)
         if (PyList_Append(list, job->task) < 0)
             Py_CLEAR(list);
+    if (list && cl_stream_list_tasks(b, list) < 0)
+        Py_CLEAR(list);
     return list;
 }
 

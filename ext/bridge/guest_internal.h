@@ -140,6 +140,10 @@ void cl_guest_forget_spawned(struct cl_guest *g);
 /* A Task of g's loop that drives the runner; pooled: our subclass, unstarted, its first step in
  * r->step. -1: exception set. */
 int cl_guest_task_new(struct cl_guest *g, struct cl_runner *r);
+/* A Task for a coroutine that is no handler's. Its first step is made at once where it can be: not
+ * in debug mode, under a task factory, and before Python 3.12 under another loop or inside of a
+ * task's step. NULL: exception set. */
+PyObject *cl_guest_task_apart(struct cl_guest *g, PyObject *coro, PyObject *context);
 /* Remember what the task looks like untouched. */
 void cl_guest_task_mark(struct cl_runner *r);
 /* Nobody has kept, changed or cancelled the task since. */

@@ -192,30 +192,36 @@ int cl_guest_task_load(struct cl_guest_state *s, PyObject *module) {
 
 /* ---- use ---- */
 
-/* A pooled task: made while the loop catches its request for a first step. */
-static PyObject *new_pooled(struct cl_guest *g, struct cl_runner *r) {
+/* A task of ours, made while the loop catches its request for a first step, which goes to *step. */
+static PyObject *new_captured(struct cl_guest *g, PyObject *coro, PyObject *context,
+                              PyObject **step) {
     struct cl_guest_state *s = g->state;
-    PyObject *args = PyTuple_Pack(1, r);
-    PyObject *kwargs =
-        args ? Py_BuildValue("{sOsO}", "loop", g->loop, "context", g->pool_context) : NULL;
+    PyObject *args = PyTuple_Pack(1, coro);
+    PyObject *kwargs = args ? Py_BuildValue("{sOsO}", "loop", g->loop, "context", context) : NULL;
     PyObject *task = kwargs ? s->task_type->tp_alloc(s->task_type, 0) : NULL;
     if (task) {
-        extra_of(s, task)->runner = r;
         g->own->capture = CL_CAPTURE_KEEP;
         if (s->task_type->tp_init(task, args, kwargs) < 0)
-            Py_CLEAR(task);
-        else if (PyObject_SetAttrString(task, "_log_destroy_pending", Py_False) < 0)
             Py_CLEAR(task);
         g->own->capture = CL_CAPTURE_OFF;
     }
     Py_XDECREF(args);
     Py_XDECREF(kwargs);
-    r->step = g->own->captured;
+    *step = g->own->captured;
     g->own->captured = NULL;
-    if (task && !r->step) {
+    if (task && !*step) {
         PyErr_SetString(PyExc_RuntimeError, "asyncio.Task did not ask for a first step");
         Py_CLEAR(task);
     }
+    return task;
+}
+
+static PyObject *new_pooled(struct cl_guest *g, struct cl_runner *r) {
+    PyObject *task = new_captured(g, (PyObject *)r, g->pool_context, &r->step);
+    if (task)
+        extra_of(g->state, task)->runner = r;
+    if (task && PyObject_SetAttrString(task, "_log_destroy_pending", Py_False) < 0)
+        Py_CLEAR(task);
     return task;
 }
 
@@ -230,18 +236,46 @@ static bool has_no_factory(struct cl_guest *g) {
 }
 
 /* A Task of its own, which runs its first step at once if asyncio knows how to, else soon. */
-static PyObject *new_ordinary(struct cl_guest *g, struct cl_runner *r) {
+static PyObject *new_ordinary(struct cl_guest *g, PyObject *coro, PyObject *context) {
     struct cl_guest_state *s = g->state;
     if (!g->eager || !has_no_factory(g)) {
-        PyObject *method_args[] = {g->loop, (PyObject *)r, r->context};
+        PyObject *method_args[] = {g->loop, coro, context};
         return PyObject_VectorcallMethod(s->str_create_task, method_args, 2, s->kw_context);
     }
-    PyObject *args[] = {(PyObject *)r, g->loop, r->context, Py_True};
+    PyObject *args[] = {coro, g->loop, context, Py_True};
     return PyObject_Vectorcall(s->plain_task_type, args, 1, s->kw_eager);
 }
 
+/* The first step of a task that asked for it with `step`, now; soon, where another task runs. */
+static int first_step(struct cl_guest *g, PyObject *step, PyObject *context) {
+    PyObject *done = NULL;
+    if (PyContext_Enter(context) == 0) {
+        done = PyObject_CallNoArgs(step);
+        if (PyContext_Exit(context) < 0)
+            Py_CLEAR(done);
+    }
+    if (!done && PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+        PyErr_Clear();
+        PyObject *args[] = {g->loop, step, context};
+        done = PyObject_VectorcallMethod(g->state->str_call_soon, args, 2, g->state->kw_context);
+    }
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+PyObject *cl_guest_task_apart(struct cl_guest *g, PyObject *coro, PyObject *context) {
+    bool own = g->pooling && !cl_loop_is_plain(g->own) && g->own->task_factory == Py_None;
+    if (g->eager || !own)
+        return new_ordinary(g, coro, context);
+    PyObject *step = NULL, *task = new_captured(g, coro, context, &step);
+    if (task && first_step(g, step, context) < 0)
+        Py_CLEAR(task);
+    Py_XDECREF(step);
+    return task;
+}
+
 int cl_guest_task_new(struct cl_guest *g, struct cl_runner *r) {
-    PyObject *task = r->pooled ? new_pooled(g, r) : new_ordinary(g, r);
+    PyObject *task = r->pooled ? new_pooled(g, r) : new_ordinary(g, (PyObject *)r, r->context);
     r->task = task;
     if (task && r->pooled)
         cl_guest_task_mark(r);

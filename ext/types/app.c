@@ -264,6 +264,27 @@ static PyObject *add_refusal(PyObject *self, PyObject *const *args, Py_ssize_t n
     return raise_registration(err, "the engine refuses with 404 and 405 for lack of a route");
 }
 
+PyDoc_STRVAR(set_stream_doc,
+             "_set_stream($self, id, items, is_async, /)\n--\n\nThe handler of a route gives a "
+             "stream. items: of 0 unknown, 1 str, 2 bytes, 3 SseEvent; is_async: it is an async "
+             "generator function.");
+
+static PyObject *set_stream(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_registry *handlers = &self_of(self)->handlers;
+    unsigned long id = n == 3 ? PyLong_AsUnsignedLong(args[0]) : 0;
+    long items = n == 3 && !PyErr_Occurred() ? PyLong_AsLong(args[1]) : -1;
+    if (id == 0 || id >= handlers->count || items < CL_ITEMS_UNKNOWN || items > CL_ITEMS_EVENTS) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "_set_stream takes an id, items and a bool");
+        return NULL;
+    }
+    struct cl_entry *e = handlers->entries[id];
+    e->items = (uint8_t)items;
+    if (args[2] == Py_True)
+        e->flags |= CL_ENTRY_STREAMS_ASYNC;
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(
     set_plan_doc,
     "_set_plan($self, id, callable, is_async, plan, /)\n--\n\nHow the handler of a route is "
@@ -532,6 +553,7 @@ static PyMethodDef app_methods[] = {
     {"_version_by", (PyCFunction)(void (*)(void))version_by, METH_FASTCALL, version_by_doc},
     {"_redirect_slashes", redirect_slashes, METH_O, redirect_slashes_doc},
     {"_set_terms", (PyCFunction)(void (*)(void))set_terms, METH_FASTCALL, set_terms_doc},
+    {"_set_stream", (PyCFunction)(void (*)(void))set_stream, METH_FASTCALL, set_stream_doc},
     {"_set_plan", (PyCFunction)(void (*)(void))set_plan, METH_FASTCALL, set_plan_doc},
     {"_set_exception_hook", set_exception_hook, METH_O, set_exception_hook_doc},
     {"_set_debug_hook", set_debug_hook, METH_O, set_debug_hook_doc},

@@ -1,6 +1,7 @@
 #include "convert/json_bytes.h"
 #include "types/file_body.h"
 #include "types/response_internal.h"
+#include "types/stream_body.h"
 
 #include <stddef.h>
 
@@ -35,7 +36,7 @@ int cl_pyresponse_set_body(struct cl_pyresponse *self, PyObject *body) {
     if (!sendable)
         return -1;
     self->json = body != Py_None && !PyUnicode_Check(body) && !cl_pyresponse_is_bytes(body) &&
-                 !cl_file_body_check(body);
+                 !cl_stream_is(body) && !cl_file_body_check(body);
     Py_XSETREF(self->body, sendable);
     return 0;
 }
@@ -182,6 +183,11 @@ static PyObject *get_content_type(PyObject *object, void *unused) {
         return Py_NewRef(self->content_type);
     if (self->json)
         return PyUnicode_FromString("application/json");
+    if (cl_stream_is(self->body)) {
+        struct cl_stream_parts parts;
+        cl_stream_parts(self->body, &parts);
+        return parts.sse ? PyUnicode_FromString("text/event-stream") : Py_NewRef(Py_None);
+    }
     if (self->body == Py_None)
         Py_RETURN_NONE;
     if (cl_file_body_check(self->body))
@@ -289,6 +295,16 @@ static PyMethodDef methods[] = {
     {"redirect", FASTCALL(cl_pyresponse_redirect), CLASS_FLAGS,
      "redirect($type, url, status=307, headers=None)\n--\n\nSend the client to a URL; what a URL "
      "may not hold is percent-encoded. status: 301, 302, 303, 307 or 308."},
+    {"stream", FASTCALL(cl_pyresponse_stream), CLASS_FLAGS,
+     "stream($type, iterable, status=200, headers=None, content_type=None, trailers=None)\n--\n\n"
+     "Bytes, str and SseEvent as an iterable or async iterable gives them. content_type: by the "
+     "first item when it is not given. trailers: a mapping, or a callable that gives one at the "
+     "end; fields behind the body."},
+    {"sse", FASTCALL(cl_pyresponse_sse), CLASS_FLAGS,
+     "sse($type, iterable, status=200, headers=None, heartbeat=15)\n--\n\n"
+     "Server-sent events: SseEvents, or the data of events (a str, or what JSON knows), as an "
+     "iterable or async iterable gives them. heartbeat: seconds of silence until a comment is "
+     "sent, None for never."},
     {"no_content", FASTCALL(cl_pyresponse_no_content), CLASS_FLAGS,
      "no_content($type, headers=None)\n--\n\n204."},
     {"created", FASTCALL(cl_pyresponse_created), CLASS_FLAGS,

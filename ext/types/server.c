@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "bridge/guest.h"
+#include "bridge/stream.h"
 #include "plan/after.h"
 #include "types/app.h"
 #include "types/connection.h"
@@ -241,6 +242,8 @@ static void close_server(struct server *o) {
         PyEval_RestoreThread(o->bridge.thread);
     }
     cl_pool_close(pool);
+    cl_bridge_run_notes(&o->bridge);
+    cl_stream_orphan_all(&o->bridge);
     cl_after_run(&o->bridge);
     cl_bridge_drop_pinned(&o->bridge);
 }
@@ -384,7 +387,7 @@ static PyObject *connect_method(PyObject *self, PyObject *const *args, Py_ssize_
 
 static bool has_async(const struct cl_registry *handlers) {
     for (uint32_t i = 1; i < handlers->count; i++)
-        if (handlers->entries[i]->flags & CL_ENTRY_ASYNC)
+        if (handlers->entries[i]->flags & (CL_ENTRY_ASYNC | CL_ENTRY_STREAMS_ASYNC))
             return true;
     return false;
 }
@@ -430,13 +433,13 @@ static PyObject *raise_fatal(struct server *o) {
     return NULL;
 }
 
-/* Turns without the GIL until the server is done; or until a signal handler of the program raises.
- */
+/* Turns without the GIL until the server is done, or needs a loop after all; or until a signal
+ * handler of the program raises. */
 static int run_turns(struct server *o) {
     struct cl_bridge *b = &o->bridge;
     int err = 0;
     b->thread = PyEval_SaveThread();
-    while (!err && !cello_server_done(b->server)) {
+    while (!err && !b->wants_loop && !cello_server_done(b->server)) {
         int result = cello_server_turn(b->server, UINT64_MAX);
         if (result || b->signalled || b->dropped || b->after)
             err = look_after_python(o, result);
@@ -467,7 +470,9 @@ static PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t n) {
         return NULL;
     o->running = true;
     bool guest = lifespan != Py_None || has_async(o->bridge.handlers);
-    int err = guest ? run_as_guest(self, lifespan) : run_turns(o);
+    int err = guest ? 0 : run_turns(o);
+    if (!err && (guest || o->bridge.wants_loop))
+        err = run_as_guest(self, lifespan);
     cl_after_run(&o->bridge);
     o->running = false;
     cl_bridge_drop_pinned(&o->bridge);
@@ -589,7 +594,8 @@ static PyObject *get_done(PyObject *self, void *closure) {
 
 static PyObject *get_needs_loop(PyObject *self, void *closure) {
     (void)closure;
-    return PyBool_FromLong(has_async(self_of(self)->bridge.handlers));
+    const struct cl_bridge *b = &self_of(self)->bridge;
+    return PyBool_FromLong(b->wants_loop || has_async(b->handlers));
 }
 
 static PyObject *get_on_error(PyObject *self, void *closure) {

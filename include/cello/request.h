@@ -46,7 +46,8 @@ enum cello_event {
     CELLO_EVENT_OVERDUE, /* the deadline has passed; once for each deadline */
 };
 
-/* Told until the request is answered, within a turn, on the thread of the turns. An answer may
+/* Told until the request is answered (a stream may be watched anew, from its begin to its end, of
+ * which only its deadlines are told), within a turn, on the thread of the turns. An answer may
  * still be given: it is dropped when the client has gone, and sent when it had only ended its side.
  * on_event may answer, or let go of the request. */
 struct cello_observer {

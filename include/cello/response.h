@@ -22,6 +22,8 @@ CELLO_API void cello_response_type(struct cl_request *r, struct cl_str content_t
 /* Copies both. Errors: CELLO_EINVAL (not a field name; a control character; a field the engine
  * writes itself: Content-Length, Transfer-Encoding, Connection, Date), CELLO_ENOMEM. */
 CELLO_API int cello_response_header(struct cl_request *r, struct cl_str name, struct cl_str value);
+/* Whether a header of that name was set. */
+CELLO_API bool cello_response_has(const struct cl_request *r, struct cl_str name);
 /* As set so far; empty: none. */
 CELLO_API struct cl_str cello_response_get_type(const struct cl_request *r);
 /* Forget status, type and headers that were set. */

@@ -14,7 +14,7 @@ app.run()
 from cello._app import App
 from cello._blueprint import APIRouter, Blueprint, Router
 from cello._cello import VERSION as __version__
-from cello._cello import JSONDecodeError, MultiMap, Request, Response
+from cello._cello import JSONDecodeError, MultiMap, Request, Response, SseEvent, SseStream
 from cello._config import (
     LimitsConfig,
     RequestIdConfig,
@@ -65,6 +65,8 @@ __all__ = [
     "SecurityHeadersConfig",
     "SecurityScopes",
     "Server",
+    "SseEvent",
+    "SseStream",
     "StaticFilesConfig",
     "ThreadPoolConfig",
     "TimeoutConfig",

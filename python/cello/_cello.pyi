@@ -6,6 +6,7 @@ from asyncio import Handle as _Handle
 from asyncio import TimerHandle as _TimerHandle
 from collections import deque
 from collections.abc import (
+    AsyncIterable,
     Callable,
     Coroutine,
     ItemsView,
@@ -195,6 +196,41 @@ class Request:
     def is_disconnected(self, /) -> bool: ...
 
 @disjoint_base
+@final
+class StreamBody:
+    @property
+    def iterable(self) -> Any: ...
+
+@final
+class SseEvent:
+    def __new__(
+        cls, data: Any, event: str | None = None, id: str | None = None, retry: int | None = None
+    ) -> Self: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def event(self) -> str | None: ...
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def retry(self) -> int | None: ...
+
+@final
+class SseStream:
+    def __new__(
+        cls,
+        req: Request | None = None,
+        *,
+        heartbeat: float | None = 15,
+        max_buffer: int = 65536,
+    ) -> Self: ...
+    @property
+    def last_event_id(self) -> str | None: ...
+    @property
+    def closed(self) -> bool: ...
+    def send(self, event: Any, /) -> bool: ...
+    def close(self) -> None: ...
+
 class Response:
     body: Any
     status: int
@@ -251,6 +287,23 @@ class Response:
     def binary(cls, body: _Bytes, status: int = 200, headers: _Pairs | None = None) -> Self: ...
     @classmethod
     def redirect(cls, url: str, status: int = 307, headers: _Pairs | None = None) -> Self: ...
+    @classmethod
+    def stream(
+        cls,
+        iterable: Iterable[str | _Bytes | SseEvent] | AsyncIterable[str | _Bytes | SseEvent],
+        status: int = 200,
+        headers: _Pairs | None = None,
+        content_type: str | None = None,
+        trailers: Mapping[str, str] | Callable[[], _Pairs] | None = None,
+    ) -> Self: ...
+    @classmethod
+    def sse(
+        cls,
+        iterable: Iterable[Any] | AsyncIterable[Any] | SseStream,
+        status: int = 200,
+        headers: _Pairs | None = None,
+        heartbeat: float | None = 15,
+    ) -> Self: ...
     @classmethod
     def no_content(cls, headers: _Pairs | None = None) -> Self: ...
     @classmethod
@@ -429,6 +482,7 @@ class App:
         /,
     ) -> int: ...
     def _set_terms(self, id: int, blocking: bool | None, timeout: float | None, /) -> None: ...
+    def _set_stream(self, id: int, items: int, is_async: bool, /) -> None: ...
     def _set_plan(
         self, id: int, callable: Callable[..., Any], is_async: bool, plan: Plan | None, /
     ) -> None: ...

@@ -46,7 +46,8 @@ async def _cancel_handlers(server: _cello.Server) -> None:
     """Cancel the handlers that are left, and see them end."""
     tasks = _cello.handler_tasks(server)
     for task in tasks:
-        task.cancel()
+        if not task.cancelling():  # one that was told before may be cleaning up
+            task.cancel()
     if tasks:
         await asyncio.wait(tasks)
 

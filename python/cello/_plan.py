@@ -159,7 +159,7 @@ class _Layout:
             node.slot = self._call(call)
         slots, keywords = self._arguments(tree.root)
         handler = tree.root.signature
-        self.last = Call(handler.call, slots, keywords, handler.is_async)
+        self.last = Call(handler.call, slots, keywords, handler.gives_coroutine)
 
     @property
     def slot_of_response(self) -> int | None:
@@ -291,7 +291,7 @@ def assemble(
         guards = around.guards
         if not any(call.is_async for call in layout.calls):
             return Assembled(
-                handler.call, handler.is_async, _whole_plan(layout, fields, guards, result)
+                handler.call, handler.gives_coroutine, _whole_plan(layout, fields, guards, result)
             )
         core, awaited = core_of(len(fields), layout.calls, layout.last, route.path)
         every = tuple(range(len(fields)))

@@ -130,6 +130,12 @@ class Planned(Guarded, Hooks):
         )
         self._set_terms(endpoint.id, route.blocking, route.timeout)
 
+        signature = endpoint.signature
+        items = _results.stream_items(signature.returns, signature.is_generator)
+        if items is not None or signature.is_generator:
+            is_async = signature.is_async and signature.is_generator
+            self._set_stream(endpoint.id, items or _results.UNKNOWN, is_async)
+
     def _add_once(self, endpoint: Endpoint) -> None:
         """Call the handler now. TypeError: it asks for something, or stands behind something that
         would have to run for each request."""
@@ -232,7 +238,8 @@ def _check_body(endpoint: Endpoint) -> None:
 def _result_of(endpoint: Endpoint) -> _results.ResultFilter | None:
     """How what the handler returns is filtered. TypeError: nothing is known of its type."""
     route, signature = endpoint.route, endpoint.signature
-    returns = None if signature.is_generator else signature.returns
+    is_stream = _results.stream_items(signature.returns, signature.is_generator) is not None
+    returns = None if signature.is_generator or is_stream else signature.returns
     model = returns if route.response_model is None else route.response_model
     result: _results.ResultFilter | None = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections import abc
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ from cello._types import (
     without_none,
 )
 
+# What a stream's items are, as _cello.App._set_stream counts them.
+UNKNOWN, TEXT, BYTES, EVENTS = range(4)
+
 ResultFilter = tuple[type | None, bool, Callable[[Any], Any]]
 
 
@@ -35,6 +39,30 @@ def body_type(annotation: Any) -> Any:
     if len(kept) == len(parts):
         return annotation
     return typing.Union[kept] if kept else None  # noqa: UP007
+
+
+def stream_items(annotation: Any, is_generator: bool) -> int | None:
+    """What the items of a declared iterator or generator are; None: it declares something else. An
+    Iterable is also said of what is sent as JSON, unless a generator function says it."""
+    bare, _ = unwrap(annotation)
+    origin = typing.get_origin(bare) or bare
+    if origin not in _ITERATORS and not (is_generator and origin in _ITERABLES):
+        return None
+    item, _ = unwrap((typing.get_args(bare) or (Any,))[0])
+    kinds = {_item_kind(part) for part in members(item) or (item,)}
+    return kinds.pop() if len(kinds) == 1 else UNKNOWN
+
+
+_ITERATORS = (abc.Iterator, abc.Generator, abc.AsyncIterator, abc.AsyncGenerator)
+_ITERABLES = (abc.Iterable, abc.AsyncIterable)
+
+
+def _item_kind(item: Any) -> int:
+    if item is str:
+        return TEXT
+    if item in (bytes, bytearray, memoryview):
+        return BYTES
+    return EVENTS if item is _cello.SseEvent else UNKNOWN
 
 
 def result_filter(

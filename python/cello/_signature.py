@@ -79,6 +79,11 @@ class Signature:
         self.parameters: list[Parameter] = []
         self.returns: Any = None
 
+    @property
+    def gives_coroutine(self) -> bool:
+        """Whether a call is to be awaited; an async generator is not."""
+        return self.is_async and not self.is_generator
+
 
 class Dependency:
     """One place that asks for a dependency. signature: None for a registered singleton."""

@@ -151,9 +151,12 @@ static uint64_t file_left(const struct cl_h1_out *o) {
     return o ? o->file.left : 0;
 }
 
-/* A body that ends with the connection must not look whole. */
+/* A body that ends with the connection must not look whole. What a generator gave before it failed
+ * is still read where the framing says that there was to be more: a reset might take it away. */
 static void cut_body(struct cl_h1 *c) {
-    cl_stream_reset_on_close(c->super.stream);
+    const struct cl_response *s = &c->req->response;
+    if (s->kind != CL_BODY_STREAM || !(c->stream_chunked || s->has_length))
+        cl_stream_reset_on_close(c->super.stream);
     c->req->response.bytes_sent -= file_left(c->fly) + file_left(c->fill);
 }
 

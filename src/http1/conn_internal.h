@@ -38,6 +38,7 @@ struct cl_h1 {
     bool stream_chunked; /* response body */
     bool stream_asked;   /* the generator was asked and has not answered */
     bool stream_done;
+    bool stream_cut;      /* it failed: the connection closes once all is sent */
     bool stream_in_place; /* `fill` refers to bytes of the generator's */
     bool first;           /* no request yet on this connection */
     bool speaking;        /* last_words is being sent */

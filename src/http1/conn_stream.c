@@ -89,8 +89,15 @@ void cl_h1_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     cl_h1_flush_later(c);
 }
 
+/* What was given before leaves first. */
 void cl_h1_abort(struct cl_request *r) {
-    cl_h1_close(cl_h1_of(r->conn));
+    struct cl_h1 *c = cl_h1_of(r->conn);
+    if (!c->fill && !c->fly) {
+        cl_h1_close(c);
+        return;
+    }
+    c->stream_cut = true;
+    cl_h1_flush_later(c);
 }
 
 void cl_h1_pull(struct cl_h1 *c) {

@@ -269,7 +269,7 @@ static bool begin_body(struct cl_h1 *c, struct cl_request *r, enum framing frami
     o->answers++;
     s->head_sent = true;
     c->stream_chunked = framing == FRAMING_CHUNKED;
-    c->stream_asked = c->stream_done = c->stream_in_place = false;
+    c->stream_asked = c->stream_done = c->stream_cut = c->stream_in_place = false;
     c->state = CL_H1_STREAM;
     cl_h1_flush_later(c);
     return true;
@@ -433,7 +433,7 @@ static bool send_fill(struct cl_h1 *c) {
  * write. It may not while the output refers to its bytes, which the next call would take away. */
 static bool may_pull(const struct cl_h1 *c) {
     const struct cl_h1_out *o = c->fill;
-    if (c->state != CL_H1_STREAM || c->stream_asked)
+    if (c->state != CL_H1_STREAM || c->stream_asked || c->stream_cut)
         return false;
     return !o || (!c->stream_done && !c->stream_in_place && o->bytes < JOIN_MAX &&
                   o->iov_count <= CL_H1_IOV - 4);
@@ -460,6 +460,8 @@ void cl_h1_flush(struct cl_flush *f) {
         } else if (may_pull(c)) {
             cl_h1_flush_later(c);
             return;
+        } else if (c->stream_cut) {
+            cl_h1_close(c);
         } else {
             all_sent(c);
             return;

@@ -197,6 +197,11 @@ int cello_response_header(struct cl_request *r, struct cl_str name, struct cl_st
     return cl_response_header_copy(r, name, value);
 }
 
+bool cello_response_has(const struct cl_request *r, struct cl_str name) {
+    const struct cl_header like = {.name = name, .id = (uint16_t)cl_header_id_from(name)};
+    return cl_response_has(r, &like);
+}
+
 struct cl_str cello_response_get_type(const struct cl_request *r) {
     return r->response.content_type;
 }

@@ -227,7 +227,7 @@ static void test_a_failure_is_no_end(void **state) {
     struct end e;
     fixture_init(&f, NULL);
     open_end(&f, &e);
-    send_text(&e, GET("/stream/3?wait=1"));
+    send_text(&e, "GET /stream/3?wait=1 HTTP/1.0\r\n\r\n");
     fixture_turn(&f);
     struct cl_request *r = fixture_take(&f);
     cello_response_chunk(r, CL_STR("half"), false);

@@ -1,0 +1,364 @@
+/* The life of a stream: the answer, what the engine calls, the end. */
+#include "bridge/guest_internal.h"
+#include "bridge/stream_internal.h"
+#include "types/app.h"
+#include "types/sse.h"
+#include "types/sse_stream.h"
+#include "types/text.h"
+
+static struct cl_stream *of_generator(struct cl_generator *g) {
+    return (struct cl_stream *)(void *)((char *)g - offsetof(struct cl_stream, generator));
+}
+
+static struct cl_stream *of_note(struct cl_note *n) {
+    return (struct cl_stream *)(void *)((char *)n - offsetof(struct cl_stream, note));
+}
+
+static struct cl_stream *of_post(struct cl_post *p) {
+    return (struct cl_stream *)(void *)((char *)p - offsetof(struct cl_stream, post));
+}
+
+static struct cl_stream *of_observer(struct cello_observer *o) {
+    return (struct cl_stream *)(void *)((char *)o - offsetof(struct cl_stream, observer));
+}
+
+/* ---- the end ---- */
+
+static void unlink_stream(struct cl_stream *s) {
+    if (s->next)
+        s->next->prev = s->prev;
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        s->bridge->streams = s->next;
+    s->next = s->prev = NULL;
+}
+
+/* The source is over, and the engine has done with it: what was open for it closes. */
+static void retire(struct cl_stream *s) {
+    struct cl_bridge *b = s->bridge;
+    struct cl_request *r = s->request;
+    if (s->retired)
+        return;
+    s->retired = true;
+    s->request = NULL;
+    unlink_stream(s);
+    if (cl_call_has_more(&s->call))
+        cl_after_answer(b, &s->call, r);
+    cl_call_clear(b->ext, &s->call);
+    Py_CLEAR(s->context);
+    cello_request_unref(r);
+    if (s->begun && b->server)
+        cello_server_release(b->server);
+}
+
+/* Trailers, for a body that is whole. -1: exception set. */
+static int add_trailers(struct cl_stream *s) {
+    PyObject *fields =
+        PyCallable_Check(s->trailers) ? PyObject_CallNoArgs(s->trailers) : Py_NewRef(s->trailers);
+    int err = fields ? cl_bridge_add_trailers(s->bridge, s->request, fields) : -1;
+    Py_XDECREF(fields);
+    return err;
+}
+
+/* What ended it before its time is thrown into the dependencies; what they leave of it is logged.
+ * Steals `error`. */
+static void fail(struct cl_stream *s, PyObject *error) {
+    bool expected = s->stopped || s->left || s->cancelled;
+    s->failed = true;
+    if (!s->begun && !cl_stream_has_items(s)) { /* it is answered as a handler's */
+        s->error = error;
+        return;
+    }
+    if (!expected)
+        error = cl_call_unwind(&s->call, error, true);
+    if (error && !expected)
+        cl_bridge_report_request(s->bridge, s->call.entry, s->request, "exception midway", error);
+    else
+        Py_XDECREF(error);
+}
+
+void cl_stream_source_over(struct cl_stream *s, PyObject *error) {
+    if (s->kind == CL_STREAM_PUSHED)
+        cl_sse_stream_detach(s->source);
+    Py_CLEAR(s->source);
+    s->over = true;
+    if (!s->bridge) {
+        Py_XDECREF(error);
+        return;
+    }
+    if (!error && s->trailers && !s->stopped && add_trailers(s) < 0)
+        error = cl_ext_fetch_exception();
+    if (error)
+        fail(s, error);
+}
+
+/* ---- items to the engine ---- */
+
+static void drop_given(struct cl_stream *s) {
+    cl_buffer_free(&s->given);
+    if (s->given_large)
+        cl_bridge_unpin(s->given_large);
+    s->given_large = NULL;
+}
+
+void cl_stream_forget(struct cl_stream *s) {
+    cl_buffer_free(&s->fill);
+    drop_given(s);
+    if (s->large)
+        cl_bridge_unpin(s->large);
+    s->large = NULL;
+    if (s->bridge)
+        cl_bridge_unnote(s->bridge, &s->note);
+}
+
+void cl_stream_give(struct cl_stream *s) {
+    struct cl_str bytes = {NULL, 0};
+    if (!s->asked || s->stopped)
+        return;
+    if (s->fill.len) {
+        s->given = s->fill;
+        s->fill = (struct cl_buffer){0};
+        bytes = (struct cl_str){s->given.data, s->given.len};
+    } else if (s->large) {
+        s->given_large = s->large;
+        s->large = NULL;
+        bytes = s->large_bytes;
+    } else if (!s->over) {
+        return;
+    }
+    s->asked = false;
+    if (s->failed && !bytes.len) {
+        cello_response_abort(s->request);
+        return;
+    }
+    if (s->heartbeat_ns)
+        cello_request_set_deadline(s->request, s->heartbeat_ns);
+    cello_response_chunk(s->request, bytes, s->over && !s->failed && !cl_stream_has_items(s));
+}
+
+/* Python has something to do for the items behind those that were given. */
+static bool is_behind(const struct cl_stream *s) {
+    if (s->over || cl_stream_is_full(s))
+        return false;
+    switch ((enum cl_stream_kind)s->kind) {
+    case CL_STREAM_SYNC: return true;
+    case CL_STREAM_ASYNC: return s->waiter != NULL;
+    case CL_STREAM_PUSHED: return !s->fill.len; /* there may be more in its queue */
+    }
+    return false;
+}
+
+static void proceed(struct cl_generator *g, struct cl_request *r) {
+    struct cl_stream *s = of_generator(g);
+    (void)r;
+    s->asked = true;
+    drop_given(s);
+    bool gives = cl_stream_has_items(s);
+    cl_stream_give(s);
+    if (is_behind(s) && (gives || s->kind == CL_STREAM_SYNC))
+        cl_bridge_note(s->bridge, &s->note);
+}
+
+static void stop(struct cl_generator *g, struct cl_request *r) {
+    struct cl_stream *s = of_generator(g);
+    (void)r;
+    s->stopped = true;
+    drop_given(s);
+    cl_bridge_note(s->bridge, &s->note);
+}
+
+/* The client left before the head was given; or nothing was sent for a heartbeat. */
+static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
+    struct cl_stream *s = of_observer(o);
+    if (!s->begun && event == CELLO_EVENT_LEFT) {
+        s->left = true;
+        cl_bridge_note(s->bridge, &s->note);
+    } else if (s->begun && event == CELLO_EVENT_OVERDUE && !s->stopped) {
+        bool idle = s->asked && !cl_stream_has_items(s);
+        s->asked = s->asked && !idle;
+        cello_request_set_deadline(r, s->heartbeat_ns);
+        if (idle)
+            cello_response_chunk(r, CL_LITERAL(CL_SSE_COMMENT), false);
+    }
+}
+
+/* ---- the head ---- */
+
+/* What proxies and caches must know of an event stream, unless the program says it otherwise. */
+static void add_event_headers(struct cl_request *r) {
+    static const struct cello_field fields[] = {
+        {{"Cache-Control", 13}, {"no-store", 8}},
+        {{"X-Accel-Buffering", 17}, {"no", 2}},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (!cello_response_has(r, fields[i].name))
+            (void)cello_response_header(r, fields[i].name, fields[i].value); /* memory only */
+}
+
+/* The head goes out now, with the items that are there. */
+static void begin(struct cl_stream *s) {
+    struct cl_request *r = s->request;
+    if (s->sse)
+        add_event_headers(r);
+    s->begun = true;
+    Py_INCREF(s); /* the engine's */
+    cello_server_hold(s->bridge->server);
+    cello_respond_stream(r, &s->generator, false, 0);
+    if (!s->sse || s->stopped)
+        s->heartbeat_ns = 0;
+    if (s->heartbeat_ns) {
+        cello_request_observe(r, &s->observer);
+        cello_request_set_deadline(r, s->heartbeat_ns);
+    }
+}
+
+/* It raised before there was anything to send: an answer like any other handler's. */
+static void answer_error(struct cl_stream *s) {
+    struct cl_bridge *b = s->bridge;
+    PyObject *error = s->error;
+    s->error = NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    if (s->left || s->cancelled)
+        cl_bridge_answer_cancelled(b, &s->call, s->request);
+    else
+        cl_bridge_answer_exception(b, &s->call, s->request);
+    Py_DECREF(error);
+}
+
+void cl_stream_progress(struct cl_stream *s) {
+    if (!s->bridge || s->retired)
+        return;
+    if (!s->begun && s->error && s->over) {
+        answer_error(s);
+        retire(s);
+        return;
+    }
+    if (!s->begun && (s->typed || s->over))
+        begin(s);
+    cl_stream_give(s);
+    if (s->over && s->stopped)
+        retire(s);
+}
+
+/* ---- notes ---- */
+
+/* The source of a stream that nobody reads any more. */
+static void leave_source(struct cl_stream *s) {
+    switch ((enum cl_stream_kind)s->kind) {
+    case CL_STREAM_SYNC: cl_stream_close_sync(s); break;
+    case CL_STREAM_PUSHED:
+        if (!s->over)
+            cl_stream_source_over(s, NULL);
+        break;
+    case CL_STREAM_ASYNC:
+        if (s->over)
+            break;
+        if (!s->task && s->bridge->guest && !PyAsyncGen_CheckExact(s->source)) {
+            if (cl_stream_start_task(s) < 0) /* for aclose() alone */
+                PyErr_WriteUnraisable(s->source);
+        }
+        if (s->task && !s->over)
+            cl_stream_cancel_task(s);
+        else if (!s->over)
+            cl_stream_source_over(s, NULL);
+        break;
+    }
+}
+
+void cl_stream_take_queue(struct cl_stream *s) {
+    if (s->over || s->fill.len)
+        return;
+    bool closed = cl_sse_stream_take(s->source, &s->fill);
+    if (closed)
+        cl_stream_source_over(s, NULL);
+}
+
+static void run_note(struct cl_note *n, struct cl_bridge *b) {
+    struct cl_stream *s = of_note(n);
+    (void)b;
+    bool posted = s->posted, ends = s->begun && s->stopped && !s->retired;
+    s->posted = false;
+    if (ends || (s->left && !s->begun)) {
+        bool first = !s->released;
+        s->released = true;
+        leave_source(s);
+        cl_stream_progress(s);
+        if (ends && first)
+            Py_DECREF(s); /* the engine's */
+    } else if (!s->retired) {
+        if (s->kind == CL_STREAM_SYNC && !s->over && !cl_stream_is_full(s))
+            cl_stream_step_sync(s);
+        else if (s->kind == CL_STREAM_PUSHED)
+            cl_stream_take_queue(s);
+        else if (s->kind == CL_STREAM_ASYNC && !cl_stream_is_full(s))
+            cl_stream_resume_task(s);
+        cl_stream_progress(s);
+    }
+    if (posted)
+        Py_DECREF(s);
+}
+
+static void run_post(struct cl_post *p) {
+    struct cl_stream *s = of_post(p);
+    cl_bridge_note(s->bridge, &s->note);
+}
+
+struct cl_stream *cl_stream_ref(struct cl_stream *s) {
+    Py_INCREF(s);
+    return s;
+}
+
+void cl_stream_unref(struct cl_stream *s) {
+    Py_XDECREF(s);
+}
+
+void cl_stream_wake(struct cl_stream *s) {
+    if (s->posted || s->retired || !s->bridge || !s->bridge->server)
+        return;
+    s->posted = true;
+    Py_INCREF(s);
+    cello_server_post(s->bridge->server, &s->post);
+}
+
+PyObject *cl_stream_json_default(struct cl_stream *s) {
+    return s->bridge ? Py_XNewRef(((struct cl_app_object *)s->bridge->app)->json_default) : NULL;
+}
+
+/* ---- all of a server ---- */
+
+void cl_stream_link(struct cl_stream *s, struct cl_bridge *b) {
+    s->bridge = b;
+    s->generator = (struct cl_generator){proceed, stop};
+    s->note.run = run_note;
+    s->post.run = run_post;
+    s->observer.on_event = on_event;
+    s->next = b->streams;
+    if (s->next)
+        s->next->prev = s;
+    b->streams = s;
+}
+
+int cl_stream_list_tasks(struct cl_bridge *b, PyObject *list) {
+    for (struct cl_stream *s = b->streams; s; s = s->next)
+        if (s->task && PyList_Append(list, s->task) < 0)
+            return -1;
+    return 0;
+}
+
+/* What still runs belongs to the loop alone. */
+void cl_stream_orphan_all(struct cl_bridge *b) {
+    while (b->streams) {
+        struct cl_stream *s = b->streams;
+        struct cl_request *r = s->request;
+        Py_INCREF(s);
+        cl_bridge_unnote(b, &s->note);
+        unlink_stream(s);
+        s->bridge = NULL;
+        s->request = NULL;
+        s->retired = true;
+        cl_call_clear(b->ext, &s->call);
+        cello_request_unref(r);
+        Py_DECREF(s);
+    }
+}
