@@ -195,7 +195,6 @@ class Request:
     def is_secure(self, /) -> bool: ...
     def is_disconnected(self, /) -> bool: ...
 
-@disjoint_base
 @final
 class StreamBody:
     @property
@@ -231,6 +230,7 @@ class SseStream:
     def send(self, event: Any, /) -> bool: ...
     def close(self) -> None: ...
 
+@disjoint_base
 class Response:
     body: Any
     status: int

@@ -153,10 +153,6 @@ def deep() -> object:
     return value
 
 
-def generator() -> Any:
-    yield 1
-
-
 UNUSABLE: list[tuple[Any, str]] = [
     (Unknown(), "Unknown"),
     ({"a": range(2)}, "dict"),
@@ -166,7 +162,6 @@ UNUSABLE: list[tuple[Any, str]] = [
     ([float("inf")], "list"),
     (["\ud800"], "list"),
     ("\ud800", "str"),
-    (generator(), "generator"),
     (UserDict(a=1), "UserDict"),
     ((), "tuple"),
     ((1, 2, 3, 4), "tuple"),
