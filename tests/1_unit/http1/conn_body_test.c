@@ -153,7 +153,7 @@ static void test_small_chunks_are_joined(void **state) {
     struct response r = client_expect(&p.c, 200, NULL);
     assert_int_equal(r.body_len, 3000);
     for (int i = 0; i < 1000; i++) {
-        char want[4];
+        char want[12];
         snprintf(want, sizeof want, "%03d", i);
         assert_memory_equal(r.body + (size_t)i * 3, want, 3);
     }
