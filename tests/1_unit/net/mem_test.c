@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "net/mem.h"
@@ -196,6 +198,72 @@ static void sends_can_be_held(void **state) {
     assert_int_equal(cl_mem_output(p->stream).len, 4);
 }
 
+/* ---- files ---- */
+
+/* "0123456789" */
+static struct cl_file_part digits(uint64_t offset, uint64_t length) {
+    int fd = memfd_create("digits", MFD_CLOEXEC);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    return (struct cl_file_part){fd, offset, length};
+}
+
+static void files_are_read(void **state) {
+    struct probe *p = *state;
+    struct iovec iov = {(void *)"head", 4};
+    struct cl_file_part part = digits(2, 5);
+    assert_int_equal(cl_stream_sendfile(p->stream, &iov, 1, &part), CELLO_OK);
+    assert_true(cl_str_eq(cl_mem_output(p->stream), CL_STR("head23456")));
+    assert_int_equal(part.left, 0);
+    close(part.fd);
+}
+
+static void files_can_be_held(void **state) {
+    struct probe *p = *state;
+    struct cl_file_part part = digits(0, 10);
+    cl_mem_hold_sends(p->stream, true);
+    assert_int_equal(cl_stream_sendfile(p->stream, NULL, 0, &part), CELLO_EAGAIN);
+    assert_int_equal(part.left, 10);
+    assert_true(cl_mem_finish_send(p->stream, CELLO_OK));
+    assert_int_equal(p->last_sent, CELLO_OK);
+    assert_true(cl_str_eq(cl_mem_output(p->stream), CL_STR("0123456789")));
+    part.left = 1; /* which it has not */
+    assert_int_equal(cl_stream_sendfile(p->stream, NULL, 0, &part), CELLO_EAGAIN);
+    assert_true(cl_mem_finish_send(p->stream, CELLO_OK));
+    assert_int_equal(p->last_sent, CELLO_EOF);
+    cl_mem_hold_sends(p->stream, false);
+    assert_int_equal(cl_stream_sendfile(p->stream, NULL, 0, &part), CELLO_EOF);
+    cl_stream_close(p->stream);
+    assert_int_equal(cl_stream_sendfile(p->stream, NULL, 0, &part), CELLO_ESYS);
+    close(part.fd);
+}
+
+static void ready(struct cl_mem_peer *peer) {
+    (void)peer;
+}
+
+/* A reader with little room gets a file in pieces. */
+static void files_wait_for_room(void **state) {
+    struct probe *p = *state;
+    struct cl_mem_peer peer = {ready};
+    struct iovec iov = {(void *)"head", 4};
+    struct cl_file_part part = digits(0, 10);
+    char got[4];
+    size_t n;
+    cl_mem_attach(p->stream, &peer, 4);
+    assert_int_equal(cl_stream_sendfile(p->stream, &iov, 1, &part), CELLO_EAGAIN);
+    static const char *const pieces[] = {"head", "0123", "4567", "89"};
+    for (size_t i = 0; i < CL_ARRAY_LEN(pieces); i++) {
+        assert_int_equal(p->sents, i == 3);
+        assert_int_equal(cl_mem_read(p->stream, got, 4, &n), CELLO_OK);
+        assert_int_equal(n, strlen(pieces[i]));
+        assert_memory_equal(got, pieces[i], n);
+        turn();
+    }
+    assert_int_equal(p->last_sent, CELLO_OK);
+    cl_mem_release(p->stream);
+    close(part.fd);
+}
+
 static void memory_may_fail(void **state) {
     struct probe *p = *state;
     struct cl_stream *s;
@@ -228,6 +296,9 @@ int main(void) {
         WITH_STREAM(close_comes_later),
         WITH_STREAM(output_is_captured),
         WITH_STREAM(sends_can_be_held),
+        WITH_STREAM(files_are_read),
+        WITH_STREAM(files_can_be_held),
+        WITH_STREAM(files_wait_for_room),
         WITH_STREAM(memory_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

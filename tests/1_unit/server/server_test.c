@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -426,37 +427,144 @@ static void shrink(struct peer *p) {
 /* Answers of some megabytes, so that no socket buffer holds them. */
 static const char BIG[] = GET("/static/1000000") GET("/static/1000000") GET("/static/1000000")
     GET("/static/1000000") GET("/static/1000000") GET("/static/1000000") GET("/static/1000000");
+static const char FILES[] =
+    GET("/segments/3000000") GET("/segments/3000000") GET("/segments/3000000");
 
-static void test_reader_that_stopped_is_dropped(void **state) {
-    (void)state;
+static void drop_who_stops(const char *text) {
     struct live l;
     struct cello_server_config cfg = config();
     cfg.timeouts.write_ns = 100 * MS;
     start(&l, &cfg);
     struct peer *p = dial(&l);
     shrink(p);
-    say(p, BIG);
+    say(p, text);
     until(&l, l.f.server->worker.conn_count == 1);
     until(&l, l.f.server->worker.conn_count == 0);
     stop(&l);
 }
 
-/* One that reads, however slowly, is not dropped. */
-static void test_slow_reader_is_kept(void **state) {
+static void test_reader_that_stopped_is_dropped(void **state) {
     (void)state;
+    drop_who_stops(BIG);
+    drop_who_stops(FILES);
+}
+
+/* One that reads, however slowly, is not dropped. */
+static void keep_who_is_slow(const char *text) {
     struct live l;
     struct cello_server_config cfg = config();
     cfg.timeouts.write_ns = 400 * MS; /* twice what the kernel may wait between two probes */
     start(&l, &cfg);
     struct peer *p = dial(&l);
     shrink(p);
-    say(p, BIG);
+    say(p, text);
     for (uint64_t end = cl_now_ns() + 1200 * MS; cl_now_ns() < end; turn(&l)) {
         ssize_t n = recv(p->fd, p->in, 16384, 0);
         assert_true(n > 0 || (n < 0 && errno == EAGAIN));
         usleep(5000);
     }
     stop(&l);
+}
+
+static void test_slow_reader_is_kept(void **state) {
+    (void)state;
+    keep_who_is_slow(BIG);
+    keep_who_is_slow(FILES);
+}
+
+/* ---- files ---- */
+
+/* Whether `r` is the answer of "/segments/n". */
+static bool is_file(const struct response *r, size_t n) {
+    if (r->body_len != n + 2 || r->body[0] != '[' || r->body[n + 1] != 'x')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (r->body[i + 1] != fixture_file_byte(i + 3))
+            return false;
+    return true;
+}
+
+static void test_files(void **state) {
+    (void)state;
+    struct live l;
+    start(&l, NULL);
+    struct peer *p = dial(&l);
+    for (int i = 0; i < 3; i++) {
+        say(p, GET("/segments/500") GET("/segments/10000") GET("/") GET("/segments/600000"));
+        struct response r = expect(&l, p, 200);
+        assert_true(is_file(&r, 500));
+        r = expect(&l, p, 200);
+        assert_true(is_file(&r, 10000));
+        assert_int_equal(expect(&l, p, 200).body_len, 5);
+        r = expect(&l, p, 200);
+        assert_true(is_file(&r, 600000));
+        p->got = p->at = 0; /* room for the next ones */
+    }
+    assert_int_equal(l.f.released, 9);
+    stop(&l);
+}
+
+static void test_a_file_that_became_shorter(void **state) {
+    (void)state;
+    static const char *const texts[] = {GET("/segments/500?size=100"),
+                                        GET("/segments/600000?size=500000")};
+    for (size_t i = 0; i < CL_ARRAY_LEN(texts); i++) {
+        struct live l;
+        start(&l, NULL);
+        struct peer *p = dial(&l);
+        say(p, texts[i]);
+        until(&l, ({
+            hear(p);
+            p->eof || p->reset;
+        }));
+        assert_true(p->reset);
+        assert_int_equal(l.f.released, 1);
+        stop(&l);
+    }
+}
+
+/* Without SIGPIPE, which would end the process. */
+static void test_clients_that_leave_during_a_file(void **state) {
+    (void)state;
+    struct live l;
+    start(&l, NULL);
+    for (unsigned i = 1; i <= 20; i++) {
+        struct peer *p = dial(&l);
+        shrink(p);
+        say(p, GET("/segments/1000000") GET("/segments/1000000"));
+        until(&l, ({
+            hear(p);
+            p->got > 1000;
+        }));
+        if (i % 2)
+            slam(p);
+        else
+            hang_up(p);
+        until(&l, l.f.server->worker.conn_count == 0);
+        assert_int_equal(l.f.released, l.f.pinned);
+    }
+    stop(&l);
+}
+
+static void on_pipe(int sig) {
+    (void)sig;
+}
+
+static void test_sigpipe_is_ignored_by_default(void **state) {
+    (void)state;
+    struct live l;
+    struct sigaction now;
+    (void)signal(SIGPIPE, SIG_DFL);
+    start(&l, NULL);
+    sigaction(SIGPIPE, NULL, &now);
+    assert_true(now.sa_handler == SIG_IGN);
+    stop(&l);
+    (void)signal(SIGPIPE, on_pipe); /* the program's own wish */
+    start(&l, NULL);
+    sigaction(SIGPIPE, NULL, &now);
+    assert_true(now.sa_handler == on_pipe);
+    stop(&l);
+    (void)signal(SIGPIPE, SIG_DFL);
 }
 
 /* ---- stop ---- */
@@ -716,6 +824,10 @@ static const struct CMUnitTest tests[] = {
     T(out_of_descriptors),
     T(reader_that_stopped_is_dropped),
     T(slow_reader_is_kept),
+    T(files),
+    T(a_file_that_became_shorter),
+    T(clients_that_leave_during_a_file),
+    T(sigpipe_is_ignored_by_default),
     T(drain),
     T(drain_of_new_connections),
     T(drain_deadline),
