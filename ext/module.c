@@ -159,7 +159,9 @@ static int exec(PyObject *module) {
         cl_plan_setup_types(module, ext) < 0 || cl_body_view_setup_types(module, ext) < 0 ||
         cl_after_setup_types(module, ext) < 0 || cl_sse_setup_types(module, ext) < 0 ||
         cl_sse_stream_setup_types(module, ext) < 0 || cl_stream_body_setup_types(module, ext) < 0 ||
-        cl_stream_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0)
+        cl_stream_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0 ||
+        cl_form_parts_setup_types(module, ext) < 0 || cl_upload_setup_types(module, ext) < 0 ||
+        cl_multipart_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 ||
         PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)
@@ -176,7 +178,10 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->connection_type);
     Py_VISIT(ext->converter_type);
     Py_VISIT(ext->file_body_type);
+    Py_VISIT(ext->form_data_type);
+    Py_VISIT(ext->form_parts_type);
     Py_VISIT(ext->multimap_type);
+    Py_VISIT(ext->multipart_type);
     Py_VISIT(ext->plan_type);
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
@@ -185,6 +190,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->sse_event_type);
     Py_VISIT(ext->stream_body_type);
     Py_VISIT(ext->stream_type);
+    Py_VISIT(ext->upload_type);
     Py_VISIT(ext->problem);
     Py_VISIT(ext->http_error);
     Py_VISIT(ext->json_error);
@@ -218,7 +224,10 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->connection_type);
     Py_CLEAR(ext->converter_type);
     Py_CLEAR(ext->file_body_type);
+    Py_CLEAR(ext->form_data_type);
+    Py_CLEAR(ext->form_parts_type);
     Py_CLEAR(ext->multimap_type);
+    Py_CLEAR(ext->multipart_type);
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);
     Py_CLEAR(ext->response_headers_type);
@@ -226,6 +235,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->sse_event_type);
     Py_CLEAR(ext->stream_body_type);
     Py_CLEAR(ext->stream_type);
+    Py_CLEAR(ext->upload_type);
     Py_CLEAR(ext->problem);
     Py_CLEAR(ext->http_error);
     Py_CLEAR(ext->json_error);

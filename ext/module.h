@@ -32,7 +32,10 @@ struct cl_ext {
     PyTypeObject *connection_type;
     PyTypeObject *converter_type;
     PyTypeObject *file_body_type;
+    PyTypeObject *form_data_type;
+    PyTypeObject *form_parts_type;
     PyTypeObject *multimap_type;
+    PyTypeObject *multipart_type;
     PyTypeObject *plan_type;
     PyTypeObject *request_type;
     PyTypeObject *response_type;
@@ -41,6 +44,7 @@ struct cl_ext {
     PyTypeObject *sse_event_type;
     PyTypeObject *stream_body_type;
     PyTypeObject *stream_type;
+    PyTypeObject *upload_type;
     PyObject *problem;       /* cello._errors.Problem: exceptions that are answers */
     PyObject *http_error;    /* cello.HTTPError, one of them */
     PyObject *json_error;    /* cello.JSONDecodeError, a ValueError; answered with 400 */
@@ -93,15 +97,18 @@ int cl_app_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_connection_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_body_view_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_file_body_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_form_parts_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_headers_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_multipart_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_server_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_sse_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_sse_stream_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_stream_body_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_stream_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_upload_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_guest_setup_types(PyObject *module, struct cl_ext *ext);
 
 #endif

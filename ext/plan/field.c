@@ -4,9 +4,6 @@
 #include "types/response_internal.h"
 #include "types/text.h"
 
-/* A form with more fields is no form that a person filled in; as req.form(). */
-enum { MAX_FORM_FIELDS = 1000 };
-
 /* What an engine error is about. */
 static const char *const WHAT[CL_SOURCE_FORM + 1] = {
     [CL_SOURCE_PATH] = "path",      [CL_SOURCE_QUERY] = "query", [CL_SOURCE_HEADER] = "headers",
@@ -64,35 +61,11 @@ static int settle(struct cl_walk *w, const struct cl_field *f, int converted,
     return err;
 }
 
-/* ---- the form ---- */
-
-/* The pairs of the form, none when there is no body. -1: exception set. */
-static int form_pairs(struct cl_walk *w, const struct cl_pair **pairs, size_t *count) {
-    struct cl_str body = cello_request_body(w->r), type;
-    *count = 0;
-    if (!w->form && body.len) {
-        if (!cello_request_header(w->r, CL_LITERAL("content-type"), &type) ||
-            !cello_media_is(type, CL_LITERAL("application/x-www-form-urlencoded"))) {
-            cl_text_raise_http(w->ext, 415, "The body must be application/x-www-form-urlencoded.");
-            return -1;
-        }
-        int err = cello_form_new(&w->form, body, MAX_FORM_FIELDS);
-        if (err) {
-            w->form = NULL;
-            cl_text_raise(w->ext, err, "form");
-            return -1;
-        }
-    }
-    if (w->form)
-        *pairs = cello_form_pairs(w->form, count);
-    return 0;
-}
-
 /* All pairs of a source; not for paths and headers, which have none. */
 static int pairs_of(struct cl_walk *w, enum cl_source source, const struct cl_pair **pairs,
                     size_t *count) {
     if (source == CL_SOURCE_FORM)
-        return form_pairs(w, pairs, count);
+        return cl_walk_form_pairs(w, pairs, count);
     int err = source == CL_SOURCE_QUERY ? cello_request_query_pairs(w->r, pairs, count)
                                         : cello_request_cookie_pairs(w->r, pairs, count);
     if (err)
@@ -312,6 +285,10 @@ int cl_walk_field(struct cl_walk *w, size_t i) {
     case CL_SOURCE_FORM_MODEL: return convert_model(w, f, slot);
     case CL_SOURCE_BODY:
     case CL_SOURCE_BODY_BYTES: return cl_walk_body(w, f, slot);
+    case CL_SOURCE_FILE:
+    case CL_SOURCE_FILES:
+    case CL_SOURCE_FILE_BYTES:
+    case CL_SOURCE_FILES_BYTES: return cl_walk_file(w, f, slot);
     case CL_SOURCE_REQUEST: return give_request(w, slot);
     case CL_SOURCE_RESPONSE: return give_response(w, slot);
     case CL_SOURCE_CONST: return cl_walk_missing(w, f, slot);

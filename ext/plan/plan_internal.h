@@ -14,6 +14,7 @@ struct cl_walk {
     PyObject **slots;     /* strong, NULL where nothing is yet */
     PyObject *errors;     /* list of what was wrong with fields; NULL: nothing was */
     struct cl_form *form; /* of the body, parsed for the first field that asks */
+    PyObject *parts;      /* FormParts: the form is multipart */
 };
 
 /* ---- field.c ---- */
@@ -25,6 +26,13 @@ int cl_walk_refuse(struct cl_walk *w, const struct cl_field *f, PyObject *type, 
                    Py_ssize_t index);
 /* Nothing was sent for the field: its default, or the error. */
 int cl_walk_missing(struct cl_walk *w, const struct cl_field *f, PyObject **slot);
+
+/* ---- form.c ---- */
+
+/* The pairs of the form, none when there is no body. -1: exception set. */
+int cl_walk_form_pairs(struct cl_walk *w, const struct cl_pair **pairs, size_t *count);
+/* The field is a file, or several. */
+int cl_walk_file(struct cl_walk *w, const struct cl_field *f, PyObject **slot);
 
 /* ---- body.c ---- */
 

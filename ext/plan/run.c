@@ -150,6 +150,7 @@ static PyObject *walk_with_room(struct cl_walk *w, PyObject *callable) {
     Py_XDECREF(w->errors);
     if (w->form)
         cello_form_del(w->form);
+    Py_XDECREF(w->parts);
     if (memory != on_stack)
         PyMem_Free(memory);
     return value;

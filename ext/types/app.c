@@ -192,22 +192,24 @@ static int take_versions(PyObject *texts, struct cl_str *versions) {
 PyDoc_STRVAR(
     add_route_doc,
     "_add_route($self, methods, path, where, handler, name, status, max_body, steps, versions, "
-    "/)\n--\n\n"
+    "body, /)\n--\n\n"
     "Register a handler, and return its id for _set_plan. methods: bits of GET=1 HEAD=2 POST=4 "
     "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. versions: of it, where _version_by tells them apart. "
+    "body: BODY_BUFFER or BODY_FORM. "
     "ValueError: bad or conflicting path. RuntimeError: frozen.");
 
 static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct cl_app_object *o = self_of(self);
     struct route_args common;
-    if (n != 9) {
-        PyErr_SetString(PyExc_TypeError, "_add_route takes 9 arguments");
+    if (n != 10) {
+        PyErr_SetString(PyExc_TypeError, "_add_route takes 10 arguments");
         return NULL;
     }
     if (common_args(args, &common) < 0)
         return NULL;
     long status = PyLong_AsLong(args[5]);
     unsigned long long max_body = PyLong_AsUnsignedLongLong(args[6]);
+    long body = PyLong_AsLong(args[9]);
     if (PyErr_Occurred())
         return NULL;
     if (!PyTuple_CheckExact(args[7]) || !PyUnicode_Check(args[4])) {
@@ -223,6 +225,7 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
         .path = common.path,
         .where = common.where,
         .handler = cello_application_handler(),
+        .body = (enum cello_body)body,
         .max_body = max_body,
         .steps = steps,
         .step_count = (size_t)PyTuple_GET_SIZE(args[7]),
@@ -580,5 +583,9 @@ static PyType_Spec app_spec = {
 
 int cl_app_setup_types(PyObject *module, struct cl_ext *ext) {
     ext->app_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &app_spec, NULL);
-    return ext->app_type ? PyModule_AddType(module, ext->app_type) : -1;
+    if (!ext->app_type || PyModule_AddType(module, ext->app_type) < 0)
+        return -1;
+    if (PyModule_AddIntConstant(module, "BODY_BUFFER", CELLO_BODY_BUFFER) < 0)
+        return -1;
+    return PyModule_AddIntConstant(module, "BODY_FORM", CELLO_BODY_FORM);
 }

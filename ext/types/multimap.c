@@ -21,7 +21,8 @@ PyObject *cl_pymultimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject
     if (map) {
         _Py_NewReference((PyObject *)map);
     } else {
-        map = PyObject_GC_New(struct cl_pymultimap, ext->multimap_type);
+        map = PyObject_GC_New(struct cl_pymultimap,
+                              kind == CL_MAP_FORM ? ext->form_data_type : ext->multimap_type);
         if (!map)
             return NULL;
     }
@@ -209,7 +210,8 @@ static PyObject *multi_items(PyObject *self, PyObject *unused) {
 
 static PyObject *repr(PyObject *self) {
     PyObject *all = multi_items(self, NULL);
-    PyObject *text = all ? PyUnicode_FromFormat("MultiMap(%R)", all) : NULL;
+    const char *name = map_of(self)->kind == CL_MAP_FORM ? "FormData" : "MultiMap";
+    PyObject *text = all ? PyUnicode_FromFormat("%s(%R)", name, all) : NULL;
     Py_XDECREF(all);
     return text;
 }
@@ -255,9 +257,13 @@ static PyObject *compare(PyObject *self, PyObject *other, int op) {
 
 /* ---- from a program's objects ---- */
 
-static int append_pair(PyObject *list, enum cl_map_kind kind, PyObject *name, PyObject *value,
-                       const char *what) {
-    if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) {
+static bool is_value(struct cl_ext *ext, enum cl_map_kind kind, PyObject *value) {
+    return PyUnicode_Check(value) || (kind == CL_MAP_FORM && Py_IS_TYPE(value, ext->upload_type));
+}
+
+static int append_pair(struct cl_ext *ext, PyObject *list, enum cl_map_kind kind, PyObject *name,
+                       PyObject *value, const char *what) {
+    if (!PyUnicode_Check(name) || !is_value(ext, kind, value)) {
         cl_args_refuse_pair(PyExc_TypeError, "%R: %R is no name and value of type str, as %s needs",
                             name, value, what);
         return -1;
@@ -273,32 +279,32 @@ static int append_pair(PyObject *list, enum cl_map_kind kind, PyObject *name, Py
 }
 
 /* A value of a mapping: one str, or several. */
-static int append_values(PyObject *list, enum cl_map_kind kind, PyObject *name, PyObject *value,
-                         const char *what) {
+static int append_values(struct cl_ext *ext, PyObject *list, enum cl_map_kind kind, PyObject *name,
+                         PyObject *value, const char *what) {
     if (!PyList_Check(value) && !PyTuple_Check(value))
-        return append_pair(list, kind, name, value, what);
+        return append_pair(ext, list, kind, name, value, what);
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++)
-        if (append_pair(list, kind, name, PySequence_Fast_GET_ITEM(value, i), what) < 0)
+        if (append_pair(ext, list, kind, name, PySequence_Fast_GET_ITEM(value, i), what) < 0)
             return -1;
     return 0;
 }
 
-static int append_item(PyObject *list, enum cl_map_kind kind, PyObject *item, bool of_mapping,
-                       const char *what) {
+static int append_item(struct cl_ext *ext, PyObject *list, enum cl_map_kind kind, PyObject *item,
+                       bool of_mapping, const char *what) {
     if ((!PyTuple_Check(item) && !PyList_Check(item)) || PySequence_Fast_GET_SIZE(item) != 2) {
         PyErr_Format(PyExc_TypeError, "%s must be a mapping or pairs of str, not %R", what, item);
         return -1;
     }
     PyObject *name = PySequence_Fast_GET_ITEM(item, 0), *value = PySequence_Fast_GET_ITEM(item, 1);
-    return of_mapping ? append_values(list, kind, name, value, what)
-                      : append_pair(list, kind, name, value, what);
+    return of_mapping ? append_values(ext, list, kind, name, value, what)
+                      : append_pair(ext, list, kind, name, value, what);
 }
 
 /* An iterator over (name, value), and whether a value may be several. */
 static PyObject *iterate_items(struct cl_ext *ext, PyObject *object, bool *of_mapping,
                                const char *what) {
     *of_mapping = false;
-    if (Py_IS_TYPE(object, ext->multimap_type)) {
+    if (Py_IS_TYPE(object, ext->multimap_type) || Py_IS_TYPE(object, ext->form_data_type)) {
         PyObject *pairs = pairs_of(map_of(object));
         return pairs ? PyObject_GetIter(pairs) : NULL;
     }
@@ -324,7 +330,7 @@ static PyObject *collect(struct cl_ext *ext, enum cl_map_kind kind, PyObject *ob
     PyObject *iterator = list ? iterate_items(ext, object, &of_mapping, what) : NULL;
     PyObject *item = NULL;
     while (iterator && (item = PyIter_Next(iterator))) {
-        int err = append_item(list, kind, item, of_mapping, what);
+        int err = append_item(ext, list, kind, item, of_mapping, what);
         Py_DECREF(item);
         if (err)
             break;
@@ -353,14 +359,19 @@ PyObject *cl_pymultimap_from_object(struct cl_ext *ext, enum cl_map_kind kind, P
 
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *object = NULL;
+    struct cl_ext *ext = cl_ext_of_type(type);
+    if (!ext)
+        return NULL;
+    bool form = type == ext->form_data_type;
     if (kwargs && PyDict_GET_SIZE(kwargs)) {
-        PyErr_SetString(PyExc_TypeError, "MultiMap() takes no keyword arguments");
+        PyErr_Format(PyExc_TypeError, "%s takes no keyword arguments",
+                     form ? "FormData()" : "MultiMap()");
         return NULL;
     }
-    if (!PyArg_UnpackTuple(args, "MultiMap", 0, 1, &object))
+    if (!PyArg_UnpackTuple(args, form ? "FormData" : "MultiMap", 0, 1, &object))
         return NULL;
-    struct cl_ext *ext = cl_ext_of_type(type);
-    return ext ? cl_pymultimap_from_object(ext, CL_MAP_QUERY, object, "MultiMap()") : NULL;
+    return form ? cl_pymultimap_from_object(ext, CL_MAP_FORM, object, "FormData()")
+                : cl_pymultimap_from_object(ext, CL_MAP_QUERY, object, "MultiMap()");
 }
 
 /* ---- the type ---- */
@@ -368,7 +379,7 @@ static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *kwargs) {
 PyDoc_STRVAR(doc, "MultiMap(pairs=(), /)\n--\n\n"
                   "Names with one or more values, read-only: a mapping of str to str.\n\n"
                   "m[name] and m.get(name) give the first value of a header and the last of a "
-                  "query, form or cookie; get_all(name) gives all, multi_items() all pairs in "
+                  "query or cookie; get_all(name) gives all, multi_items() all pairs in "
                   "order. Names of headers compare without case and are shown in lower case. "
                   "Text that is not UTF-8 in headers and cookies is read as ISO-8859-1. "
                   "Made from a mapping (values: str or a list of str) or from pairs.");
@@ -390,21 +401,23 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)doc},
-    {Py_tp_new, (void *)new},
-    {Py_tp_dealloc, (void *)dealloc},
-    {Py_tp_traverse, (void *)traverse},
-    {Py_tp_methods, methods},
-    {Py_tp_iter, (void *)iterate},
-    {Py_tp_repr, (void *)repr},
-    {Py_tp_richcompare, (void *)compare},
-    {Py_tp_hash, (void *)PyObject_HashNotImplemented},
-    {Py_mp_length, (void *)length},
-    {Py_mp_subscript, (void *)subscript},
-    {Py_sq_contains, (void *)contains},
-    {0, NULL},
-};
+PyDoc_STRVAR(form_doc, "FormData(pairs=(), /)\n--\n\n"
+                       "The fields of a form, read-only: a mapping of str to str or UploadedFile."
+                       "\n\nform[name] and form.get(name) give the last value; get_all(name) gives "
+                       "all, multi_items() all pairs in order. Made from a mapping or from pairs.");
+
+/* Both types: all but the doc. */
+#define SLOTS                                                                                      \
+    {Py_tp_new, (void *)new}, {Py_tp_dealloc, (void *)dealloc},                                    \
+        {Py_tp_traverse, (void *)traverse}, {Py_tp_methods, methods},                              \
+        {Py_tp_iter, (void *)iterate}, {Py_tp_repr, (void *)repr},                                 \
+        {Py_tp_richcompare, (void *)compare}, {Py_tp_hash, (void *)PyObject_HashNotImplemented},   \
+        {Py_mp_length, (void *)length}, {Py_mp_subscript, (void *)subscript}, {                    \
+        Py_sq_contains, (void *)contains                                                           \
+    }
+
+static PyType_Slot slots[] = {{Py_tp_doc, (void *)doc}, SLOTS, {0, NULL}};
+static PyType_Slot form_slots[] = {{Py_tp_doc, (void *)form_doc}, SLOTS, {0, NULL}};
 
 static PyType_Spec spec = {
     .name = "cello.MultiMap",
@@ -414,7 +427,20 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static PyType_Spec form_spec = {
+    .name = "cello.FormData",
+    .basicsize = sizeof(struct cl_pymultimap),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_MAPPING,
+    .slots = form_slots,
+};
+
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext) {
     ext->multimap_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-    return ext->multimap_type ? PyModule_AddType(module, ext->multimap_type) : -1;
+    ext->form_data_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &form_spec, NULL);
+    if (!ext->multimap_type || !ext->form_data_type)
+        return -1;
+    return PyModule_AddType(module, ext->multimap_type) < 0
+               ? -1
+               : PyModule_AddType(module, ext->form_data_type);
 }

@@ -1,5 +1,5 @@
-/* cello.MultiMap: names with one or more values, read-only. Params, query, cookies, headers and
- * forms are MultiMaps.
+/* cello.MultiMap: names with one or more values, read-only. Params, query, cookies and headers are
+ * MultiMaps; cello.FormData is one whose values may be files.
  *
  *      view    reads a request where it lies; one value costs one look-up. Keeps the Request, and
  *              so every byte it may show, alive.
@@ -13,10 +13,11 @@
 #include "module.h"
 
 enum cl_map_kind {
-    CL_MAP_QUERY, /* also forms and what a program makes */
+    CL_MAP_QUERY, /* also what a program makes */
     CL_MAP_PARAMS,
     CL_MAP_COOKIES,
     CL_MAP_HEADERS,
+    CL_MAP_FORM, /* a FormData: values are str or UploadedFile; no request has a view of it */
 };
 enum { CL_MAP_KINDS = CL_MAP_HEADERS + 1 };
 
@@ -35,7 +36,7 @@ PyObject *cl_pymultimap_view(struct cl_ext *ext, enum cl_map_kind kind, PyObject
 /* Frees the memory of a dead view. */
 void cl_pymultimap_free_memory(struct cl_pymultimap *memory);
 
-/* From a tuple of (str, str) tuples, stolen also on failure; NULL: exception already set. */
+/* From a tuple of (name, value) tuples, stolen also on failure; NULL: exception already set. */
 PyObject *cl_pymultimap_from_pairs(struct cl_ext *ext, enum cl_map_kind kind, PyObject *pairs);
 /* From a mapping (a value may be a list or tuple of str), an iterable of pairs, or None or NULL for
  * nothing. TypeError names `what`. */

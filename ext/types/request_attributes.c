@@ -101,7 +101,19 @@ static PyObject *make_request_id(struct cl_pyrequest *self) {
     return none_if_empty(self->r ? cello_request_id(self->r) : (struct cl_str){NULL, 0});
 }
 
+bool cl_pyrequest_body_is_taken(struct cl_pyrequest *self) {
+    const struct cl_upload *first;
+    if (!cello_request_uploads(self->r, &first))
+        return false;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "the body was read as a form while it arrived, for the handler has Form() or "
+                    "File() parameters: use req.form() or req.files()");
+    return true;
+}
+
 static PyObject *make_body(struct cl_pyrequest *self) {
+    if (cl_pyrequest_body_is_taken(self))
+        return NULL;
     struct cl_str body = cello_request_body(self->r);
     return PyBytes_FromStringAndSize(body.ptr, (Py_ssize_t)body.len);
 }

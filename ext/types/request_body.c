@@ -1,14 +1,14 @@
 /* What a Request's body says: bytes, text, JSON, a form. */
 #include "convert/json_decode.h"
 #include "types/request_internal.h"
+#include "types/upload.h"
 #include "types/view.h"
-
-/* A form with more fields is no form that a person filled in. */
-enum { MAX_FORM_FIELDS = 1000 };
 
 /* The body where it lies. False: exception set. */
 static bool body_span(struct cl_pyrequest *self, struct cl_str *out) {
     if (self->r && !self->kept[CL_KEPT_BODY]) {
+        if (cl_pyrequest_body_is_taken(self))
+            return false;
         *out = cello_request_body(self->r);
         return true;
     }
@@ -92,28 +92,123 @@ PyObject *cl_pyrequest_json(PyObject *object, PyObject *unused) {
 
 /* ---- forms ---- */
 
-PyObject *cl_pyrequest_form(PyObject *object, PyObject *unused) {
-    struct cl_pyrequest *self = cl_pyrequest_of(object);
-    PyObject *type = cl_pyrequest_content_type(object, unused);
-    struct cl_str body, type_span = {NULL, 0};
-    if (!type)
-        return NULL;
-    bool fits = type != Py_None && cl_text_key(type, &type_span) &&
-                cello_media_is(type_span, CL_LITERAL("application/x-www-form-urlencoded"));
-    Py_DECREF(type);
-    if (!fits)
-        return cl_text_raise_http(self->ext, 415,
-                                  "The body must be application/x-www-form-urlencoded.");
-    if (!body_span(self, &body))
-        return NULL;
+static PyObject *pairs_of_text(struct cl_pyrequest *self, struct cl_str body) {
+    struct cello_form_limits limits;
     struct cl_form *form;
-    int err = cello_form_new(&form, body, MAX_FORM_FIELDS);
+    cl_form_limits(self->r, &limits);
+    int err = cello_form_new(&form, body, limits.max_form_parts);
     if (err)
         return cl_text_raise(self->ext, err, "form");
     size_t count;
     const struct cl_pair *pairs = cello_form_pairs(form, &count);
-    PyObject *map =
-        cl_pymultimap_from_pairs(self->ext, CL_MAP_QUERY, cl_view_tuple_of(pairs, count));
+    PyObject *tuple = cl_view_tuple_of(pairs, count);
     cello_form_del(form);
-    return map;
+    return tuple;
+}
+
+/* Append (name, value) to the list; steals the value, which may be NULL with an exception set. */
+static int append_pair(PyObject *list, struct cl_str name, PyObject *value) {
+    PyObject *key = value ? cl_text_new(name) : NULL;
+    PyObject *pair = key ? PyTuple_Pack(2, key, value) : NULL;
+    int err = pair ? PyList_Append(list, pair) : -1;
+    Py_XDECREF(pair);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return err;
+}
+
+/* All parts in their order; of `form` come the values of those that are no files. */
+static PyObject *list_parts(struct cl_ext *ext, PyObject *parts, const struct cl_form *form) {
+    PyObject *list = PyList_New(0);
+    size_t next = 0, count;
+    const struct cl_pair *pairs = cello_form_pairs(form, &count);
+    const struct cl_upload *u = list ? cl_form_parts_of(parts)->first : NULL;
+    for (; u; u = cello_upload_next(u)) {
+        struct cello_part part;
+        PyObject *value;
+        cello_upload_part(u, &part);
+        if (cl_form_part_is_blank(u))
+            continue;
+        if (part.is_file)
+            value = cl_pyupload_new(ext, parts, u);
+        else
+            value = cl_text_new(cello_pair_value(pairs, next++));
+        if (append_pair(list, part.name, value) < 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static PyObject *pairs_of_parts(struct cl_ext *ext, PyObject *parts) {
+    struct cl_form *form;
+    int err = cello_form_new_uploads(&form, cl_form_parts_of(parts)->first);
+    if (err)
+        return cl_form_raise(ext, err);
+    PyObject *list = list_parts(ext, parts, form);
+    PyObject *tuple = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    cello_form_del(form);
+    return tuple;
+}
+
+static PyObject *parse_multipart(struct cl_pyrequest *self, struct cl_str type) {
+    PyObject *parts;
+    if (self->r) {
+        parts = cl_form_parts_of_request(self->ext, self->r, type);
+    } else {
+        PyObject *body = cl_pyrequest_body(self);
+        parts = body ? cl_form_parts_of_bytes(self->ext, body, type) : NULL;
+    }
+    PyObject *pairs = parts ? pairs_of_parts(self->ext, parts) : NULL;
+    Py_XDECREF(parts);
+    return pairs;
+}
+
+static PyObject *parse_form(struct cl_pyrequest *self, PyObject *type) {
+    struct cl_str span = {NULL, 0}, body;
+    if (type != Py_None)
+        (void)cl_text_key(type, &span);
+    if (cello_media_is(span, CL_LITERAL("multipart/form-data")))
+        return parse_multipart(self, span);
+    if (!cello_media_is(span, CL_LITERAL("application/x-www-form-urlencoded")))
+        return cl_text_raise_http(
+            self->ext, 415,
+            "The body must be application/x-www-form-urlencoded or multipart/form-data.");
+    return body_span(self, &body) ? pairs_of_text(self, body) : NULL;
+}
+
+/* Borrowed; made when it is first asked for. */
+static PyObject *form_of(struct cl_pyrequest *self) {
+    if (!self->kept[CL_KEPT_FORM]) {
+        PyObject *type = cl_pyrequest_content_type((PyObject *)self, NULL);
+        PyObject *pairs = type ? parse_form(self, type) : NULL;
+        Py_XDECREF(type);
+        PyObject *map = pairs ? cl_pymultimap_from_pairs(self->ext, CL_MAP_FORM, pairs) : NULL;
+        if (map)
+            cl_pyrequest_keep(self, CL_KEPT_FORM, map);
+    }
+    return self->kept[CL_KEPT_FORM];
+}
+
+PyObject *cl_pyrequest_form(PyObject *object, PyObject *unused) {
+    (void)unused;
+    return Py_XNewRef(form_of(cl_pyrequest_of(object)));
+}
+
+PyObject *cl_pyrequest_files(PyObject *object, PyObject *unused) {
+    (void)unused;
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    PyObject *form = form_of(self), *list = form ? PyList_New(0) : NULL;
+    PyObject *all = list ? ((struct cl_pymultimap *)form)->pairs : NULL;
+    for (Py_ssize_t i = 0; list && i < PyTuple_GET_SIZE(all); i++) {
+        PyObject *pair = PyTuple_GET_ITEM(all, i);
+        if (Py_IS_TYPE(PyTuple_GET_ITEM(pair, 1), self->ext->upload_type) &&
+            PyList_Append(list, pair) < 0)
+            Py_CLEAR(list);
+    }
+    PyObject *pairs = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    return pairs ? cl_pymultimap_from_pairs(self->ext, CL_MAP_FORM, pairs) : NULL;
 }

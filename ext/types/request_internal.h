@@ -17,6 +17,7 @@ enum cl_pyrequest_kept {
     CL_KEPT_ROUTE,
     CL_KEPT_REQUEST_ID,
     CL_KEPT_BODY,
+    CL_KEPT_FORM,
     CL_KEPT_STATE,
     CL_KEPT_CONTEXT,
     CL_KEPT_IDENTITY, /* set by the program only */
@@ -66,6 +67,9 @@ int cl_pyrequest_find(struct cl_pyrequest *self, enum cl_map_kind kind, PyObject
 int cl_pyrequest_find_header(struct cl_pyrequest *self, struct cl_str name, PyObject **value);
 /* The peer's address, or None. New reference. */
 PyObject *cl_pyrequest_remote_addr(struct cl_pyrequest *self);
+/* The engine has read the body as a form, so that there are no bytes to show: an exception is set.
+ */
+bool cl_pyrequest_body_is_taken(struct cl_pyrequest *self);
 /* Borrowed; made when needed. */
 PyObject *cl_pyrequest_body(struct cl_pyrequest *self);
 
@@ -79,6 +83,7 @@ PyObject *cl_pyrequest_get_body(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_text(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_json(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_form(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_files(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_content_type(PyObject *self, PyObject *unused);
 extern PyMethodDef cl_pyrequest_methods[];
 

@@ -180,8 +180,13 @@ PyMethodDef cl_pyrequest_methods[] = {
      "json($self, /)\n--\n\nThe value of the JSON body, whatever its type says. JSONDecodeError, a "
      "ValueError answered with 400, names the byte that is wrong."},
     {"form", cl_pyrequest_form, METH_NOARGS,
-     "form($self, /)\n--\n\nThe fields of an application/x-www-form-urlencoded body, a MultiMap. "
-     "HTTPError 415 for another type, 400 for a malformed one or more than 1,000 fields."},
+     "form($self, /)\n--\n\nThe fields of an application/x-www-form-urlencoded or "
+     "multipart/form-data body, a FormData. HTTPError: 415 for another type, 400 for a malformed "
+     "one "
+     "or too many fields, 413 for too large ones."},
+    {"files", cl_pyrequest_files, METH_NOARGS,
+     "files($self, /)\n--\n\nThe files among the fields of form(), a FormData. HTTPError: as "
+     "there."},
     {"content_type", cl_pyrequest_content_type, METH_NOARGS,
      "content_type($self, /)\n--\n\nThe header Content-Type, or None."},
     {"get_header", FASTCALL(get_header), LOOKUP_FLAGS,

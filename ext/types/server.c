@@ -79,6 +79,10 @@ static const struct field LIMITS[] = {
     LIMIT(max_json_depth, KIND_U32),
     LIMIT(max_query_params, KIND_U32),
     LIMIT(max_cookies, KIND_U32),
+    LIMIT(max_form_parts, KIND_U32),
+    LIMIT(max_part_header, KIND_SIZE),
+    LIMIT(max_form_memory, KIND_SIZE),
+    LIMIT(max_file_size, KIND_U64),
     LIMIT(max_pipelined, KIND_U32),
     LIMIT(max_send_buffer, KIND_SIZE),
     {NULL, KIND_U32, 0},
@@ -102,7 +106,7 @@ static int read_field(const struct field *f, PyObject *value, char *to) {
         *(uint64_t *)(void *)to = (uint64_t)(fmin(fmax(seconds, 0), 1e9) * 1e9);
         return 0;
     }
-    unsigned long long v = PyLong_AsUnsignedLongLong(value);
+    unsigned long long v = value == Py_None ? 0 : PyLong_AsUnsignedLongLong(value);
     if (v == (unsigned long long)-1 && PyErr_Occurred())
         return -1;
     if (f->kind == KIND_U32)

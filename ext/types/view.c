@@ -33,6 +33,7 @@ static int find(enum cl_map_kind kind, struct cl_request *r, struct cl_str name,
     case CL_MAP_PARAMS: return cello_request_param(r, name, value);
     case CL_MAP_COOKIES: return find_cookie(r, name, value);
     case CL_MAP_HEADERS: return cello_request_header(r, name, value) ? CELLO_OK : CELLO_ENOENT;
+    case CL_MAP_FORM: break; /* never a view */
     }
     return CELLO_ENOENT;
 }

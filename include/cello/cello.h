@@ -7,6 +7,7 @@
 #include <cello/error.h>
 #include <cello/file.h>
 #include <cello/limits.h>
+#include <cello/multipart.h>
 #include <cello/request.h>
 #include <cello/response.h>
 #include <cello/server.h>

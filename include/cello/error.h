@@ -55,9 +55,13 @@ enum cello_err {
     CELLO_EFORM_TOO_LARGE = -76,        /* 413 more than max_form_memory in fields */
     CELLO_EFILE_TOO_LARGE = -77,        /* 413 more than max_file_size */
     CELLO_ENOSPACE = -78,               /* 507 no room for files */
+    CELLO_ECHARSET = -79,               /* 415 a field in a charset that is not known */
 };
 
 /* A short English text for an error, never NULL; for logs and problem documents. */
 CELLO_API const char *cello_strerror(int err);
+/* The status that the engine answers for an error, and one sentence for the client. */
+CELLO_API int cello_error_status(int err);
+CELLO_API const char *cello_error_detail(int err);
 
 #endif

@@ -22,6 +22,10 @@ struct cl_limits {
     uint32_t max_json_depth;              /* nesting in both directions: 400 in, 500 out */
     uint32_t max_query_params;            /* 400 */
     uint32_t max_cookies;                 /* 400 */
+    uint32_t max_form_parts;              /* parts of a multipart body, pairs of a form: 400 */
+    size_t max_part_header;               /* bytes of the header of a part: 400 */
+    size_t max_form_memory;   /* bytes of a form's fields and of all parts' headers: 413 */
+    uint64_t max_file_size;   /* bytes of an uploaded file; 0: no limit but the body's: 413 */
     uint32_t max_pipelined;   /* answers waiting unsent on one connection: reading goes on after */
     size_t max_send_buffer;   /* bytes waiting unsent on one connection: likewise */
     size_t max_request_arena; /* bytes of decoded parameters, headers and the like of a request */
@@ -31,7 +35,8 @@ struct cl_limits {
     {                                                                                              \
         .max_header_size = 16384, .max_headers = 100, .max_uri = 8192, .max_body_size = 10485760,  \
         .max_buffered_bytes = 268435456, .max_connections = 10000, .max_json_depth = 128,          \
-        .max_query_params = 1000, .max_cookies = 100, .max_pipelined = 64,                         \
+        .max_query_params = 1000, .max_cookies = 100, .max_form_parts = 1000,                      \
+        .max_part_header = 8192, .max_form_memory = 1048576, .max_pipelined = 64,                  \
         .max_send_buffer = 1048576, .max_request_arena = 1048576,                                  \
     }
 

@@ -14,7 +14,16 @@ app.run()
 from cello._app import App
 from cello._blueprint import APIRouter, Blueprint, Router
 from cello._cello import VERSION as __version__
-from cello._cello import JSONDecodeError, MultiMap, Request, Response, SseEvent, SseStream
+from cello._cello import (
+    FormData,
+    JSONDecodeError,
+    MultiMap,
+    Request,
+    Response,
+    SseEvent,
+    SseStream,
+    UploadedFile,
+)
 from cello._config import (
     LimitsConfig,
     RequestIdConfig,
@@ -25,9 +34,22 @@ from cello._config import (
 from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
 from cello._files import StaticFilesConfig
 from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
-from cello._params import Body, Cookie, Depends, Form, Header, Path, Query, Security, SecurityScopes
+from cello._params import (
+    Body,
+    Cookie,
+    Depends,
+    File,
+    Form,
+    Header,
+    Path,
+    Query,
+    Security,
+    SecurityScopes,
+)
 from cello._server import Server
 from cello._versioning import HeaderVersioning, MediaTypeVersioning, PathVersioning
+
+UploadFile = UploadedFile  # its name in FastAPI
 
 __all__ = [
     "APIRouter",
@@ -38,7 +60,9 @@ __all__ = [
     "Body",
     "Cookie",
     "Depends",
+    "File",
     "Form",
+    "FormData",
     "Guard",
     "HTTPError",
     "HTTPException",
@@ -70,5 +94,7 @@ __all__ = [
     "StaticFilesConfig",
     "ThreadPoolConfig",
     "TimeoutConfig",
+    "UploadFile",
+    "UploadedFile",
     "__version__",
 ]

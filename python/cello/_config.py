@@ -58,6 +58,8 @@ class _Numbers:
         return self._kind(text)
 
     def _checked(self, name: str, value: Any) -> Any:
+        if value is None and self._defaults[name] is None:
+            return value
         allowed = (int,) if self._kind is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, allowed):
             raise TypeError(f"{name} must be a number, not {type(value).__name__}")
@@ -81,8 +83,10 @@ class LimitsConfig(_Numbers):
     idle for a second or longer is closed, or new ones wait. max_connections_per_ip: per client
     address or IPv6 /64; 0: no limit (closed). max_inflight: requests in handlers; 0: no limit
     (503). max_requests_per_connection: 0: no limit (closed after the last). max_json_depth: nesting
-    (400 in, 500 out). max_query_params, max_cookies: (400). max_pipelined, max_send_buffer: answers
-    and bytes that wait for a slow reader before reading from it stops.
+    (400 in, 500 out). max_query_params, max_cookies: (400). max_form_parts: fields and files of a
+    form (400). max_part_header: of one of its parts (400). max_form_memory: all fields of a form
+    that are no files (413). max_file_size: None: no limit (413). max_pipelined, max_send_buffer:
+    answers and bytes that wait for a slow reader before reading from it stops.
     """
 
     _env = "LIMITS"
@@ -99,12 +103,17 @@ class LimitsConfig(_Numbers):
         "max_json_depth": 128,
         "max_query_params": 1000,
         "max_cookies": 100,
+        "max_form_parts": 1000,
+        "max_part_header": 8192,
+        "max_form_memory": 1048576,
+        "max_file_size": None,
         "max_pipelined": 64,
         "max_send_buffer": 1048576,
     }
     _positive = frozenset(
         {"max_header_size", "max_headers", "max_uri", "max_json_depth", "max_pipelined"}
         | {"max_send_buffer", "max_query_params", "max_cookies", "max_connections"}
+        | {"max_form_parts", "max_part_header", "max_form_memory", "max_file_size"}
     )
 
     max_header_size: int
@@ -119,6 +128,10 @@ class LimitsConfig(_Numbers):
     max_json_depth: int
     max_query_params: int
     max_cookies: int
+    max_form_parts: int
+    max_part_header: int
+    max_form_memory: int
+    max_file_size: int | None
     max_pipelined: int
     max_send_buffer: int
 
@@ -136,6 +149,10 @@ class LimitsConfig(_Numbers):
         max_json_depth: int = _UNSET,
         max_query_params: int = _UNSET,
         max_cookies: int = _UNSET,
+        max_form_parts: int = _UNSET,
+        max_part_header: int = _UNSET,
+        max_form_memory: int = _UNSET,
+        max_file_size: int | None = _UNSET,
         max_pipelined: int = _UNSET,
         max_send_buffer: int = _UNSET,
     ) -> None:
@@ -144,6 +161,8 @@ class LimitsConfig(_Numbers):
             raise ValueError(f"max_headers must not exceed 10000: {self.max_headers}")
         if self.max_json_depth > 1024:
             raise ValueError(f"max_json_depth must not exceed 1024: {self.max_json_depth}")
+        if self.max_part_header > 1048576:
+            raise ValueError(f"max_part_header must not exceed 1048576: {self.max_part_header}")
 
 
 class TimeoutConfig(_Numbers):

@@ -13,7 +13,7 @@ from cello._types import Refused, is_named_tuple, is_pydantic, is_struct, is_typ
 
 def place_of(source: str) -> str:
     """What errors call the place of a value: a form is the body, as in FastAPI."""
-    return "body" if source == "form" else source
+    return "body" if source in ("form", "file") else source
 
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()

@@ -252,7 +252,7 @@ class _Writer:
         name = route.name or handler_name(route.handler)
         parameters = list(endpoint.flat_parameters())
         body = self._body(endpoint, parameters)
-        checked = any(p.source in _PLACES or p.source in ("form", "body") for p in parameters)
+        checked = any(p.source in (*_PLACES, "form", "file", "body") for p in parameters)
         found = {
             "tags": list(route.tags) or None,
             "summary": route.summary or name.rpartition(".")[2].replace("_", " ").title(),
@@ -320,6 +320,8 @@ class _Writer:
 
     def _value(self, parameter: Parameter) -> Schema:
         """The schema of one parameter, with what its marker says of it."""
+        if parameter.source == "file":
+            return _file(parameter)
         bare, metadata = unwrap(parameter.annotation)
         if parameter.source != "body":  # no text is null
             bare, metadata = unwrap(without_none(bare)[0])
@@ -340,13 +342,13 @@ class _Writer:
     # ---- bodies ----
 
     def _body(self, endpoint: Endpoint, parameters: list[Parameter]) -> Object | None:
-        forms = [p for p in parameters if p.source == "form" and _is_shown(p)]
-        if forms:
+        forms = [p for p in parameters if p.source in ("form", "file") and _is_shown(p)]
+        body = endpoint.body()
+        if forms and body:
             schema = self._form(forms)
             required = any(_is_needed(p) for p in forms)
-            return {"content": {FORM: {"schema": schema}}, "required": required}
-        body = endpoint.body()
-        if body is None:
+            return {"content": {body.media_type: {"schema": schema}}, "required": required}
+        if body is None or body.is_form:
             return None
         parts = list(body.embedded.values()) if body.embedded else [body.parameter]
         shown = [part for part in parts if part and _is_shown(part)]
@@ -466,8 +468,6 @@ class _Writer:
 
 # ---- types ----
 
-FORM = "application/x-www-form-urlencoded"
-
 # What a parameter's text looks like, where JSON would write the type in another way or without
 # saying its format.
 _TEXTS: dict[str, tuple[Any, Schema]] = {
@@ -522,6 +522,14 @@ def _returned(annotation: Any) -> tuple[Any, bool]:
         return (Union[tuple(kept)] if kept else None), optional  # noqa: UP007
     bare, optional = without_none(bare)
     return (annotation if not optional else bare), optional
+
+
+def _file(parameter: Parameter) -> Schema:
+    schema: Schema = {"type": "string", "format": "binary"}
+    if parameter.converter in ("files", "list of bytes"):
+        schema = {"type": "array", "items": schema}
+    _say(schema, parameter)
+    return schema
 
 
 def _say(schema: Schema, parameter: Parameter) -> None:

@@ -35,8 +35,19 @@ class ParamOptions(TypedDict, total=False):
     include_in_schema: bool
 
 
+class FileOptions(TypedDict, total=False):
+    """What File() takes: how large files may be is said by LimitsConfig."""
+
+    alias: str | None
+    title: str | None
+    description: str | None
+    examples: list[Any] | None
+    deprecated: bool
+    include_in_schema: bool
+
+
 class ParamMarker:
-    """One declared place. source: "path", "query", "header", "cookie", "form" or "body"."""
+    """One declared place. source: "path", "query", "header", "cookie", "form", "file" or "body"."""
 
     __slots__ = (
         "alias",
@@ -72,6 +83,8 @@ class ParamMarker:
             unknown.append("embed")
         if not convert_underscores and source != "header":
             unknown.append("convert_underscores")
+        if source == "file":
+            unknown += [name for name, value in constraints.items() if value is not None]
         if unknown:
             raise TypeError(f"{source.capitalize()}() has no argument {unknown[0]!r}")
         self.source = source
@@ -115,6 +128,11 @@ def Cookie(default: Any = ..., **options: Unpack[ParamOptions]) -> Any:
 def Form(default: Any = ..., **options: Unpack[ParamOptions]) -> Any:
     """A field of a form, or a whole form as a model."""
     return ParamMarker("form", default, **options)
+
+
+def File(default: Any = ..., **options: Unpack[FileOptions]) -> Any:
+    """A file of a multipart form, as `UploadedFile` or `bytes`, or all of its name as a list."""
+    return ParamMarker("file", default, **options)
 
 
 def Body(default: Any = ..., *, embed: bool = False, **options: Unpack[ParamOptions]) -> Any:
@@ -186,4 +204,4 @@ class SecurityScopes:
 
 
 # `Annotated[str, Query]` says the same as `Annotated[str, Query()]`.
-BARE: frozenset[Any] = frozenset((Path, Query, Header, Cookie, Form, Body, Depends, Security))
+BARE: frozenset[Any] = frozenset((Path, Query, Header, Cookie, Form, File, Body, Depends, Security))

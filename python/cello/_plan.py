@@ -31,6 +31,12 @@ _SOURCES = {
     "cookie": _cello.SOURCE_COOKIE,
     "form": _cello.SOURCE_FORM,
 }
+_FILE_SOURCES = {
+    "file": _cello.SOURCE_FILE,
+    "files": _cello.SOURCE_FILES,
+    "bytes": _cello.SOURCE_FILE_BYTES,
+    "list of bytes": _cello.SOURCE_FILES_BYTES,
+}
 _MODEL_SOURCES = {
     "query": _cello.SOURCE_QUERY_MODEL,
     "header": _cello.SOURCE_HEADER_MODEL,
@@ -224,6 +230,8 @@ class _Layout:
 
     def _scalar(self, p: Parameter) -> int:
         loc = (_models.place_of(p.source), p.alias)
+        if p.source == "file":
+            return self._field(_FILE_SOURCES[p.converter], p.alias, None, p.default, loc)
         return self._field(_SOURCES[p.source], p.alias, p.converter, p.default, loc)
 
     def _model(self, p: Parameter) -> int:
@@ -236,11 +244,11 @@ class _Layout:
         """Before the body: what is wrong is told in the order of the fields."""
         for signature in tree.signatures():
             for parameter in signature.parameters:
-                if parameter.source in _SOURCES:
+                if parameter.source in _SOURCES or parameter.source == "file":
                     self._named(parameter)
 
     def _lay_body(self, body: Body | None) -> None:
-        if body is None or body.media_type != "application/json":
+        if body is None or body.is_form:
             return
         if body.parameter:
             p = body.parameter

@@ -127,6 +127,7 @@ class Planned(Guarded, Hooks):
             route.max_body,
             tuple(config._step() for config in route.use),
             route.versions,
+            _body_mode(endpoint),
         )
         self._set_terms(endpoint.id, route.blocking, route.timeout)
 
@@ -225,6 +226,12 @@ def _is_in(call: Any, calls: set[Any]) -> bool:
 
 def _place_of(endpoint: Endpoint) -> str:
     return f"{endpoint.route.where}: handler {endpoint.signature.name!r}"
+
+
+def _body_mode(endpoint: Endpoint) -> int:
+    """Forms are parsed and stored while they arrive."""
+    body = endpoint.body()
+    return _cello.BODY_FORM if body and body.is_form else _cello.BODY_BUFFER
 
 
 def _check_body(endpoint: Endpoint) -> None:

@@ -28,6 +28,9 @@ from cello._results import ResultFilter
 if typing.TYPE_CHECKING:
     from cello._routes import Route
 
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
 _REQUEST_NAMES = ("req", "request")
 # Annotations that say nothing of where a parameter called `req` comes from.
 _ANYTHING = (..., Any, object)
@@ -36,10 +39,10 @@ _ANYTHING = (..., Any, object)
 class Parameter(NamedTuple):
     """One parameter of a handler or a dependency.
 
-    source: "path" "query" "header" "cookie" "form" "body" "request" "response" "scopes" "depends".
-    annotation: without Annotated. default: `...` if required. converter: of a scalar or a list the
-    _cello.Converter, of a body what decodes its bytes. fields: of a model that is read from named
-    values, and then converter makes the model, as by_fields says.
+    source: "path" "query" "header" "cookie" "form" "file" "body" "request" "response" "scopes"
+    "depends". annotation: without Annotated. default: `...` if required. converter: of a scalar or
+    a list the _cello.Converter, of a body what decodes its bytes, of a file its kind. fields: of a
+    model that is read from named values, and then converter makes the model, as by_fields says.
     """
 
     name: str
@@ -286,6 +289,11 @@ class Reader:
     ) -> Parameter:
         """What a request has under a name, or as its body."""
         annotation = str if annotation is ... else annotation
+        kind = _types.file_kind(annotation)
+        if marker is None and kind in ("file", "files"):
+            marker = ParamMarker("file")
+        if marker is not None and (marker.source == "file" or kind in ("file", "files")):
+            return self._file(raw, annotation, kind, marker)
         try:
             shape = _types.shape(annotation)
             if marker is None:
@@ -303,6 +311,18 @@ class Reader:
             if str(error).startswith(self._place):
                 raise
             self._fail(raw.name, str(error))
+
+    def _file(self, raw: Raw, annotation: Any, kind: str | None, marker: ParamMarker) -> Parameter:
+        if marker.source != "file":
+            self._fail(raw.name, f"a file is declared with File(), not {marker!r}")
+        if kind is None:
+            shown = _types.show(_types.unwrap(annotation)[0])
+            self._fail(raw.name, f"File() gives UploadedFile, bytes or a list of them, not {shown}")
+        if raw.name in self._names:
+            self._fail(raw.name, "a path parameter cannot be a file")
+        bare, alias = _types.unwrap(annotation)[0], marker.alias or raw.name
+        default = _default(raw, marker)
+        return Parameter(raw.name, "file", bare, alias, default, marker=marker, converter=kind)
 
     def _named(
         self,
@@ -426,6 +446,11 @@ class Body(NamedTuple):
     embedded: dict[str, Parameter] | None
     parameter: Parameter | None = None
 
+    @property
+    def is_form(self) -> bool:
+        """Whether it is a form and not JSON."""
+        return self.media_type != "application/json"
+
 
 class Endpoint:
     """A route and what its handler and dependencies ask for. dependencies: those that the app, the
@@ -468,7 +493,7 @@ class Endpoint:
         found: dict[tuple[str, str], Parameter] = {}
         for signature in self._signatures():
             for p in signature.parameters:
-                if p.source in ("path", "query", "header", "cookie", "form"):
+                if p.source in ("path", "query", "header", "cookie", "form", "file"):
                     found.setdefault((p.source, p.alias), p)
         return list(found.values())
 
@@ -505,7 +530,7 @@ def body_of(signatures: Iterable[Signature]) -> Body | None:
     forms: list[Parameter] = []
     for signature in signatures:
         for p in signature.parameters:
-            if p.source == "form":
+            if p.source in ("form", "file"):
                 forms.append(p)
             elif p.source == "body":
                 other = bodies.setdefault(p.alias, p)
@@ -518,7 +543,8 @@ def body_of(signatures: Iterable[Signature]) -> Body | None:
         )
     if forms:
         required = any(p.required for p in forms)
-        return Body(None, required, "application/x-www-form-urlencoded", None)
+        has_file = any(p.source == "file" for p in forms)
+        return Body(None, required, MULTIPART if has_file else URLENCODED, None)
     parts = list(bodies.values())
     if not parts:
         return None

@@ -232,6 +232,20 @@ def shape(annotation: Any) -> str:
     raise TypeError(f"nothing is known of the type {show(bare)}")
 
 
+def file_kind(annotation: Any) -> str | None:
+    """ "file" for UploadedFile, "bytes", and "files", "list of bytes" for lists of them; with
+    or without None. None: another type."""
+    bare = unwrap(without_none(unwrap(annotation)[0])[0])[0]
+    if bare is bytes:
+        return "bytes"
+    if bare is _cello.UploadedFile:
+        return "file"
+    if typing.get_origin(bare) is list:
+        item = unwrap(bare.__args__[0])[0]
+        return {_cello.UploadedFile: "files", bytes: "list of bytes"}.get(item)
+    return None
+
+
 def _is_scalar(bare: Any) -> bool:
     return (
         full_name(bare) in KINDS

@@ -45,6 +45,7 @@ const char *cello_strerror(int err) {
     case CELLO_EFORM_TOO_LARGE: return "fields of a form too large";
     case CELLO_EFILE_TOO_LARGE: return "uploaded file too large";
     case CELLO_ENOSPACE: return "no room for uploaded files";
+    case CELLO_ECHARSET: return "charset not supported";
     }
     return "unknown error";
 }

@@ -166,10 +166,10 @@ int cl_upload_save(const struct cl_upload *u, const char *path) {
         errno = ENAMETOOLONG;
         return CELLO_ESYS;
     }
-    bool whole = u->file && !u->file->shared && !u->file->linked;
-    if (whole && link_to(u->file, path, beside) == 0) {
-        u->file->linked = true;
-        return CELLO_OK;
+    if (u->file && !u->file->shared && !atomic_exchange(&u->file->linked, true)) {
+        if (link_to(u->file, path, beside) == 0)
+            return CELLO_OK;
+        atomic_store(&u->file->linked, false);
     }
     return copy_to(u, path, beside);
 }

@@ -18,8 +18,8 @@ int cl_upload_read_at(const struct cl_upload *u, uint64_t at, char *out, size_t 
 
 /* Give the upload the name `path`, in place of a file that has it: at every moment the name stands
  * for the one or for the other, whole. An unnamed file of the same file system gets the name and is
- * not copied; but for its owner nobody may call this for one upload from two threads. Permissions
- * are those of a new file; nothing is synchronised with the disk.
+ * not copied, the first time. Permissions are those of a new file; nothing is synchronised with the
+ * disk. Thread: any.
  * Errors: CELLO_ENOSPACE; CELLO_ESYS with errno. */
 int cl_upload_save(const struct cl_upload *u, const char *path) CL_MUST_USE;
 

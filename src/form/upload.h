@@ -13,6 +13,8 @@
 #ifndef CL_FORM_UPLOAD_H
 #define CL_FORM_UPLOAD_H
 
+#include <stdatomic.h>
+
 #include "base/block.h"
 #include "form/multipart.h"
 
@@ -32,8 +34,8 @@ struct cl_upload_file {
     struct cl_upload_file *next;
     uint64_t size;
     int fd;
-    bool shared; /* with other parts */
-    bool linked; /* has got a name: the next one to save it copies */
+    bool shared;        /* with other parts */
+    atomic_bool linked; /* has got a name: the next one to save it copies */
 };
 
 struct cl_upload {

@@ -123,6 +123,7 @@ int cl_error_status(int err) {
     case CELLO_EFORM_TOO_LARGE:
     case CELLO_EFILE_TOO_LARGE: return 413;
     case CELLO_EURI_TOO_LONG: return 414;
+    case CELLO_ECHARSET: return 415;
     case CELLO_EEXPECT: return 417;
     case CELLO_EHEAD_TOO_LARGE: return 431;
     case CELLO_ECODING: return 501;
@@ -168,6 +169,7 @@ const char *cl_error_detail(int err) {
     case CELLO_EFORM_TOO_LARGE: return "The fields of the form are too large.";
     case CELLO_EFILE_TOO_LARGE: return "An uploaded file is too large.";
     case CELLO_ENOSPACE: return "The server has no room for uploaded files.";
+    case CELLO_ECHARSET: return "The charset of a field of the form is not supported.";
     default: return "The request could not be handled.";
     }
 }

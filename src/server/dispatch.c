@@ -205,6 +205,8 @@ static int on_head(struct cl_worker *w, struct cl_request *r) {
         return CELLO_ECANCELED;
     if (CL_UNLIKELY(is_encoded(r)))
         return refuse(r, 415, "The server does not decode this content coding.");
+    if (route->body == CELLO_BODY_FORM && (err = cl_server_expect_form(s, r)) != CELLO_OK)
+        return refuse_err(r, err);
     return CELLO_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -159,6 +160,9 @@ int cello_server_new(struct cl_server **out, struct cl_app *app,
     s->application = cfg->application;
     s->app = app;
     cl_app_ref(app);
+    const char *directory = getenv("TMPDIR");
+    if (directory && *directory)
+        s->upload_directory = cl_strndup(directory, strlen(directory)); /* else /tmp */
     pthread_mutex_init(&s->lock, NULL);
     s->thread = pthread_self();
     ignore_broken_pipes();
@@ -177,6 +181,7 @@ static void finalize(struct cl_server *s) {
     cl_ip_table_free(&s->per_ip);
     pthread_mutex_destroy(&s->lock);
     cello_app_del(s->app);
+    cl_free(s->upload_directory);
     cl_free(s);
 }
 

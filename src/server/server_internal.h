@@ -44,6 +44,7 @@ struct cl_server {
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
     uint64_t requests, batches, turns;
+    char *upload_directory; /* of unnamed files: TMPDIR when it was made; NULL: unset */
     _Atomic(pthread_t) thread; /* that ran the last turn */
     pthread_mutex_t lock;      /* guards `zombie` against drops from other threads */
     bool zombie;               /* deleted, but somebody holds a request */
@@ -58,6 +59,11 @@ extern const struct cl_service cl_server_service;
 void cl_server_log_request(struct cl_server *s, const struct cl_request *r);
 /* Unref, and finish what cello_server_del had to leave when r was the last request held. */
 void cl_server_unref(struct cl_request *r);
+
+/* form.c */
+/* The body of r goes to a CELLO_BODY_FORM route: when it is multipart/form-data it is parsed and
+ * stored as it comes. Errors: those of cl_uploads_init, CELLO_ENOMEM. */
+int cl_server_expect_form(struct cl_server *s, struct cl_request *r) CL_MUST_USE;
 
 /* accept.c */
 void cl_server_on_accept(struct cl_listener *l, int fd);

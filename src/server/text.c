@@ -1,13 +1,25 @@
 /* The public faces of HTTP's text formats: include/cello/text.h. */
+#include <cello/multipart.h>
 #include <cello/text.h>
 
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "form/charset.h"
+#include "form/upload.h"
 #include "http/cookie.h"
 #include "http/media.h"
 #include "http/query.h"
 #include "http/response.h"
+#include "http/status.h"
 #include "http/uri.h"
+
+int cello_error_status(int err) {
+    return cl_error_status(err);
+}
+
+const char *cello_error_detail(int err) {
+    return cl_error_detail(err);
+}
 
 int cello_percent_decode(struct cl_str raw, char *out, size_t *out_len) {
     return cl_percent_decode(raw, out, out_len, false);
@@ -52,6 +64,47 @@ int cello_form_new_cookies(struct cl_form **out, struct cl_str field, unsigned m
         return CELLO_ENOMEM;
     const struct cl_header header = {.value = field, .id = CL_HEADER_COOKIE};
     int err = cl_cookie_parse(&header, 1, &form->arena, max, &form->pairs, &form->count);
+    return form_finish(out, form, err);
+}
+
+/* What a field named _charset_ says of all fields, RFC 7578 section 4.6. */
+static struct cl_str charset_of_form(const struct cl_upload *first) {
+    for (const struct cl_upload *u = first; u; u = u->next)
+        if (!u->part.is_file && cl_str_eq(u->part.name, CL_STR("_charset_")))
+            return cl_str(u->bytes, (size_t)u->size);
+    return cl_str(NULL, 0);
+}
+
+static int read_fields(struct cl_form *form, const struct cl_upload *first) {
+    struct cl_str common = charset_of_form(first);
+    unsigned n = 0;
+    for (const struct cl_upload *u = first; u; u = u->next) {
+        if (u->part.is_file)
+            continue;
+        struct cl_str own = cello_media_charset(u->part.content_type);
+        struct cl_pair *pair = &form->pairs[n++];
+        pair->name = u->part.name;
+        int err = cl_charset_decode(own.len ? own : common, cl_str(u->bytes, (size_t)u->size),
+                                    &form->arena, &pair->value);
+        if (err)
+            return err;
+    }
+    return CELLO_OK;
+}
+
+int cello_form_new_uploads(struct cl_form **out, const struct cl_upload *first) {
+    struct cl_form *form = form_alloc();
+    if (!form)
+        return CELLO_ENOMEM;
+    form->pairs = NULL;
+    form->count = 0;
+    for (const struct cl_upload *u = first; u; u = u->next)
+        form->count += !u->part.is_file;
+    int err = CELLO_OK;
+    if (form->count) {
+        form->pairs = cl_arena_alloc(&form->arena, form->count * sizeof *form->pairs);
+        err = form->pairs ? read_fields(form, first) : CELLO_ENOMEM;
+    }
     return form_finish(out, form, err);
 }
 

@@ -70,6 +70,6 @@ class PlannedApp(App):
             arguments = tuple(range(len(fields)))
         plan = _cello.Plan(fields, calls, arguments, **rest)
         methods = 1 | 4 | 8  # GET, POST, PUT
-        number = self._add_route(methods, route, "test", function, "handler", status, 0, (), ())
+        number = self._add_route(methods, route, "test", function, "handler", status, 0, (), (), 0)
         self._set_plan(number, function, is_async, plan)
         return number

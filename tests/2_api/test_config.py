@@ -22,6 +22,10 @@ LIMITS = {
     "max_json_depth": 128,
     "max_query_params": 1000,
     "max_cookies": 100,
+    "max_form_parts": 1000,
+    "max_part_header": 8192,
+    "max_form_memory": 1048576,
+    "max_file_size": None,
     "max_pipelined": 64,
     "max_send_buffer": 1048576,
 }
@@ -38,7 +42,7 @@ TIMEOUTS = {
 @pytest.mark.parametrize(
     ("config", "defaults"), [(LimitsConfig, LIMITS), (TimeoutConfig, TIMEOUTS)]
 )
-def test_defaults_attributes_and_repr(config: Any, defaults: dict[str, int]) -> None:
+def test_defaults_attributes_and_repr(config: Any, defaults: dict[str, Any]) -> None:
     assert vars(config()) == defaults
     for name in defaults:
         changed = config(**{name: 7})
@@ -53,7 +57,8 @@ def test_wrong_values_fail_at_construction(config: Any) -> None:
             config(**{name: -1})
         with pytest.raises(ValueError, match=name):
             config(**{name: 2**63})
-        for wrong in ("5", None, True, [1]):
+        nothing = () if getattr(config(), name) is None else (None,)
+        for wrong in ("5", True, [1], *nothing):
             with pytest.raises(TypeError, match=name):
                 config(**{name: wrong})
     with pytest.raises(TypeError, match="no_such"):

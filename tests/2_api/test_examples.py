@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import pytest
 from api_client import BACKENDS, Answer, Client, serving
 from cello import App, RequestIdConfig
+from form_bodies import MULTIPART, Part, body_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sorted((ROOT / "examples/python").glob("[0-9]*.py"))
@@ -63,6 +64,7 @@ class Turn:
         """The answer, and whether its head is shown: what curl would do."""
         words = iter(shlex.split(self.command)[1:])
         method, body, headers, url, show = None, None, {}, "", False
+        parts_of_form: list[Part] = []
         for word in words:
             if word == "-i":
                 show = True
@@ -70,6 +72,9 @@ class Turn:
                 method = next(words)
             elif word == "-d":
                 body = next(words).encode()
+            elif word == "-F":
+                parts_of_form.append(form_part(next(words)))
+                body, headers = body_of(*parts_of_form), dict(MULTIPART)
             elif word == "-H":
                 name, _, value = next(words).partition(": ")
                 headers[name] = value
@@ -93,6 +98,15 @@ class Turn:
         assert [line for line in fields if line not in sent] == [], sent
         if has_body:
             assert answer.text.strip("\n") == body
+
+
+def form_part(word: str) -> Part:
+    """Of curl's -F: name=value, or name=@file of the folder of the examples."""
+    name, _, value = word.partition("=")
+    if not value.startswith("@"):
+        return Part(name, value.encode())
+    path = ROOT / "examples/python" / value[1:]
+    return Part(name, path.read_bytes(), path.name, "application/octet-stream")
 
 
 def conversation(text: str) -> list[Turn]:

@@ -5,7 +5,7 @@ import types
 import weakref
 
 import pytest
-from cello import HTTPError, JSONDecodeError, MultiMap, Request
+from cello import FormData, HTTPError, JSONDecodeError, MultiMap, Request
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -191,7 +191,7 @@ def test_deep_json_is_refused() -> None:
 
 def test_form() -> None:
     form = Request("POST", "/", headers=FORM, body=b"a=1&a=2&b=x+y%20%C3%A4&c").form()
-    assert isinstance(form, MultiMap)
+    assert isinstance(form, FormData)
     assert form.multi_items() == [("a", "1"), ("a", "2"), ("b", "x y ä"), ("c", "")]
     assert form["a"] == "2"
     typed = with_body(b"a=1", "Application/X-WWW-Form-URLencoded; charset=utf-8")
@@ -204,7 +204,9 @@ def test_form() -> None:
     [
         (None, b"a=1", 415),
         ("application/json", b"{}", 415),
-        ("multipart/form-data; boundary=x", b"", 415),
+        ("multipart/form-data; boundary=x", b"", 400),
+        ("multipart/form-data", b"--x--", 400),
+        ("multipart/mixed; boundary=x", b"--x--", 415),
         (FORM["Content-Type"], b"a=%zz", 400),
         (FORM["Content-Type"], b"a=%ff", 400),
         (FORM["Content-Type"], b"a=%00", 400),

@@ -114,6 +114,7 @@ GIL_FILES = {
     "ext/bridge/pool.c": "while a thread of the pool waits for work, or for the engine",
     "ext/types/server.c": "while a server runs without asyncio, and while it is deleted",
     "ext/types/selector.c": "while asyncio waits and no server turns",
+    "ext/types/upload_io.c": "while an upload is read from a file, or saved",
 }
 
 
