@@ -253,7 +253,11 @@ static void await_room(struct cl_io *io) {
 }
 
 /* sendfile(2) itself, on a socket that is non-blocking for the time of the call. What is with the
- * kernel already has been started on a blocking one and does not notice. */
+ * kernel already has been started on a blocking one and does not notice.
+ *
+ * CPU us for 1 MB to one reader on loopback, threads of the kernel included (Linux 6.18, means of
+ * three interleaved rounds of 1,000): this 232; splice(2) through a pipe 248; io_uring's splice,
+ * which hands every piece to a thread, 268; read and send through the ring 482. */
 int cl_uring_io_sendfile(struct cl_io *io) {
     bool full = false;
     fcntl(io->fd, F_SETFL, O_NONBLOCK);
