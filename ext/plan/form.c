@@ -10,7 +10,8 @@ static bool is_multipart(struct cl_str type) {
 
 /* 0, with the form when there is a body; -1: exception set. */
 static int open_multipart(struct cl_walk *w, struct cl_str type) {
-    w->parts = cl_form_parts_of_request(w->ext, w->r, type);
+    PyObject *request = cl_call_request(w->bridge, w->call, w->r);
+    w->parts = request ? cl_form_parts_new(w->ext, request, type) : NULL;
     if (!w->parts)
         return -1;
     int err = cello_form_new_uploads(&w->form, cl_form_parts_of(w->parts)->first);

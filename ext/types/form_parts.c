@@ -2,6 +2,7 @@
 
 #include <cello/limits.h>
 
+#include "types/request_internal.h"
 #include "types/text.h"
 
 PyObject *cl_form_raise(struct cl_ext *ext, int err) {
@@ -30,51 +31,48 @@ bool cl_form_part_is_blank(const struct cl_upload *u) {
     return part.is_file && part.filename.len == 0 && cello_upload_size(u) == 0;
 }
 
-static struct cl_form_parts *alloc(struct cl_ext *ext) {
-    struct cl_form_parts *parts = PyObject_New(struct cl_form_parts, ext->form_parts_type);
-    if (parts) {
-        parts->r = NULL;
-        parts->body = NULL;
-        parts->list = NULL;
-        parts->first = NULL;
+/* Where the body lies. False: exception set. */
+static bool find_body(PyObject *request, struct cl_str *body) {
+    struct cl_pyrequest *self = cl_pyrequest_of(request);
+    if (self->r && !self->kept[CL_KEPT_BODY]) {
+        *body = cello_request_body(self->r);
+        return true;
     }
-    return parts;
+    PyObject *bytes = cl_pyrequest_body(self);
+    if (bytes)
+        *body = (struct cl_str){PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
+    return bytes != NULL;
 }
 
-static PyObject *find_parts(struct cl_ext *ext, struct cl_form_parts *parts, struct cl_str type,
-                            struct cl_str body, const struct cello_form_limits *limits) {
-    int err = cello_upload_list_new(&parts->list, type, body, limits);
+static int find_parts(struct cl_ext *ext, struct cl_form_parts *parts, struct cl_str type) {
+    struct cl_request *r = cl_pyrequest_of(parts->request)->r;
+    struct cello_form_limits limits;
+    struct cl_str body;
+    if (r && cello_request_uploads(r, &parts->first))
+        return 0;
+    if (!find_body(parts->request, &body))
+        return -1;
+    cl_form_limits(r, &limits);
+    int err = cello_upload_list_new(&parts->list, type, body, &limits);
     if (err) {
         parts->list = NULL;
-        Py_DECREF(parts);
-        return cl_form_raise(ext, err);
+        cl_form_raise(ext, err);
+        return -1;
     }
     parts->first = cello_upload_list_first(parts->list);
+    return 0;
+}
+
+PyObject *cl_form_parts_new(struct cl_ext *ext, PyObject *request, struct cl_str type) {
+    struct cl_form_parts *parts = PyObject_New(struct cl_form_parts, ext->form_parts_type);
+    if (!parts)
+        return NULL;
+    parts->request = Py_NewRef(request);
+    parts->list = NULL;
+    parts->first = NULL;
+    if (find_parts(ext, parts, type) < 0)
+        Py_CLEAR(parts);
     return (PyObject *)parts;
-}
-
-PyObject *cl_form_parts_of_request(struct cl_ext *ext, struct cl_request *r, struct cl_str type) {
-    struct cello_form_limits limits;
-    struct cl_form_parts *parts = alloc(ext);
-    if (!parts)
-        return NULL;
-    cello_request_ref(r);
-    parts->r = r;
-    if (cello_request_uploads(r, &parts->first))
-        return (PyObject *)parts;
-    cl_form_limits(r, &limits);
-    return find_parts(ext, parts, type, cello_request_body(r), &limits);
-}
-
-PyObject *cl_form_parts_of_bytes(struct cl_ext *ext, PyObject *body, struct cl_str type) {
-    struct cello_form_limits limits;
-    struct cl_form_parts *parts = alloc(ext);
-    if (!parts)
-        return NULL;
-    parts->body = Py_NewRef(body);
-    cl_form_limits(NULL, &limits);
-    struct cl_str span = {PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body)};
-    return find_parts(ext, parts, type, span, &limits);
 }
 
 /* On any thread. */
@@ -83,9 +81,7 @@ static void dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     if (parts->list)
         cello_upload_list_del(parts->list);
-    Py_XDECREF(parts->body);
-    if (parts->r)
-        cello_request_drop(parts->r);
+    Py_DECREF(parts->request); /* last: the memory may go with it */
     PyObject_Free(self);
     Py_DECREF(type);
 }

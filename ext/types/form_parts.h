@@ -1,5 +1,9 @@
-/* The parts of one multipart body, and what keeps them: the engine request that stored them while
- * they arrived, or the body they were found in. UploadedFiles share it.
+/* The parts of one multipart body, and the Request that keeps them: they were stored while they
+ * arrived, or lie in its body. UploadedFiles share it.
+ *
+ * The Python object is held, and not the engine's request, whose references only the engine's
+ * thread may count: forms are read on threads of the pool, too. A Request must never hold this, for
+ * neither is found by the collector.
  *
  * Owner: by Python reference. Thread: GIL held; what `first` leads to may be read without. */
 #ifndef CL_EXT_FORM_PARTS_H
@@ -10,9 +14,8 @@
 #include "module.h"
 
 struct cl_form_parts {
-    PyObject_HEAD struct cl_request *r; /* one reference, or NULL */
-    PyObject *body;                     /* bytes, or NULL */
-    struct cl_upload_list *list;        /* of the body; NULL: the engine has the parts */
+    PyObject_HEAD PyObject *request;
+    struct cl_upload_list *list; /* of its body; NULL: the engine has the parts */
     const struct cl_upload *first;
 };
 
@@ -20,12 +23,9 @@ static inline struct cl_form_parts *cl_form_parts_of(PyObject *object) {
     return (struct cl_form_parts *)(void *)object;
 }
 
-/* Of a request that an engine serves. NULL: exception set; what is wrong with the body is an
- * HTTPError. */
-PyObject *cl_form_parts_of_request(struct cl_ext *ext, struct cl_request *r,
-                                   struct cl_str content_type);
-/* Of bytes, which are kept. */
-PyObject *cl_form_parts_of_bytes(struct cl_ext *ext, PyObject *body, struct cl_str content_type);
+/* Of a Request whose body has the media type multipart/form-data. NULL: exception set; what is
+ * wrong with the body is an HTTPError. */
+PyObject *cl_form_parts_new(struct cl_ext *ext, PyObject *request, struct cl_str content_type);
 
 /* Of the request's worker; r NULL: the defaults. */
 void cl_form_limits(const struct cl_request *r, struct cello_form_limits *limits);

@@ -154,13 +154,7 @@ static PyObject *pairs_of_parts(struct cl_ext *ext, PyObject *parts) {
 }
 
 static PyObject *parse_multipart(struct cl_pyrequest *self, struct cl_str type) {
-    PyObject *parts;
-    if (self->r) {
-        parts = cl_form_parts_of_request(self->ext, self->r, type);
-    } else {
-        PyObject *body = cl_pyrequest_body(self);
-        parts = body ? cl_form_parts_of_bytes(self->ext, body, type) : NULL;
-    }
+    PyObject *parts = cl_form_parts_new(self->ext, (PyObject *)self, type);
     PyObject *pairs = parts ? pairs_of_parts(self->ext, parts) : NULL;
     Py_XDECREF(parts);
     return pairs;
@@ -179,29 +173,24 @@ static PyObject *parse_form(struct cl_pyrequest *self, PyObject *type) {
     return body_span(self, &body) ? pairs_of_text(self, body) : NULL;
 }
 
-/* Borrowed; made when it is first asked for. */
-static PyObject *form_of(struct cl_pyrequest *self) {
-    if (!self->kept[CL_KEPT_FORM]) {
-        PyObject *type = cl_pyrequest_content_type((PyObject *)self, NULL);
-        PyObject *pairs = type ? parse_form(self, type) : NULL;
-        Py_XDECREF(type);
-        PyObject *map = pairs ? cl_pymultimap_from_pairs(self->ext, CL_MAP_FORM, pairs) : NULL;
-        if (map)
-            cl_pyrequest_keep(self, CL_KEPT_FORM, map);
-    }
-    return self->kept[CL_KEPT_FORM];
+/* The pairs of the form. Not kept: files among them hold the Request. */
+static PyObject *pairs_of_form(struct cl_pyrequest *self) {
+    PyObject *type = cl_pyrequest_content_type((PyObject *)self, NULL);
+    PyObject *pairs = type ? parse_form(self, type) : NULL;
+    Py_XDECREF(type);
+    return pairs;
 }
 
 PyObject *cl_pyrequest_form(PyObject *object, PyObject *unused) {
     (void)unused;
-    return Py_XNewRef(form_of(cl_pyrequest_of(object)));
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    return cl_pymultimap_from_pairs(self->ext, CL_MAP_FORM, pairs_of_form(self));
 }
 
 PyObject *cl_pyrequest_files(PyObject *object, PyObject *unused) {
     (void)unused;
     struct cl_pyrequest *self = cl_pyrequest_of(object);
-    PyObject *form = form_of(self), *list = form ? PyList_New(0) : NULL;
-    PyObject *all = list ? ((struct cl_pymultimap *)form)->pairs : NULL;
+    PyObject *all = pairs_of_form(self), *list = all ? PyList_New(0) : NULL;
     for (Py_ssize_t i = 0; list && i < PyTuple_GET_SIZE(all); i++) {
         PyObject *pair = PyTuple_GET_ITEM(all, i);
         if (Py_IS_TYPE(PyTuple_GET_ITEM(pair, 1), self->ext->upload_type) &&
@@ -210,5 +199,6 @@ PyObject *cl_pyrequest_files(PyObject *object, PyObject *unused) {
     }
     PyObject *pairs = list ? PyList_AsTuple(list) : NULL;
     Py_XDECREF(list);
-    return pairs ? cl_pymultimap_from_pairs(self->ext, CL_MAP_FORM, pairs) : NULL;
+    Py_XDECREF(all);
+    return cl_pymultimap_from_pairs(self->ext, CL_MAP_FORM, pairs);
 }

@@ -17,7 +17,6 @@ enum cl_pyrequest_kept {
     CL_KEPT_ROUTE,
     CL_KEPT_REQUEST_ID,
     CL_KEPT_BODY,
-    CL_KEPT_FORM,
     CL_KEPT_STATE,
     CL_KEPT_CONTEXT,
     CL_KEPT_IDENTITY, /* set by the program only */

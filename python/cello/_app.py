@@ -43,6 +43,7 @@ def _body_errors(error: BaseException) -> list[dict[str, Any]] | None:
 
 _cello.connect(Problem, HTTPError, _log.error, RequestValidationError, _body_errors, URL)
 Mapping.register(_cello.MultiMap)
+Mapping.register(_cello.FormData)
 Mapping.register(_cello.ResponseHeaders)
 
 T = TypeVar("T")
