@@ -64,20 +64,20 @@ static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t 
 
 PyDoc_STRVAR(
     connect_doc,
-    "connect(problem, http_error, log_error, validation_error, body_errors, url, /)\n--\n\nTell "
-    "the "
+    "connect(problem, http_error, log_error, validation_error, body_errors, url, background, "
+    "/)\n--\n\nTell the "
     "engine the base of exceptions that are answers, the package's HTTPError, where error lines "
     "go, what is raised for bad parameters, and body_errors(exception): a list of {loc, msg, type} "
     "for what a validator refused, None for text that is not JSON; it raises any other exception "
-    "again; and the class of URLs. Called once, by the package.");
+    "again; and the classes of URLs and of BackgroundTasks. Called once, by the package.");
 
 static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct cl_ext *ext = cl_ext_of_module(module);
-    if (n != 6 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
+    if (n != 7 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
         !PyCallable_Check(args[2]) || !PyExceptionClass_Check(args[3]) ||
-        !PyCallable_Check(args[4]) || !PyType_Check(args[5])) {
+        !PyCallable_Check(args[4]) || !PyType_Check(args[5]) || !PyType_Check(args[6])) {
         PyErr_SetString(PyExc_TypeError,
-                        "connect takes three exception classes, two callables and a class of URLs");
+                        "connect takes three exception classes, two callables and two classes");
         return NULL;
     }
     Py_XSETREF(ext->problem, Py_NewRef(args[0]));
@@ -86,6 +86,7 @@ static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssi
     Py_XSETREF(ext->validation_error, Py_NewRef(args[3]));
     Py_XSETREF(ext->body_errors, Py_NewRef(args[4]));
     Py_XSETREF(ext->url_type, Py_NewRef(args[5]));
+    Py_XSETREF(ext->background_type, Py_NewRef(args[6]));
     Py_RETURN_NONE;
 }
 
@@ -199,6 +200,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->validation_error);
     Py_VISIT(ext->body_errors);
     Py_VISIT(ext->url_type);
+    Py_VISIT(ext->background_type);
     Py_VISIT(ext->guest_types);
     /* Not tracked, so that what it holds, its type for one, is visited from here. */
     int err = ext->spare_request
@@ -215,6 +217,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->spare_body_view);
     Py_CLEAR(ext->address_type);
     Py_CLEAR(ext->url_type);
+    Py_CLEAR(ext->background_type);
     Py_CLEAR(ext->after_type);
     Py_CLEAR(ext->body_view_type);
     Py_CLEAR(ext->plan_type);

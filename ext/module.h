@@ -22,6 +22,8 @@ struct cl_ext_names {
     PyObject *type;
 };
 
+struct cl_guest;
+
 struct cl_ext {
     struct cl_convert_state convert;
     struct cl_ext_names names;
@@ -55,6 +57,8 @@ struct cl_ext {
     PyObject *body_errors;      /* cello: what a validator's exception says, see connect() */
     PyObject *url_type;         /* cello._url.URL, a str; NULL: URLs are plain ones */
     PyObject *spare_body_view;  /* a BodyView nobody else holds */
+    PyObject *background_type;  /* cello.BackgroundTasks(has_loop) */
+    struct cl_guest *guests;    /* servers with a loop; not owned */
     PyObject *guest_types;      /* what the asyncio guest keeps; NULL until an async route exists */
 };
 

@@ -67,12 +67,17 @@ void cl_registry_drop_last(struct cl_registry *reg) {
     entry_del(reg->entries[--reg->count]);
 }
 
-void cl_registry_set_terms(struct cl_entry *e, enum cl_blocking blocking, uint64_t timeout_ns) {
+void cl_registry_set_terms(struct cl_entry *e, enum cl_blocking blocking, uint64_t timeout_ns,
+                           bool needs_pool) {
+    bool always = blocking == CL_BLOCKING_ALWAYS, is_async = e->flags & CL_ENTRY_ASYNC;
     e->blocking = blocking;
     e->timeout_ns = timeout_ns;
-    e->flags &= ~(uint32_t)(CL_ENTRY_POOLED | CL_ENTRY_MEASURED);
-    if (blocking == CL_BLOCKING_ALWAYS && !(e->flags & CL_ENTRY_ASYNC))
+    e->needs_pool = needs_pool;
+    e->flags &= ~(uint32_t)(CL_ENTRY_POOLED | CL_ENTRY_MEASURED | CL_ENTRY_NEEDS_POOL);
+    if (always && !is_async)
         e->flags |= CL_ENTRY_POOLED;
+    else if (needs_pool || always)
+        e->flags |= CL_ENTRY_NEEDS_POOL;
 }
 
 void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,
@@ -83,7 +88,7 @@ void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,
     e->plan = trivial ? NULL : cl_plan_of(Py_NewRef((PyObject *)plan));
     e->flags = (e->flags & CL_ENTRY_STREAMS_ASYNC) | (is_async ? CL_ENTRY_ASYNC : 0u) |
                (trivial && wants_request ? CL_ENTRY_WANTS_REQUEST : 0u);
-    cl_registry_set_terms(e, e->blocking, e->timeout_ns);
+    cl_registry_set_terms(e, e->blocking, e->timeout_ns, e->needs_pool);
     /* Last: what goes may run code that looks here. */
     Py_DECREF(old_callable);
     Py_XDECREF(old_plan);

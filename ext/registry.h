@@ -14,6 +14,7 @@ enum {
     CL_ENTRY_POOLED = 1 << 2,        /* runs on the thread pool */
     CL_ENTRY_MEASURED = 1 << 3,      /* was slow: how it spends its time is looked at */
     CL_ENTRY_STREAMS_ASYNC = 1 << 4, /* calling it gives an async generator */
+    CL_ENTRY_NEEDS_POOL = 1 << 5,    /* something of it may: no request while the pool is full */
 };
 
 /* The server's TimeoutConfig.handler. */
@@ -35,6 +36,7 @@ struct cl_entry {
     uint32_t size_hint; /* bytes of the last JSON body: room to ask for */
     bool suspends;      /* an async handler that has suspended once: the guest's choice of task */
     enum cl_blocking blocking;
+    bool needs_pool;     /* it has background tasks */
     uint32_t waits;      /* a bit for each of the last calls that were measured: it waited */
     uint32_t calm;       /* calls since the last one that did */
     uint64_t timeout_ns; /* until the response head; CL_ENTRY_TIMEOUT_DEFAULT, 0: off */
@@ -52,7 +54,8 @@ int cl_registry_traverse(struct cl_registry *reg, visitproc visit, void *arg);
 int cl_registry_add(struct cl_registry *reg, PyObject *callable, PyObject *name, int status,
                     uint32_t *id);
 /* Where it runs, and for how long. */
-void cl_registry_set_terms(struct cl_entry *e, enum cl_blocking blocking, uint64_t timeout_ns);
+void cl_registry_set_terms(struct cl_entry *e, enum cl_blocking blocking, uint64_t timeout_ns,
+                           bool needs_pool);
 /* How it is called from now on; calls that run keep what they began with. `plan` is a Plan or NULL:
  * h(). Also while requests are served, on any thread. */
 void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,

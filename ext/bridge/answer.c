@@ -271,7 +271,7 @@ int cl_bridge_send_value(struct cl_bridge *b, struct cl_call *call, struct cl_re
 static PyObject *prepare(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                          PyObject *value) {
     if (Py_IS_TYPE(value, b->ext->after_type))
-        value = cl_after_take(value, &call->callback);
+        value = cl_after_take(value, call);
     if (call->plan && call->plan->filter)
         value = cl_plan_filter(b->ext, call->plan, value);
     if (value && call->response && cl_call_merge_response(b, call, r) < 0)

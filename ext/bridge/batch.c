@@ -4,6 +4,7 @@
 
 #include "bridge/bridge.h"
 #include "bridge/pace.h"
+#include "bridge/pool.h"
 #include "plan/call.h"
 #include "types/connection.h"
 
@@ -102,34 +103,41 @@ static void run_note(struct cl_bridge *b, struct cl_note *note) {
     (void)cl_pace_lap(b);
 }
 
-/* On the pool, or inline with an eye on how it spends its time. */
-static void serve_apart(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
-    PyObject *value = NULL;
-    if (call->entry->flags & CL_ENTRY_POOLED) {
-        cl_pool_call(b, call->entry, r);
-        return;
+/* On the thread pool; or 503, where the handler may need it and it is full. False: inline. */
+static bool leave_to_pool(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r) {
+    if (e->flags & CL_ENTRY_POOLED) {
+        cl_pool_call(b, e, r);
+        return true;
     }
-    struct cl_pace pace;
-    cl_pace_begin(&pace);
+    if (!b->pool || !cl_pool_is_full(b->pool))
+        return false;
+    cl_bridge_answer_busy(r);
+    cello_request_unref(r);
+    return true;
+}
+
+static void call_and_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
+    PyObject *value = NULL;
     if (cl_bridge_call(b, call, r, &value))
         cl_bridge_answer(b, call, r, value);
-    cl_pace_end(&pace, b, call->entry, r);
-    cl_call_end(b->ext, call);
-    cello_request_unref(r);
 }
 
 static void serve(struct cl_bridge *b, struct cl_request *r) {
     struct cl_call call = {.entry = b->handlers->entries[cello_request_route_id(r)]};
-    PyObject *value = NULL;
-    if (call.entry->flags & (CL_ENTRY_POOLED | CL_ENTRY_MEASURED)) {
-        serve_apart(b, &call, r);
+    uint32_t flags = call.entry->flags;
+    if (flags & (CL_ENTRY_POOLED | CL_ENTRY_NEEDS_POOL) && leave_to_pool(b, call.entry, r))
         return;
+    if (flags & CL_ENTRY_MEASURED) {
+        struct cl_pace pace;
+        cl_pace_begin(&pace);
+        call_and_answer(b, &call, r);
+        cl_pace_end(&pace, b, call.entry, r);
+    } else {
+        call_and_answer(b, &call, r);
+        uint64_t took_ns = cl_pace_lap(b);
+        if (took_ns >= b->slow_ns)
+            cl_pace_was_slow(b, call.entry, r, took_ns);
     }
-    if (cl_bridge_call(b, &call, r, &value))
-        cl_bridge_answer(b, &call, r, value);
-    uint64_t took_ns = cl_pace_lap(b);
-    if (took_ns >= b->slow_ns)
-        cl_pace_was_slow(b, call.entry, r, took_ns);
     cl_call_end(b->ext, &call);
     cello_request_unref(r);
 }

@@ -25,7 +25,8 @@ void cl_bridge_give_context(struct cl_ext *ext, PyObject *context) {
 void cl_bridge_settle_context(struct cl_ext *ext, struct cl_call *call, PyObject *context,
                               PyObject *value) {
     bool stays =
-        call->generators || (value && (Py_IS_TYPE(value, ext->after_type) ||
+        call->generators || call->background ||
+        (value && (Py_IS_TYPE(value, ext->after_type) ||
                                        PyGen_CheckExact(value) || PyAsyncGen_CheckExact(value)));
     if (stays && !call->context)
         call->context = context;
@@ -72,7 +73,8 @@ static bool call_async(struct cl_bridge *b, PyObject *callable, struct cl_call *
     /* Without a plan no code runs before the first step, which enters the context itself. */
     *value = call->plan ? cl_bridge_call_in_context(b, callable, call, r, context)
                         : call_plainly(b, callable, call, r);
-    if (*value && call->generators) /* the first step may end, and answer, in a cancellation */
+    if (*value && (call->generators ||
+                   call->background)) /* the first step may end, and answer, in a cancellation */
         call->context = Py_NewRef(context);
     return *value ? start(b, call, r, context, value) : true;
 }

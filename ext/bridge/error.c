@@ -157,6 +157,7 @@ static void answer_exception(struct cl_bridge *b, struct cl_call *call, struct c
 void cl_bridge_meet_failure(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                             struct cl_failure *f) {
     *f = (struct cl_failure){.exception = cl_ext_fetch_exception()};
+    Py_CLEAR(call->background); /* tasks are of what was meant to be answered */
     if (!f->exception)
         return;
     f->left = cl_call_unwind(call, Py_NewRef(f->exception), false);
@@ -202,6 +203,7 @@ void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_call *call, struct
     PyOS_snprintf(what, sizeof what, "return value of type %.100s cannot be sent",
                   Py_TYPE(value)->tp_name);
     PyObject *exception = cl_ext_fetch_exception();
+    Py_CLEAR(call->background);
     if (exception)
         Py_XDECREF(cl_call_unwind(call, Py_NewRef(exception), false));
     fail(b, call, r, what, exception);
@@ -210,6 +212,7 @@ void cl_bridge_answer_unusable(struct cl_bridge *b, struct cl_call *call, struct
 void cl_bridge_answer_cancelled(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
     PyObject *exception = cl_ext_fetch_exception();
     PyObject *left = cl_call_unwind(call, Py_NewRef(exception), false);
+    Py_CLEAR(call->background);
     if (left && left != exception)
         report(b, call, r, "exception", Py_NewRef(left));
     Py_XDECREF(left);
@@ -225,7 +228,9 @@ void cl_bridge_drop_answer(struct cl_bridge *b, struct cl_call *call, struct cl_
     PyObject *exception = value ? NULL : cl_ext_fetch_exception();
     PyObject *left = exception ? cl_call_unwind(call, Py_NewRef(exception), false) : NULL;
     if (value && Py_IS_TYPE(value, b->ext->after_type))
-        value = cl_after_take(value, &call->callback);
+        value = cl_after_take(value, call);
+    if (!value)
+        Py_CLEAR(call->background);
     Py_XDECREF(value);
     bool is_answer = left && PyObject_TypeCheck(left, (PyTypeObject *)b->ext->problem);
     if (left && !is_answer && !(expected && PyErr_GivenExceptionMatches(left, expected)))

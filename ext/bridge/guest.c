@@ -85,9 +85,18 @@ static void drop_runner(struct cl_runner *r) {
     Py_DECREF(r);
 }
 
+static void unlink_guest(struct cl_guest *g) {
+    struct cl_guest **at = &g->bridge->ext->guests;
+    while (*at && *at != g)
+        at = &(*at)->next;
+    if (*at)
+        *at = g->next;
+}
+
 void cl_guest_del(struct cl_guest *g) {
     if (!g)
         return;
+    unlink_guest(g);
     cl_guest_settle(g);
     cl_guest_forget_spawned(g);
     while (g->active) {
@@ -155,6 +164,13 @@ bool cl_guest_wake(struct cl_engine_loop *l) {
 void cl_guest_need_turn(const struct cl_guest *g) {
     if (!g->own)
         cello_server_wake(g->bridge->server);
+}
+
+bool cl_guest_serves(const struct cl_ext *ext, const PyObject *app) {
+    const struct cl_guest *g = ext->guests;
+    while (g && g->bridge->app != app)
+        g = g->next;
+    return g != NULL;
 }
 
 /* ---- slots ---- */
@@ -384,6 +400,8 @@ static PyObject *attach_loop(PyObject *module, PyObject *const *args, Py_ssize_t
         return NULL;
     g->on_done = n == 3 && args[2] != Py_None ? Py_NewRef(args[2]) : NULL;
     b->guest = g;
+    g->next = b->ext->guests;
+    b->ext->guests = g;
     cl_stream_loop_is_here(b);
     Py_RETURN_NONE;
 }
@@ -419,9 +437,14 @@ static PyObject *handler_tasks(PyObject *module, PyObject *server) {
     return list;
 }
 
+PyDoc_STRVAR(offload_doc,
+             "offload(callable, /)\n--\n\nCall it without arguments on a thread of the pool, in a "
+             "copy of the context; a future of the running loop, which a server runs on.");
+
 static PyMethodDef functions[] = {
     {"attach_loop", (PyCFunction)(void (*)(void))attach_loop, METH_FASTCALL, attach_doc},
     {"detach_loop", detach_loop, METH_O, detach_doc},
+    {"offload", cl_guest_offload, METH_O, offload_doc},
     {"handler_tasks", handler_tasks, METH_O, handler_tasks_doc},
     {NULL, NULL, 0, NULL},
 };

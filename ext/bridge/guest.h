@@ -27,6 +27,8 @@ enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_call *call, Py
 enum cl_guest_result cl_guest_start_apart(struct cl_guest *g, struct cl_call *call, PyObject *coro,
                                           PyObject *context, struct cl_request *r,
                                           PyObject **value);
+/* Whether a server of the application has a loop. */
+bool cl_guest_serves(const struct cl_ext *ext, const PyObject *app);
 /* The bridge has something to do at the end of a turn, which nothing else may ask for. */
 void cl_guest_need_turn(const struct cl_guest *g);
 /* Run the coroutine (borrowed) of a job as a Task of the loop; the job is freed when it ends. -1:

@@ -48,10 +48,13 @@ static PyObject *on_done(PyObject *capsule, PyObject *task) {
     else if (exception != Py_None && job->bridge)
         cl_after_log(job, Py_NewRef(exception));
     Py_XDECREF(exception);
+    struct cl_after *rest = job->guest ? cl_after_split(job) : NULL;
     if (job->guest) {
         unlink_job(job);
         Py_CLEAR(job->task);
     }
+    if (rest)
+        cl_after_rest(rest);
     Py_RETURN_NONE;
 }
 

@@ -4,6 +4,7 @@
  *   guest_wait.c    the wait: what select() of the engine's loop does
  *   guest_runner.c  the coroutine object that a task drives; one handler at a time
  *   guest_watch.c   clients that leave, and handlers that take too long
+ *   guest_offload.c calls that coroutines hand to the thread pool
  *   guest_after.c   coroutines that go on when their requests were answered
  *   guest_task.c    the Task whose state says whether it can serve again
  *   guest_state.c   types and names
@@ -73,6 +74,7 @@ struct cl_runner {
 };
 
 struct cl_guest {
+    struct cl_guest *next; /* of all that have a server and a loop */
     struct cl_bridge *bridge;
     struct cl_guest_state *state; /* strong */
     PyObject *loop;               /* strong */
@@ -129,6 +131,11 @@ void cl_runner_forget(struct cl_runner *r);
 void cl_runner_watch(struct cl_runner *r);
 /* The end of that, before the request is let go. */
 void cl_runner_unwatch(struct cl_runner *r);
+
+/* ---- guest_offload.c ---- */
+
+/* _cello.offload(callable, /). */
+PyObject *cl_guest_offload(PyObject *module, PyObject *callable);
 
 /* ---- guest_after.c ---- */
 

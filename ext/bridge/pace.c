@@ -48,7 +48,7 @@ void cl_pace_begin(struct cl_pace *p) {
 }
 
 static void move_to_pool(struct cl_entry *e, struct cl_request *r) {
-    cl_registry_set_terms(e, CL_BLOCKING_ALWAYS, e->timeout_ns);
+    cl_registry_set_terms(e, CL_BLOCKING_ALWAYS, e->timeout_ns, e->needs_pool);
     cl_bridge_tell(e, r, "warning",
                    "waits, and was moved to the thread pool (blocking=True is where it begins)");
 }

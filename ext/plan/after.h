@@ -23,6 +23,11 @@ struct cl_after {
 /* A line in the server log with the request's route. `exception` (stolen) may be NULL. */
 void cl_after_log(struct cl_after *job, PyObject *exception);
 void cl_after_del(struct cl_after *job);
+/* What comes after callback and generators: the background tasks; then the job is freed. */
+void cl_after_rest(struct cl_after *job);
+/* The same in a job of its own, for cl_after_rest, when the callback's coroutine has ended, which
+ * the job belongs to. NULL: nothing is left to do. */
+struct cl_after *cl_after_split(struct cl_after *job);
 int cl_after_traverse(const struct cl_after *job, visitproc visit, void *arg);
 
 #endif

@@ -35,6 +35,7 @@ void cl_call_clear(struct cl_ext *ext, struct cl_call *call) {
     Py_CLEAR(call->context);
     Py_CLEAR(call->generators);
     Py_CLEAR(call->callback);
+    Py_CLEAR(call->background);
 }
 
 int cl_call_traverse(const struct cl_call *call, visitproc visit, void *arg) {
@@ -44,5 +45,6 @@ int cl_call_traverse(const struct cl_call *call, visitproc visit, void *arg) {
     Py_VISIT(call->context);
     Py_VISIT(call->generators);
     Py_VISIT(call->callback);
+    Py_VISIT(call->background);
     return 0;
 }

@@ -19,6 +19,7 @@ struct cl_call {
     PyObject *context;      /* that of the handler, when something is left to run in it */
     PyObject *generators;   /* list of those that are open; NULL: none */
     PyObject *callback;     /* of an After */
+    PyObject *background;   /* the injected cello.BackgroundTasks */
     int status;             /* of a bare value; 0: the entry's */
     bool escaped;           /* others may hold the request */
     bool pooled;            /* runs on the pool: so does what is left to do after the answer */
@@ -36,7 +37,7 @@ int cl_call_traverse(const struct cl_call *call, visitproc visit, void *arg);
 /* The same, for the end of a batch's call: almost always a request is all there is. */
 static inline void cl_call_end(struct cl_ext *ext, struct cl_call *call) {
     if (call->plan || call->response || call->context || call->generators || call->callback ||
-        call->escaped)
+        call->background || call->escaped)
         cl_call_clear(ext, call);
     else if (call->request)
         cl_pyrequest_release_object(ext, call->request);
@@ -44,7 +45,7 @@ static inline void cl_call_end(struct cl_ext *ext, struct cl_call *call) {
 
 /* Something is to be done once the answer is out. */
 static inline bool cl_call_has_more(const struct cl_call *call) {
-    return call->generators || call->callback;
+    return call->generators || call->callback || call->background;
 }
 
 /* ---- run.c ---- */
@@ -72,8 +73,8 @@ int cl_call_merge_response(struct cl_bridge *b, struct cl_call *call, struct cl_
 
 /* ---- after.c ---- */
 
-/* Value and callback of an After (stolen), both new. */
-PyObject *cl_after_take(PyObject *after, PyObject **callback);
+/* The value of an After (stolen), new; what else it has goes to the call. */
+PyObject *cl_after_take(PyObject *after, struct cl_call *call);
 /* The request was answered: what is left to do happens after the flush. Takes over generators,
  * callback and context. */
 void cl_after_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r);

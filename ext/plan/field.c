@@ -1,6 +1,8 @@
 /* Fields: from the bytes of a request to values. */
+#include "bridge/guest.h"
 #include "plan/converter.h"
 #include "plan/plan_internal.h"
+#include "types/request_internal.h"
 #include "types/response_internal.h"
 #include "types/text.h"
 
@@ -270,6 +272,19 @@ static int give_response(struct cl_walk *w, PyObject **slot) {
     return *slot ? 0 : -1;
 }
 
+/* The same. Without a loop it takes no coroutine functions. */
+static int give_background(struct cl_walk *w, PyObject **slot) {
+    struct cl_call *call = w->call;
+    if (!call->background) {
+        bool has_loop = w->bridge ? w->bridge->guest != NULL
+                                  : cl_guest_serves(w->ext, cl_pyrequest_of(call->request)->app);
+        call->background =
+            PyObject_CallOneArg(w->ext->background_type, has_loop ? Py_True : Py_False);
+    }
+    *slot = Py_XNewRef(call->background);
+    return *slot ? 0 : -1;
+}
+
 int cl_walk_field(struct cl_walk *w, size_t i) {
     const struct cl_field *f = &w->plan->fields[i];
     PyObject **slot = &w->slots[i];
@@ -291,6 +306,7 @@ int cl_walk_field(struct cl_walk *w, size_t i) {
     case CL_SOURCE_FILES_BYTES: return cl_walk_file(w, f, slot);
     case CL_SOURCE_REQUEST: return give_request(w, slot);
     case CL_SOURCE_RESPONSE: return give_response(w, slot);
+    case CL_SOURCE_BACKGROUND: return give_background(w, slot);
     case CL_SOURCE_CONST: return cl_walk_missing(w, f, slot);
     case CL_SOURCE_COUNT: break;
     }

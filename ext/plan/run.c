@@ -191,5 +191,6 @@ PyObject *cl_plan_resolve(PyObject *self, PyObject *request) {
     };
     PyObject *values = walk_with_room(&w, NULL);
     Py_XDECREF(call.response);
+    Py_XDECREF(call.background); /* the caller has it among the values */
     return values;
 }

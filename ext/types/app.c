@@ -319,19 +319,22 @@ static PyObject *set_plan(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_terms_doc,
-             "_set_terms($self, id, blocking, timeout, /)\n--\n\nWhere the handler of a route runs "
-             "(blocking: True on the thread pool, False inline, None inline until it proves to "
-             "wait), and for how many seconds (0: without a limit; None: the server's).");
+PyDoc_STRVAR(
+    set_terms_doc,
+    "_set_terms($self, id, blocking, timeout, needs_pool, /)\n--\n\nWhere the handler of a route "
+    "runs "
+    "(blocking: True on the thread pool, False inline, None inline until it proves to "
+    "wait), for how many seconds (0: without a limit; None: the server's), and whether it has "
+    "something else for the pool.");
 
 static PyObject *set_terms(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     struct cl_registry *handlers = &self_of(self)->handlers;
-    unsigned long id = n == 3 ? PyLong_AsUnsignedLong(args[0]) : 0;
-    double seconds = n == 3 && args[2] != Py_None ? PyFloat_AsDouble(args[2]) : 0;
+    unsigned long id = n == 4 ? PyLong_AsUnsignedLong(args[0]) : 0;
+    double seconds = n == 4 && args[2] != Py_None ? PyFloat_AsDouble(args[2]) : 0;
     if (PyErr_Occurred())
         return NULL;
     if (id == 0 || id >= handlers->count) {
-        PyErr_SetString(PyExc_ValueError, "_set_terms takes the id of a route and two terms");
+        PyErr_SetString(PyExc_ValueError, "_set_terms takes the id of a route and three terms");
         return NULL;
     }
     enum cl_blocking blocking = args[1] == Py_None   ? CL_BLOCKING_AUTO
@@ -339,7 +342,8 @@ static PyObject *set_terms(PyObject *self, PyObject *const *args, Py_ssize_t n) 
                                                      : CL_BLOCKING_NEVER;
     uint64_t timeout_ns = (uint64_t)(fmin(fmax(seconds, 0), 1e9) * 1e9);
     cl_registry_set_terms(handlers->entries[id], blocking,
-                          args[2] == Py_None ? CL_ENTRY_TIMEOUT_DEFAULT : timeout_ns);
+                          args[2] == Py_None ? CL_ENTRY_TIMEOUT_DEFAULT : timeout_ns,
+                          args[3] == Py_True);
     Py_RETURN_NONE;
 }
 

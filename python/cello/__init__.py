@@ -12,6 +12,7 @@ app.run()
 """
 
 from cello._app import App
+from cello._background import BackgroundTasks
 from cello._blueprint import APIRouter, Blueprint, Router
 from cello._cello import VERSION as __version__
 from cello._cello import (
@@ -56,6 +57,7 @@ __all__ = [
     "And",
     "App",
     "Authenticated",
+    "BackgroundTasks",
     "Blueprint",
     "Body",
     "Cookie",

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, Unpack
 
 from cello import _cello, _log
+from cello._background import BackgroundTasks
 from cello._blueprint import Blueprint, GroupOptions, check_blueprint, shared
 from cello._config import (
     LimitsConfig,
@@ -41,7 +42,9 @@ def _body_errors(error: BaseException) -> list[dict[str, Any]] | None:
     return body_errors(error)
 
 
-_cello.connect(Problem, HTTPError, _log.error, RequestValidationError, _body_errors, URL)
+_cello.connect(
+    Problem, HTTPError, _log.error, RequestValidationError, _body_errors, URL, BackgroundTasks
+)
 Mapping.register(_cello.MultiMap)
 Mapping.register(_cello.FormData)
 Mapping.register(_cello.ResponseHeaders)

@@ -440,6 +440,7 @@ def connect(
     validation_error: Callable[[list[dict[str, Any]], bytes | None], BaseException],
     body_errors: Callable[[BaseException], list[dict[str, Any]] | None],
     url: type[str],
+    background: Callable[[bool], object],
     /,
 ) -> None: ...
 def static_files(
@@ -479,6 +480,7 @@ SOURCE_FORM_MODEL: int
 SOURCE_BODY: int
 SOURCE_REQUEST: int
 SOURCE_RESPONSE: int
+SOURCE_BACKGROUND: int
 SOURCE_CONST: int
 SOURCE_BODY_BYTES: int
 SOURCE_FILE: int
@@ -522,8 +524,12 @@ class After:
     @property
     def value(self) -> Any: ...
     @property
-    def callback(self) -> Callable[[], Any]: ...
-    def __new__(cls, value: Any, callback: Callable[[], Any], /) -> Self: ...
+    def callback(self) -> Callable[..., Any] | None: ...
+    @property
+    def background(self) -> Any: ...
+    def __new__(
+        cls, value: Any, callback: Callable[..., Any] | None, background: Any = None, /
+    ) -> Self: ...
 
 @final
 class BodyView:
@@ -553,7 +559,9 @@ class App:
         body: int,
         /,
     ) -> int: ...
-    def _set_terms(self, id: int, blocking: bool | None, timeout: float | None, /) -> None: ...
+    def _set_terms(
+        self, id: int, blocking: bool | None, timeout: float | None, needs_pool: bool, /
+    ) -> None: ...
     def _set_stream(self, id: int, items: int, is_async: bool, /) -> None: ...
     def _set_plan(
         self, id: int, callable: Callable[..., Any], is_async: bool, plan: Plan | None, /
@@ -638,6 +646,7 @@ def attach_loop(
 ) -> None: ...
 def detach_loop(server: Server, /) -> None: ...
 def handler_tasks(server: Server, /) -> list[Task[Any]]: ...
+def offload(callable: Callable[[], _D], /) -> Future[_D]: ...
 
 # They take the place of asyncio's own, and have what asyncio asks of those.
 @disjoint_base

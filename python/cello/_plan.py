@@ -43,6 +43,12 @@ _MODEL_SOURCES = {
     "cookie": _cello.SOURCE_COOKIE_MODEL,
     "form": _cello.SOURCE_FORM_MODEL,
 }
+# One for the whole call, whoever asks for it.
+_SINGLE = {
+    "request": _cello.SOURCE_REQUEST,
+    "response": _cello.SOURCE_RESPONSE,
+    "background": _cello.SOURCE_BACKGROUND,
+}
 REQUEST_FIELD = (_cello.SOURCE_REQUEST, "request", None, ..., ())
 
 
@@ -167,9 +173,9 @@ class _Layout:
         handler = tree.root.signature
         self.last = Call(handler.call, slots, keywords, handler.gives_coroutine)
 
-    @property
-    def slot_of_response(self) -> int | None:
-        return self._known.get("response")
+    def slot_of(self, source: str) -> int | None:
+        """Of the injected Response, or of the background tasks."""
+        return self._known.get(source)
 
     def _call(self, call: Call) -> int:
         self.calls.append(call)
@@ -200,7 +206,7 @@ class _Layout:
             return self._constant(SecurityScopes(node.scopes))
         if source == "body":
             return self._bodies[parameter.alias]
-        if source in ("request", "response"):
+        if source in _SINGLE:
             return self._single(source)
         return self._named(parameter)
 
@@ -217,8 +223,7 @@ class _Layout:
 
     def _single(self, source: str) -> int:
         if source not in self._known:
-            kind = _cello.SOURCE_REQUEST if source == "request" else _cello.SOURCE_RESPONSE
-            self._known[source] = self._field(kind, source, None, ..., ())
+            self._known[source] = self._field(_SINGLE[source], source, None, ..., ())
         return self._known[source]
 
     def _named(self, p: Parameter) -> int:
@@ -295,25 +300,35 @@ def assemble(
     result = endpoint.result
     later = around.before or around.after or around.middleware
     async_guards = any(is_async(guard) for guard in around.guards)
+    blocking = route.blocking is True
     if not later and not async_guards:
         guards = around.guards
         if not any(call.is_async for call in layout.calls):
             return Assembled(
                 handler.call, handler.gives_coroutine, _whole_plan(layout, fields, guards, result)
             )
-        core, awaited = core_of(len(fields), layout.calls, layout.last, route.path)
+        core, awaited = core_of(len(fields), layout.calls, layout.last, route.path, blocking)
         every = tuple(range(len(fields)))
         return Assembled(core, awaited, _cello.Plan(fields, (), every, (), guards, result))
-    core, awaited = core_of(len(fields), layout.calls, layout.last, route.path)
+    hooks = (*around.before, *around.after)
+    outside = async_guards or around.middleware or around.async_errors
+    any_async = outside or any(part.is_async for part in (*hooks, *layout.calls, layout.last))
+    offloads = blocking and bool(any_async)
+    core, awaited = core_of(len(fields), layout.calls, layout.last, route.path, offloads)
     guards = () if async_guards else around.guards
     plan = _cello.Plan(fields, (), tuple(range(len(fields))), (), guards)
-    response = layout.slot_of_response
-    inner = Inner(plan, core, awaited, route.status, result, response)
+    inner = Inner(
+        plan,
+        core,
+        awaited,
+        route.status,
+        result,
+        layout.slot_of("response"),
+        layout.slot_of("background"),
+    )
     around = around._replace(guards=around.guards if async_guards else ())
-    hooks = (*around.before, *around.after)
     outer = _cello.Plan((REQUEST_FIELD,), (), (0,))
-    all_async = awaited or async_guards or around.middleware or around.async_errors
-    if all_async or any(hook.is_async for hook in hooks):
+    if any_async:
         return Assembled(async_runner(inner, around), True, outer)
     return Assembled(sync_runner(inner, around), False, outer)
 

@@ -104,6 +104,7 @@ class Planned(Guarded, Hooks):
         endpoint = Endpoint(0, route._replace(scope=None), signature, dependencies)
         _check_body(endpoint)
         endpoint.result = _result_of(endpoint)
+        _check_blocking(endpoint)
         if route.const:
             self._add_once(endpoint)
         else:
@@ -112,11 +113,6 @@ class Planned(Guarded, Hooks):
 
     def _add_handler(self, endpoint: Endpoint) -> None:
         route = endpoint.route
-        if route.blocking and endpoint.signature.is_async:
-            raise TypeError(
-                f"{_place_of(endpoint)}: blocking=True is for a def: an async def runs on the event "
-                "loop; write def, or await asyncio.to_thread() around what blocks"
-            )
         endpoint.id = self._add_route(
             route.methods,
             route.path,
@@ -129,7 +125,7 @@ class Planned(Guarded, Hooks):
             route.versions,
             _body_mode(endpoint),
         )
-        self._set_terms(endpoint.id, route.blocking, route.timeout)
+        self._set_terms(endpoint.id, route.blocking, route.timeout, _has_background(endpoint))
 
         signature = endpoint.signature
         items = _results.stream_items(signature.returns, signature.is_generator)
@@ -222,6 +218,19 @@ def _is_in(call: Any, calls: set[Any]) -> bool:
         return call in calls
     except TypeError:  # an object without a hash
         return False
+
+
+def _check_blocking(endpoint: Endpoint) -> None:
+    if endpoint.route.blocking and endpoint.signature.is_async:
+        raise TypeError(
+            f"{_place_of(endpoint)}: blocking=True is for a def: an async def runs on the event "
+            "loop; write def, or await asyncio.to_thread() around what blocks"
+        )
+
+
+def _has_background(endpoint: Endpoint) -> bool:
+    signatures = [endpoint.signature, *(d.signature for d, _ in endpoint.tree())]
+    return any(p.source == "background" for s in signatures if s for p in s.parameters)
 
 
 def _place_of(endpoint: Endpoint) -> str:

@@ -8,6 +8,7 @@ where something has to run before that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from cello import _cello, _results
@@ -62,13 +63,20 @@ def _close(generators: list[Any], error: BaseException | None) -> None:
         del error  # this frame is in its traceback
 
 
-async def _aclose(generators: list[Any], error: BaseException | None) -> None:
-    """The same where some of the generators are async."""
+async def _aclose(
+    generators: list[Any], error: BaseException | None, *, offloads: bool = False
+) -> None:
+    """The same where some of the generators are async. offloads: the others wait, on the thread
+    pool."""
     try:
         for generator in reversed(generators):
             is_async = hasattr(generator, "athrow")
             try:
-                if error is not None:
+                if not is_async and offloads:
+                    stop = await _cello.offload(partial(_resume, generator, error))
+                    if stop is not None:
+                        raise stop
+                elif error is not None:
                     await generator.athrow(error) if is_async else generator.throw(error)
                 elif is_async:
                     await anext(generator)
@@ -84,6 +92,15 @@ async def _aclose(generators: list[Any], error: BaseException | None) -> None:
             raise error
     finally:
         del error
+
+
+def _resume(generator: Iterator[Any], error: BaseException | None) -> StopIteration | None:
+    """The end of a generator as a value, since no future takes it; None when there is none."""
+    try:
+        next(generator) if error is None else generator.throw(error)  # type: ignore[attr-defined]
+    except StopIteration as stop:
+        return stop
+    return None
 
 
 def _swallowed(
@@ -108,25 +125,28 @@ def _yielded_again(generator: Any) -> BaseException:
 
 
 def core_of(
-    fields: int, calls: Sequence[Call], last: Call, place: str
+    fields: int, calls: Sequence[Call], last: Call, place: str, offloads: bool = False
 ) -> tuple[Callable[..., Any], bool]:
     """A function of all fields that makes the calls and then the last one, the handler's; and
-    whether it is async."""
-    is_async = last.is_async or any(call.is_async for call in calls)
+    whether it is async. offloads: it is, and leaves what is not to the thread pool."""
+    is_async = offloads or last.is_async or any(call.is_async for call in calls)
     names: dict[str, Any] = {"After": _cello.After, "start": _start, "astart": _astart}
-    names["close"] = _aclose if is_async else _close
+    names["close"] = partial(_aclose, offloads=offloads) if is_async else _close
+    names["offload"] = _cello.offload
     lines = []
     for i, call in enumerate(calls):
         names[f"call{i}"] = call.function
         made = f"call{i}({_arguments(call)})"
         if not call.is_generator:
-            lines.append(f"value{i} = {'await ' if call.is_async else ''}{made}")
+            lines.append(f"value{i} = {_awaited(call, made, offloads)}")
             continue
-        begin = "await astart" if call.is_async else "start"
         name = name_of(call.function)
-        lines += [f"made = {made}", f"value{i} = {begin}(made, {name!r})", "opened.append(made)"]
+        begun = f"{'astart' if call.is_async else 'start'}(made, {name!r})"
+        lines += [f"made = {made}", f"value{i} = {_awaited(call, begun, offloads)}"]
+        lines.append("opened.append(made)")
     names["handler"] = last.function
-    lines.append(f"result = {'await ' if last.is_async else ''}handler({_arguments(last)})")
+    made = f"handler({_arguments(last)})"
+    lines.append(f"result = {_awaited(last, made, offloads)}")
     if any(call.is_generator for call in calls):
         lines = [
             "opened = []",
@@ -140,6 +160,12 @@ def core_of(
         lines.append("return result")
     parameters = ", ".join(f"field{i}" for i in range(fields))
     return _compiled("run", parameters, lines, names, is_async, place), is_async
+
+
+def _awaited(call: Call, made: str, offloads: bool) -> str:
+    if call.is_async:
+        return f"await {made}"
+    return f"await offload(lambda: {made})" if offloads else made
 
 
 def _arguments(call: Call) -> str:
@@ -171,8 +197,11 @@ class Around(NamedTuple):
     async_errors: bool = False
 
 
-# Of one After each: they resume the dependencies that are open, or throw what they are given.
-Callbacks = list[Callable[..., Any]]
+class Callbacks(list[Callable[..., Any]]):
+    """Of one After each: they resume the dependencies that are open, or throw what they are
+    given."""
+
+    background: Any = None  # the BackgroundTasks of what is answered
 
 
 class Inner(NamedTuple):
@@ -184,6 +213,7 @@ class Inner(NamedTuple):
     status: int
     filter: _results.ResultFilter | None
     response: int | None  # the slot of the injected Response
+    background: int | None  # that of the background tasks
 
 
 def filtered(value: Any, result: _results.ResultFilter) -> Any:
@@ -218,7 +248,10 @@ def _finish(
     if inner.filter:
         value = filtered(value, inner.filter)
     injected = None if inner.response is None else values[inner.response]
-    return _cello.to_response(value, inner.status, injected)
+    response = _cello.to_response(value, inner.status, injected)
+    if inner.background is not None:
+        callbacks.background = values[inner.background]
+    return response
 
 
 def _response_of(value: Any, status: int) -> _cello.Response:
@@ -275,8 +308,6 @@ async def _athrow(callbacks: Callbacks, error: BaseException) -> BaseException:
 
 def _after(value: Any, callbacks: Callbacks, is_async: bool) -> Any:
     """A middleware may have called what is inside more than once: then there are as many."""
-    if len(callbacks) < 2:
-        return _cello.After(value, callbacks[0]) if callbacks else value
 
     def resume() -> None:
         for callback in reversed(callbacks):
@@ -286,7 +317,13 @@ def _after(value: Any, callbacks: Callbacks, is_async: bool) -> Any:
         for callback in reversed(callbacks):
             await callback()
 
-    return _cello.After(value, aresume if is_async else resume)
+    if len(callbacks) < 2:
+        callback = callbacks[0] if callbacks else None
+    else:
+        callback = aresume if is_async else resume
+    if callback or callbacks.background:
+        return _cello.After(value, callback, callbacks.background)
+    return value
 
 
 def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
@@ -307,7 +344,7 @@ def sync_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
             return cast(_cello.Response, _cello.error_response(request, error))
 
     def run(request: _cello.Request) -> Any:
-        callbacks: Callbacks = []
+        callbacks = Callbacks()
         try:
             response = respond(request, callbacks)
             for hook in around.after:
@@ -362,7 +399,7 @@ def async_runner(inner: Inner, around: Around) -> Callable[[Any], Any]:
         return response
 
     async def run(request: _cello.Request) -> Any:
-        callbacks: Callbacks = []
+        callbacks = Callbacks()
         # Exceptions of what has no hooks are answered by the engine, in one place.
         inside = respond if around.before or around.after or around.middleware else answer
 

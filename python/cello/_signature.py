@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, NoReturn
 
 from cello import _bodies, _cello, _models, _types
+from cello._background import BackgroundTasks
 from cello._callables import (
     CO_ASYNC_GENERATOR,
     CO_COROUTINE,
@@ -39,10 +40,11 @@ _ANYTHING = (..., Any, object)
 class Parameter(NamedTuple):
     """One parameter of a handler or a dependency.
 
-    source: "path" "query" "header" "cookie" "form" "file" "body" "request" "response" "scopes"
-    "depends". annotation: without Annotated. default: `...` if required. converter: of a scalar or
-    a list the _cello.Converter, of a body what decodes its bytes, of a file its kind. fields: of a
-    model that is read from named values, and then converter makes the model, as by_fields says.
+    source: "path" "query" "header" "cookie" "form" "file" "body" "request" "response" "background"
+    "scopes" "depends". annotation: without Annotated. default: `...` if required. converter: of a
+    scalar or a list the _cello.Converter, of a body what decodes its bytes, of a file its kind.
+    fields: of a model that is read from named values, and then converter makes the model, as
+    by_fields says.
     """
 
     name: str
@@ -270,6 +272,8 @@ class Reader:
             return Parameter(raw.name, "request", _cello.Request)
         if isinstance(bare, type) and issubclass(bare, _cello.Response):
             return Parameter(raw.name, "response", bare)
+        if bare is BackgroundTasks:
+            return Parameter(raw.name, "background", bare)
         if bare is SecurityScopes:
             return Parameter(raw.name, "scopes", bare)
         # Any says as little as no annotation.

@@ -228,7 +228,7 @@ def _details(row: Row) -> Iterator[str]:
 
 def _written(p: dict[str, Any]) -> str:
     """`page: int = 1 (query, ge=1)`"""
-    if p["source"] in ("request", "response"):
+    if p["source"] in ("request", "response", "background"):
         return str(p["source"])
     default = "" if p["required"] else f" = {p['default']}"
     limits = "".join(f", {k}={v}" for k, v in p.get("constraints", {}).items())
