@@ -288,13 +288,20 @@ PyObject *cl_after_take(PyObject *object, struct cl_call *call) {
     return value;
 }
 
+static PyTypeObject *background_type(const struct cl_ext *ext) {
+    return (PyTypeObject *)(void *)ext->background_type;
+}
+
 static PyObject *after_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *value, *callback, *background = Py_None;
     if ((kwargs && PyDict_GET_SIZE(kwargs)) ||
         !PyArg_ParseTuple(args, "OO|O", &value, &callback, &background))
         return NULL;
-    if (callback != Py_None && !PyCallable_Check(callback)) {
-        PyErr_SetString(PyExc_TypeError, "After takes a value, and a callable or None");
+    struct cl_ext *ext = cl_ext_of_type(type);
+    if ((callback != Py_None && !PyCallable_Check(callback)) ||
+        (background != Py_None && (!ext || !Py_IS_TYPE(background, background_type(ext))))) {
+        PyErr_SetString(PyExc_TypeError,
+                        "After takes a value, a callable or None, and BackgroundTasks");
         return NULL;
     }
     PyObject *self = type->tp_alloc(type, 0);

@@ -27,13 +27,13 @@ enum cl_source {
     CL_SOURCE_BODY,       /* a callable is given the JSON text where it lies */
     CL_SOURCE_REQUEST,    /* the cello.Request */
     CL_SOURCE_RESPONSE,   /* a cello.Response that is merged into the answer */
-    CL_SOURCE_BACKGROUND, /* cello.BackgroundTasks, which run after the answer */
     CL_SOURCE_CONST,      /* the default */
     CL_SOURCE_BODY_BYTES, /* as BODY, for callables that take only `bytes` */
     CL_SOURCE_FILE,       /* parts of a multipart form: an UploadedFile, a list of them, */
     CL_SOURCE_FILES,
     CL_SOURCE_FILE_BYTES, /* or what is in them */
     CL_SOURCE_FILES_BYTES,
+    CL_SOURCE_BACKGROUND, /* cello.BackgroundTasks, which run after the answer */
     CL_SOURCE_COUNT,
 };
 

@@ -21,8 +21,8 @@ class _Task(NamedTuple):
 
 
 class BackgroundTasks:
-    """Functions that run one after the other when the response was sent. A parameter of a handler or
-    a dependency that is annotated with this class gets the one of the request.
+    """Functions that run one after the other when the response was sent. A parameter of a handler
+    or a dependency that is annotated with this class gets the one of the request.
 
     A def runs on the thread pool, an async def on the server's loop. What one raises is logged, and
     the next one runs. A handler that raises leaves nothing to be done.
