@@ -172,6 +172,13 @@ def redis() -> Iterator[Redis]:
             yield Redis(path)
 
 
+@contextlib.contextmanager
+def environment() -> Iterator[dict[str, str]]:
+    """What programs that want both ask for."""
+    with postgres() as database, redis() as cache:
+        yield {"DATABASE_URL": database.dsn, "REDIS_URL": cache.url}
+
+
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """Of 127.0.0.1 and localhost, signed by itself: (certificate, key)."""
     certificate, key = folder / "cert.pem", folder / "key.pem"

@@ -68,6 +68,8 @@ def guest_server(backend: str, loop: str) -> Iterator[Load]:
         yield load
 
 
+# asyncio keeps cancelled timers, each with its context, until there are a hundred.
+TIMERS_MAX = 500
 LOOPS = pytest.mark.parametrize("loop", ["engine", "asyncio", "uvloop"])
 needs_services = pytest.mark.skipif(bool(services.missing()), reason=services.missing())
 
@@ -76,8 +78,8 @@ needs_services = pytest.mark.skipif(bool(services.missing()), reason=services.mi
 @BACKENDS
 def test_nothing_is_kept_of_handlers_that_wait(backend: str) -> None:
     with guest_server(backend, "engine") as load:
-        first, last = soak(load, 3_000, 1, warm_up=3_000)
-    check_steady(first, last)
+        first, last = soak(load, 2_000, 1, warm_up=2_000)
+    check_steady(first, last, TIMERS_MAX)
     assert SANITIZED or last["rss"] - first["rss"] < 4 * MIB
 
 
@@ -89,7 +91,9 @@ def test_nothing_is_kept_of_handlers_that_wait(backend: str) -> None:
 def test_handlers_that_wait_for_long(loop: str, backend: str) -> None:
     with guest_server(backend, loop) as load:
         reports = soak(load, 40_000, 10, warm_up=10_000)
-    check_steady(reports[0], reports[-1])
+    check_steady(reports[0], reports[-1], TIMERS_MAX)
     warm = reports[3:]
-    print({what: slope(warm, what) for what in ("rss", "blocks")})
-    assert SANITIZED or slope(warm, "rss") <= 10 * RSS_SLOPE_MAX, [r["rss"] for r in reports]
+    growth = {what: slope(warm, what) for what in ("rss", "blocks")}
+    print(growth)
+    assert growth["blocks"] < 0.05
+    assert SANITIZED or growth["rss"] < 10, [r["rss"] for r in reports]

@@ -4,9 +4,12 @@ API reference has every public name.
     ```python             runs by itself, as a script
     ```python continues   runs after the blocks before it on the page, back to the last plain one
 
-There is no third kind. `app.run()` in a block starts the server on a free port and stops it.
+There is no third kind. `app.run()` in a block starts the server on a free port and stops it. A
+block that asks for DATABASE_URL finds PostgreSQL there, and Redis at REDIS_URL.
 """
 
+import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import cello
 import pytest
+import services
 from source_tree import ROOT, relative, tracked_files
 
 FENCE = re.compile(r"^```(py[^\n]*)\n(.*?)^```$", re.M | re.S)
@@ -51,13 +55,19 @@ def blocks_of(page: str, text: str) -> list[Block]:
     return blocks
 
 
-def run(block: Block, folder: Path, prelude: str = PRELUDE) -> subprocess.CompletedProcess[str]:
+def run(
+    block: Block,
+    folder: Path,
+    prelude: str = PRELUDE,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     script = folder / "block.py"
     script.write_text(block.code)
     code = f"{prelude}\nimport runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=folder,
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=20,
@@ -93,7 +103,13 @@ def test_every_block_is_of_a_known_kind() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_block_runs(block: Block, tmp_path: Path) -> None:
-    done = run(block, tmp_path)
+    with contextlib.ExitStack() as stack:
+        environment = None
+        if "DATABASE_URL" in block.code:
+            if services.missing():
+                pytest.skip(services.missing())
+            environment = stack.enter_context(services.environment())
+        done = run(block, tmp_path, environment=environment)
     assert done.returncode == 0, done.stderr
 
 
