@@ -91,9 +91,11 @@ class Files(Base):
         self._static: list[tuple[StaticFilesConfig, str]] = []  # and where it was declared
 
     def enable_static_files(self, config: StaticFilesConfig) -> None:
-        """Serve a folder of files; may be called for several. ValueError: the prefix is taken."""
+        """Serve a folder of files; may be called for several. ValueError: the prefix is taken.
+        RuntimeError: the application was started."""
         if not isinstance(config, StaticFilesConfig):
             raise TypeError(f"enable_static_files takes a StaticFilesConfig, not {config!r}")
+        self._check_open("files")
         prefix, where = config._path(), caller(1)
         self._add_files(f"{prefix}/{{path:path}}", where, config)
         if prefix:

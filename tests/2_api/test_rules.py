@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import pytest
 from api_client import BACKENDS, Client, serving
-from cello import App, Header, RequestIdConfig, SecurityHeadersConfig
+from cello import App, Header, RequestIdConfig, SecurityHeadersConfig, StaticFilesConfig
 
 HERE = Path(__file__).parent
 
@@ -150,9 +150,11 @@ def test_select_returns_far_less_often_than_requests_come(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_frames_per_request(backend: str) -> None:
+def test_frames_per_request(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
     app = App(use=[RequestIdConfig(), SecurityHeadersConfig()])
     app.static_response("/native", "x")
+    app.enable_static_files(StaticFilesConfig(tmp_path, directory_listing=True))
 
     @app.get("/plain/{id:int}")
     def plain(req: Any) -> object:
@@ -167,7 +169,9 @@ def test_frames_per_request(backend: str) -> None:
         return {"id": id, "q": q, "host": host}
 
     with profiled(app, backend) as (client, frames):
-        for target in ("/native", "/nowhere", "/plain/x"):
+        assert client.get("/static/file").text == "x"
+        files = ("/static/file", "/static/", "/static", "/static/none")
+        for target in ("/native", "/nowhere", "/plain/x", *files):
             for _ in range(10):
                 client.get(target)
         assert frames.pop("BaseEventLoop._run_once", 0) <= 20
