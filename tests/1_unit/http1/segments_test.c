@@ -199,6 +199,26 @@ static void test_connection_close(void **state) {
     end(&p);
 }
 
+/* A client that has said all it had to say still gets everything. */
+static void test_half_close(void **state) {
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        struct pair p;
+        begin(&p);
+        cl_mem_hold_sends(p.c.stream, true);
+        get(&p, "?bytes=5000", 50000);
+        if (late)
+            assert_true(cl_mem_finish_send(p.c.stream, CELLO_OK));
+        client_eof(&p.c);
+        while (p.c.stream && cl_mem_finish_send(p.c.stream, CELLO_OK))
+            fixture_turn(&p.f);
+        expect_body(&p, 50000, 1, 5000);
+        client_expect_closed(&p.c);
+        assert_false(p.c.was_reset);
+        end(&p);
+    }
+}
+
 /* ---- what goes wrong ---- */
 
 static void expect_reset(const char *query, size_t n) {
@@ -377,6 +397,7 @@ int main(void) {
         T(answers_without_a_body),
         T(old_clients),
         T(connection_close),
+        T(half_close),
         T(a_file_that_became_shorter),
         T(bytes_for_the_log),
         T(a_client_that_leaves),
