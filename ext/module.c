@@ -65,19 +65,21 @@ static PyObject *json_dumps(PyObject *module, PyObject *const *args, Py_ssize_t 
 PyDoc_STRVAR(
     connect_doc,
     "connect(problem, http_error, log_error, validation_error, body_errors, url, background, "
-    "/)\n--\n\nTell the "
-    "engine the base of exceptions that are answers, the package's HTTPError, where error lines "
-    "go, what is raised for bad parameters, and body_errors(exception): a list of {loc, msg, type} "
-    "for what a validator refused, None for text that is not JSON; it raises any other exception "
-    "again; and the classes of URLs and of BackgroundTasks. Called once, by the package.");
+    "disconnected, /)\n--\n\nTell the engine the base of exceptions that are answers, the "
+    "package's "
+    "HTTPError, where error lines go, what is raised for bad parameters, and "
+    "body_errors(exception): a list of {loc, msg, type} for what a validator refused, None for "
+    "text that is not JSON; it raises any other exception again; the classes of URLs and of "
+    "BackgroundTasks; and what is raised when a client has gone. Called once, by the package.");
 
 static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     struct cl_ext *ext = cl_ext_of_module(module);
-    if (n != 7 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
+    if (n != 8 || !PyExceptionClass_Check(args[0]) || !PyExceptionClass_Check(args[1]) ||
         !PyCallable_Check(args[2]) || !PyExceptionClass_Check(args[3]) ||
-        !PyCallable_Check(args[4]) || !PyType_Check(args[5]) || !PyType_Check(args[6])) {
+        !PyCallable_Check(args[4]) || !PyType_Check(args[5]) || !PyType_Check(args[6]) ||
+        !PyExceptionClass_Check(args[7])) {
         PyErr_SetString(PyExc_TypeError,
-                        "connect takes three exception classes, two callables and two classes");
+                        "connect takes exception classes, two callables and two classes");
         return NULL;
     }
     Py_XSETREF(ext->problem, Py_NewRef(args[0]));
@@ -87,6 +89,7 @@ static PyObject *connect_package(PyObject *module, PyObject *const *args, Py_ssi
     Py_XSETREF(ext->body_errors, Py_NewRef(args[4]));
     Py_XSETREF(ext->url_type, Py_NewRef(args[5]));
     Py_XSETREF(ext->background_type, Py_NewRef(args[6]));
+    Py_XSETREF(ext->client_disconnected, Py_NewRef(args[7]));
     Py_RETURN_NONE;
 }
 
@@ -153,6 +156,7 @@ static int exec(PyObject *module) {
     if (!ext->json_error || PyModule_AddObjectRef(module, "JSONDecodeError", ext->json_error) < 0)
         return -1;
     if (cl_multimap_setup_types(module, ext) < 0 || cl_request_setup_types(module, ext) < 0 ||
+        cl_request_stream_setup_types(module, ext) < 0 ||
         cl_response_setup_types(module, ext) < 0 ||
         cl_response_headers_setup_types(module, ext) < 0 || cl_app_setup_types(module, ext) < 0 ||
         cl_server_setup_types(module, ext) < 0 || cl_connection_setup_types(module, ext) < 0 ||
@@ -184,6 +188,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->multimap_type);
     Py_VISIT(ext->multipart_type);
     Py_VISIT(ext->plan_type);
+    Py_VISIT(ext->request_stream_type);
     Py_VISIT(ext->request_type);
     Py_VISIT(ext->response_type);
     Py_VISIT(ext->response_headers_type);
@@ -192,6 +197,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->stream_body_type);
     Py_VISIT(ext->stream_type);
     Py_VISIT(ext->upload_type);
+    Py_VISIT(ext->request_stream_step_type);
+    Py_VISIT(ext->client_disconnected);
     Py_VISIT(ext->problem);
     Py_VISIT(ext->http_error);
     Py_VISIT(ext->json_error);
@@ -231,6 +238,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->form_parts_type);
     Py_CLEAR(ext->multimap_type);
     Py_CLEAR(ext->multipart_type);
+    Py_CLEAR(ext->request_stream_type);
     Py_CLEAR(ext->request_type);
     Py_CLEAR(ext->response_type);
     Py_CLEAR(ext->response_headers_type);
@@ -239,6 +247,8 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->stream_body_type);
     Py_CLEAR(ext->stream_type);
     Py_CLEAR(ext->upload_type);
+    Py_CLEAR(ext->request_stream_step_type);
+    Py_CLEAR(ext->client_disconnected);
     Py_CLEAR(ext->problem);
     Py_CLEAR(ext->http_error);
     Py_CLEAR(ext->json_error);

@@ -39,6 +39,8 @@ struct cl_ext {
     PyTypeObject *multimap_type;
     PyTypeObject *multipart_type;
     PyTypeObject *plan_type;
+    PyTypeObject *request_stream_step_type; /* what a RequestStream is awaited by */
+    PyTypeObject *request_stream_type;
     PyTypeObject *request_type;
     PyTypeObject *response_type;
     PyTypeObject *response_headers_type;
@@ -60,6 +62,7 @@ struct cl_ext {
     PyObject *background_type;  /* cello.BackgroundTasks(has_loop) */
     struct cl_guest *guests;    /* servers with a loop; not owned */
     PyObject *guest_types;      /* what the asyncio guest keeps; NULL until an async route exists */
+    PyObject *client_disconnected; /* cello.ClientDisconnected, a Problem */
 };
 
 extern struct PyModuleDef cl_ext_module;
@@ -104,6 +107,7 @@ int cl_file_body_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_form_parts_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multimap_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_request_stream_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_headers_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multipart_setup_types(PyObject *module, struct cl_ext *ext);

@@ -161,6 +161,10 @@ bool cl_guest_wake(struct cl_engine_loop *l) {
 }
 
 /* A loop of ours turns anyway; another one looks at the engine's descriptor. */
+PyObject *cl_guest_loop(const struct cl_guest *g) {
+    return g->loop;
+}
+
 void cl_guest_need_turn(const struct cl_guest *g) {
     if (!g->own)
         cello_server_wake(g->bridge->server);

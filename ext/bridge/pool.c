@@ -172,6 +172,15 @@ static struct cl_job *next_job(struct cl_pool *p, bool first) {
 }
 
 static const char POOL[] = "cello.pool";
+static _Thread_local struct cl_pool *here;
+
+struct cl_pool *cl_pool_here(void) {
+    return here;
+}
+
+struct cl_bridge *cl_pool_bridge(const struct cl_pool *p) {
+    return p->bridge;
+}
 
 static PyObject *work(PyObject *capsule, PyObject *ignored) {
     (void)ignored;
@@ -179,6 +188,7 @@ static PyObject *work(PyObject *capsule, PyObject *ignored) {
     if (!p)
         return NULL;
     struct cl_job *j;
+    here = p; /* which it has a reference to */
     for (bool first = true; (j = next_job(p, first)) != NULL; first = false) {
         j->work(j);
         send_home(p, j);

@@ -46,6 +46,10 @@ void cl_pool_detach(struct cl_pool *p);
  * latest with the last job that runs. NULL is allowed. */
 void cl_pool_close(struct cl_pool *p);
 
+/* The pool that this thread belongs to; NULL: to none. Any thread. */
+struct cl_pool *cl_pool_here(void);
+struct cl_bridge *cl_pool_bridge(const struct cl_pool *p);
+
 /* ---- errands: a pooled handler waits for the engine ---- */
 
 /* Lies on the stack of the pool's thread; the pool's but for `run`. */

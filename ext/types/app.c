@@ -195,7 +195,7 @@ PyDoc_STRVAR(
     "body, /)\n--\n\n"
     "Register a handler, and return its id for _set_plan. methods: bits of GET=1 HEAD=2 POST=4 "
     "PUT=8 DELETE=16 PATCH=32 OPTIONS=64. versions: of it, where _version_by tells them apart. "
-    "body: BODY_BUFFER or BODY_FORM. "
+    "body: BODY_BUFFER, BODY_STREAM or BODY_FORM. "
     "ValueError: bad or conflicting path. RuntimeError: frozen.");
 
 static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) {
@@ -589,7 +589,8 @@ int cl_app_setup_types(PyObject *module, struct cl_ext *ext) {
     ext->app_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &app_spec, NULL);
     if (!ext->app_type || PyModule_AddType(module, ext->app_type) < 0)
         return -1;
-    if (PyModule_AddIntConstant(module, "BODY_BUFFER", CELLO_BODY_BUFFER) < 0)
+    if (PyModule_AddIntConstant(module, "BODY_BUFFER", CELLO_BODY_BUFFER) < 0 ||
+        PyModule_AddIntConstant(module, "BODY_STREAM", CELLO_BODY_STREAM) < 0)
         return -1;
     return PyModule_AddIntConstant(module, "BODY_FORM", CELLO_BODY_FORM);
 }

@@ -103,6 +103,12 @@ static PyObject *make_request_id(struct cl_pyrequest *self) {
 
 bool cl_pyrequest_body_is_taken(struct cl_pyrequest *self) {
     const struct cl_upload *first;
+    if (cello_request_body_mode(self->r) == CELLO_BODY_STREAM) {
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "the route is declared with body=\"stream\": read the body with req.stream()");
+        return true;
+    }
     if (!cello_request_uploads(self->r, &first))
         return false;
     PyErr_SetString(PyExc_RuntimeError,

@@ -1,8 +1,14 @@
 /* What a Request's body says: bytes, text, JSON, a form. */
 #include "convert/json_decode.h"
 #include "types/request_internal.h"
+#include "types/request_stream.h"
 #include "types/upload.h"
 #include "types/view.h"
+
+/* By the handler. */
+static bool is_read(const struct cl_pyrequest *self) {
+    return self->r && cello_request_body_mode(self->r) == CELLO_BODY_STREAM;
+}
 
 /* The body where it lies. False: exception set. */
 static bool body_span(struct cl_pyrequest *self, struct cl_str *out) {
@@ -21,6 +27,21 @@ static bool body_span(struct cl_pyrequest *self, struct cl_str *out) {
 PyObject *cl_pyrequest_get_body(PyObject *self, PyObject *unused) {
     (void)unused;
     return Py_XNewRef(cl_pyrequest_body(cl_pyrequest_of(self)));
+}
+
+PyObject *cl_pyrequest_stream(PyObject *object, PyObject *unused) {
+    (void)unused;
+    struct cl_pyrequest *self = cl_pyrequest_of(object);
+    if (self->kept[CL_KEPT_STREAM]) {
+        PyErr_SetString(PyExc_RuntimeError, "the body is read once: stream() was called before");
+        return NULL;
+    }
+    PyObject *body = is_read(self) ? NULL : cl_pyrequest_body(self), *stream = NULL;
+    if (body || !PyErr_Occurred())
+        stream = cl_request_stream_new(self->ext, object, body ? NULL : self->r, body);
+    if (stream) /* not the stream itself, which holds the request */
+        cl_pyrequest_keep(self, CL_KEPT_STREAM, Py_NewRef(Py_True));
+    return stream;
 }
 
 PyObject *cl_pyrequest_content_type(PyObject *self, PyObject *unused) {
@@ -175,6 +196,8 @@ static PyObject *parse_form(struct cl_pyrequest *self, PyObject *type) {
 
 /* The pairs of the form. Not kept: files among them hold the Request. */
 static PyObject *pairs_of_form(struct cl_pyrequest *self) {
+    if (is_read(self) && cl_pyrequest_body_is_taken(self))
+        return NULL;
     PyObject *type = cl_pyrequest_content_type((PyObject *)self, NULL);
     PyObject *pairs = type ? parse_form(self, type) : NULL;
     Py_XDECREF(type);

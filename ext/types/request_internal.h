@@ -17,6 +17,7 @@ enum cl_pyrequest_kept {
     CL_KEPT_ROUTE,
     CL_KEPT_REQUEST_ID,
     CL_KEPT_BODY,
+    CL_KEPT_STREAM, /* True: stream() was called */
     CL_KEPT_STATE,
     CL_KEPT_CONTEXT,
     CL_KEPT_IDENTITY, /* set by the program only */
@@ -79,6 +80,7 @@ PyObject *cl_pyrequest_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwar
 /* ---- methods; each file names its own in a row of a PyMethodDef ---- */
 
 PyObject *cl_pyrequest_get_body(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_stream(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_text(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_json(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_form(PyObject *self, PyObject *unused);

@@ -173,6 +173,10 @@ static PyObject *accepts(PyObject *self, PyObject *media_type) {
 
 PyMethodDef cl_pyrequest_methods[] = {
     {"body", cl_pyrequest_get_body, METH_NOARGS, "body($self, /)\n--\n\nThe body, as bytes."},
+    {"stream", cl_pyrequest_stream, METH_NOARGS,
+     "stream($self, /)\n--\n\nThe body as bytes, piece by piece, for `async for` and `for`; once. "
+     "Where the route is declared with body=\"stream\" pieces come as the client sends them, "
+     "and ClientDisconnected is raised when it has gone; else the body is one piece."},
     {"text", cl_pyrequest_text, METH_NOARGS,
      "text($self, /)\n--\n\nThe body as str, by the charset of its type (UTF-8 without one). "
      "HTTPError 400 when it is not that, 415 for a charset that is not supported."},

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cello/api.h>
+#include <cello/app.h>
 #include <cello/error.h>
 #include <cello/str.h>
 
@@ -61,6 +62,8 @@ CELLO_API void cello_request_observe(struct cl_request *r, struct cello_observer
 /* For the observer, from now; 0: none. Late by up to 20 ms. Nothing once the request is answered.
  */
 CELLO_API void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
+
+CELLO_API enum cello_body cello_request_body_mode(const struct cl_request *r);
 
 /* Told when there is something to read. Its memory is the caller's, until it was told or taken
  * back.

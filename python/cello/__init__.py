@@ -32,7 +32,13 @@ from cello._config import (
     ThreadPoolConfig,
     TimeoutConfig,
 )
-from cello._errors import HTTPError, HTTPException, ProblemDetails, RequestValidationError
+from cello._errors import (
+    ClientDisconnected,
+    HTTPError,
+    HTTPException,
+    ProblemDetails,
+    RequestValidationError,
+)
 from cello._files import StaticFilesConfig
 from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
 from cello._params import (
@@ -60,6 +66,7 @@ __all__ = [
     "BackgroundTasks",
     "Blueprint",
     "Body",
+    "ClientDisconnected",
     "Cookie",
     "Depends",
     "File",

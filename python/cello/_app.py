@@ -18,7 +18,7 @@ from cello._config import (
     TimeoutConfig,
 )
 from cello._docs import Documented
-from cello._errors import HTTPError, Problem, RequestValidationError
+from cello._errors import ClientDisconnected, HTTPError, Problem, RequestValidationError
 from cello._files import Files
 from cello._names import Routing
 from cello._planned import Planned
@@ -43,7 +43,14 @@ def _body_errors(error: BaseException) -> list[dict[str, Any]] | None:
 
 
 _cello.connect(
-    Problem, HTTPError, _log.error, RequestValidationError, _body_errors, URL, BackgroundTasks
+    Problem,
+    HTTPError,
+    _log.error,
+    RequestValidationError,
+    _body_errors,
+    URL,
+    BackgroundTasks,
+    ClientDisconnected,
 )
 Mapping.register(_cello.MultiMap)
 Mapping.register(_cello.FormData)

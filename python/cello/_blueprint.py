@@ -26,6 +26,7 @@ from cello._routes import (
     check_texts,
     check_timeout,
     check_use,
+    is_body_mode,
     local_names,
     method_bits,
     selection,
@@ -115,7 +116,8 @@ class Verbs(ABC):
     that answers are filtered by, by default the declared return type. response_model_include and
     _exclude: names of its fields; response_model_exclude_unset, _defaults, _none: fields with such
     values; all of pydantic models. response_class: what a bare return value is answered by. body:
-    the type of the JSON body. versions: of the API that have this route, by default all. const: the
+    the type of the JSON body; or "stream": the handler is called before the body is read, and reads
+    it with req.stream(). versions: of the API that have this route, by default all. const: the
     handler takes nothing and is called once, now; what it returns is answered without entering
     Python, and without guards, dependencies, hooks and middleware in Python. blocking: a def runs
     on the thread pool (True) or never there (False), by default once it proves to wait. timeout:
@@ -192,7 +194,7 @@ class Verbs(ABC):
                 check_guards(guards),
                 check_dependencies(dependencies),
                 response_model,
-                body,
+                None if is_body_mode(body) else body,
                 check_responses(responses),
                 bool(deprecated),
                 bool(include_in_schema),
@@ -211,6 +213,7 @@ class Verbs(ABC):
                 const=bool(const),
                 blocking=check_blocking(blocking),
                 timeout=check_timeout(timeout),
+                stream=is_body_mode(body) and body == "stream",
             )
         )
 

@@ -7,6 +7,8 @@ from asyncio import TimerHandle as _TimerHandle
 from collections import deque
 from collections.abc import (
     AsyncIterable,
+    AsyncIterator,
+    Awaitable,
     Callable,
     Coroutine,
     ItemsView,
@@ -169,6 +171,13 @@ class Address(structseq[str | int], tuple[str, int]):
     def port(self) -> int: ...
 
 @final
+class RequestStream(AsyncIterator[bytes], Iterator[bytes]):
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+@final
 class Request:
     def __new__(
         cls,
@@ -221,6 +230,7 @@ class Request:
     @property
     def request_id(self) -> str | None: ...
     def body(self, /) -> bytes: ...
+    def stream(self, /) -> RequestStream: ...
     def text(self, /) -> str: ...
     def json(self, /) -> Any: ...
     def form(self, /) -> FormData: ...
@@ -441,6 +451,7 @@ def connect(
     body_errors: Callable[[BaseException], list[dict[str, Any]] | None],
     url: type[str],
     background: Callable[[bool], object],
+    disconnected: type[BaseException],
     /,
 ) -> None: ...
 def static_files(
@@ -467,6 +478,7 @@ def security_headers_step(
 # ---- plans ----
 
 BODY_BUFFER: int
+BODY_STREAM: int
 BODY_FORM: int
 SOURCE_PATH: int
 SOURCE_QUERY: int

@@ -123,3 +123,18 @@ class RequestValidationError(Problem):
     def __str__(self) -> str:
         places = (f"{'.'.join(map(str, e.get('loc', ())))}: {e.get('msg')}" for e in self.detail)
         return "; ".join(places)
+
+
+class ClientDisconnected(Problem):
+    """Raised by req.stream() when the client has gone before its body was complete, or was answered
+    already. Not an error of the program: nothing is logged, and whoever still listens gets a 400.
+    """
+
+    def __init__(self, detail: str = "The client has gone.") -> None:
+        super().__init__(detail)
+        self.status = 400
+        self.detail = detail
+        self.title = None
+        self.type = "about:blank"
+        self.headers = None
+        self.extensions = None

@@ -348,6 +348,9 @@ class _Writer:
             schema = self._form(forms)
             required = any(_is_needed(p) for p in forms)
             return {"content": {body.media_type: {"schema": schema}}, "required": required}
+        if endpoint.route.stream:
+            binary = {"type": "string", "format": "binary"}
+            return {"content": {"application/octet-stream": {"schema": binary}}}
         if body is None or body.is_form:
             return None
         parts = list(body.embedded.values()) if body.embedded else [body.parameter]

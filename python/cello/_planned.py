@@ -125,7 +125,10 @@ class Planned(Guarded, Hooks):
             route.versions,
             _body_mode(endpoint),
         )
-        self._set_terms(endpoint.id, route.blocking, route.timeout, _has_background(endpoint))
+        blocking = route.blocking
+        if blocking is None and route.stream and not endpoint.signature.is_async:
+            blocking = True  # it will wait for its client
+        self._set_terms(endpoint.id, blocking, route.timeout, _has_background(endpoint))
 
         signature = endpoint.signature
         items = _results.stream_items(signature.returns, signature.is_generator)
@@ -144,6 +147,7 @@ class Planned(Guarded, Hooks):
             "guards": route.guards,
             "use": route.use,
             "versions": route.versions,
+            'body="stream"': route.stream,
         }
         found = [name for name, value in needs.items() if value]
         if found or signature.is_async or signature.is_generator:
@@ -239,6 +243,8 @@ def _place_of(endpoint: Endpoint) -> str:
 
 def _body_mode(endpoint: Endpoint) -> int:
     """Forms are parsed and stored while they arrive."""
+    if endpoint.route.stream:
+        return _cello.BODY_STREAM
     body = endpoint.body()
     return _cello.BODY_FORM if body and body.is_form else _cello.BODY_BUFFER
 
@@ -246,9 +252,15 @@ def _body_mode(endpoint: Endpoint) -> int:
 def _check_body(endpoint: Endpoint) -> None:
     """Raise now what would come up at the start."""
     try:
-        endpoint.body()
+        body = endpoint.body()
     except ValueError as error:
         raise ValueError(f"{_place_of(endpoint)}: {error}") from error
+    if body and endpoint.route.stream:
+        name = endpoint.of_body()[0].name
+        raise TypeError(
+            f"{_place_of(endpoint)}: {name!r} needs the whole body, and the route says "
+            'body="stream": take the request, and read req.stream()'
+        )
 
 
 def _result_of(endpoint: Endpoint) -> _results.ResultFilter | None:

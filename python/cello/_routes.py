@@ -56,6 +56,7 @@ class Route(NamedTuple):
     const: bool = False  # the handler is called once
     blocking: bool | None = None  # on the thread pool; None: once it proves to wait
     timeout: float | None = None  # seconds; None: the server's
+    stream: bool = False  # the handler reads the body itself
 
     @property
     def full_name(self) -> str:
@@ -186,6 +187,11 @@ def check_timeout(timeout: float | None) -> float | None:
     if not 0 <= timeout <= 1e9:
         raise ValueError(f"timeout must be a number of seconds, 0 for none, not {timeout!r}")
     return timeout
+
+
+def is_body_mode(body: Any) -> bool:
+    """Whether that says how a body is read, and not what it is."""
+    return isinstance(body, str) and body in ("buffer", "stream")
 
 
 def _listed(what: str, values: Iterable[Any] | None, example: str) -> tuple[Any, ...]:

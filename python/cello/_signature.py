@@ -501,6 +501,11 @@ class Endpoint:
                     found.setdefault((p.source, p.alias), p)
         return list(found.values())
 
+    def of_body(self) -> list[Parameter]:
+        """What needs the body, those of dependencies first."""
+        every = (p for signature in self._signatures() for p in signature.parameters)
+        return [p for p in every if p.source in ("body", "form", "file")]
+
     def body(self) -> Body | None:
         """What is asked for as the body: JSON, or a form."""
         return body_of(self._signatures())

@@ -135,6 +135,9 @@ void cl_loop_wake(struct cl_loop *l);
 void cl_loop_post(struct cl_loop *l, struct cl_post *p);
 /* The batch hook has something to do: the loop does not wait before it has run. */
 void cl_loop_need_batch(struct cl_loop *l);
+/* Outside a turn something was begun that only a turn can finish, or that is due earlier than what
+ * was. */
+void cl_loop_need_turn(struct cl_loop *l);
 /* Between turns: what the last one asked the kernel for is asked now, and not with the next wait.
  */
 void cl_loop_submit(struct cl_loop *l);

@@ -111,8 +111,6 @@ void cl_loop_serve_ready(struct cl_loop *l, void (*serve)(struct cl_io *io));
 /* The kernel holds nothing of it any more: on_closed at the end of the turn. */
 void cl_loop_retire(struct cl_io *io);
 void cl_loop_retire_listener(struct cl_listener *ls);
-/* Outside a turn, something was queued that only a turn can finish. */
-void cl_loop_need_turn(struct cl_loop *l);
 
 /* Report `result` and, when the callback left nothing in it, give the block back. False: the io was
  * closed. */

@@ -238,6 +238,7 @@ static int wait_for_more(struct cl_h1 *c) {
         return CELLO_EAGAIN;
     c->body_start_ns = cl_h1_now(c) - c->body_waited_ns;
     c->reading = true;
+    cl_loop_need_turn(c->super.worker->loop);
     if (progress(c, c->body_taken) == CELLO_OK)
         return CELLO_EAGAIN;
     stop_waiting(c);

@@ -85,6 +85,10 @@ void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
     cl_request_set_deadline(r, timeout_ns);
 }
 
+enum cello_body cello_request_body_mode(const struct cl_request *r) {
+    return (enum cello_body)r->body_mode;
+}
+
 int cello_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {
     return cl_request_read(r, reader, bytes);
 }
