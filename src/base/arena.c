@@ -29,6 +29,12 @@ static void free_chunk(struct cl_arena *a, struct cl_arena_chunk *c) {
 
 void cl_arena_reset(struct cl_arena *a) {
     struct cl_arena_chunk *c = a->chunks, *kept = NULL;
+    if (!c)
+        return;
+    if (CL_LIKELY(!c->next && c->size <= CHUNK_MAX)) {
+        use_chunk(a, c);
+        return;
+    }
     while (c) {
         struct cl_arena_chunk *next = c->next, *small = c;
         if (c->size <= CHUNK_MAX && (!kept || c->size > kept->size)) {

@@ -433,7 +433,7 @@ static bool send_fill(struct cl_h1 *c) {
  * write. It may not while the output refers to its bytes, which the next call would take away. */
 static bool may_pull(const struct cl_h1 *c) {
     const struct cl_h1_out *o = c->fill;
-    if (c->state != CL_H1_STREAM || c->stream_asked || c->stream_cut)
+    if (c->stream_asked || c->stream_cut)
         return false;
     return !o || (!c->stream_done && !c->stream_in_place && o->bytes < JOIN_MAX &&
                   o->iov_count <= CL_H1_IOV - 4);
@@ -450,14 +450,15 @@ void cl_h1_flush(struct cl_flush *f) {
     struct cl_h1 *c = CL_CONTAINER_OF(f, struct cl_h1, flush);
     size_t spent = 0;
     while (c->state != CL_H1_CLOSED && !c->fly) {
-        if (spent <= STREAM_BUDGET && may_pull(c)) {
+        bool asks = CL_UNLIKELY(c->state == CL_H1_STREAM) && may_pull(c);
+        if (asks && spent <= STREAM_BUDGET) {
             spent += PULL_COST;
             pull(c);
         } else if (c->fill) {
             spent += c->fill->bytes;
             if (!send_fill(c))
                 return;
-        } else if (may_pull(c)) {
+        } else if (asks) {
             cl_h1_flush_later(c);
             return;
         } else if (c->stream_cut) {
