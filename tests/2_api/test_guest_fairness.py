@@ -247,6 +247,7 @@ def test_a_busy_program_lets_requests_through(driver: Driver, kind: str) -> None
         guest(busy_app(kind, begun, go_on), driver) as client,
         contextlib.ExitStack() as stack,
     ):
+        stack.callback(go_on.set)
         held = stack.enter_context(client.send("/hold"))
         assert begun.wait(20)
         socks = [stack.enter_context(client.send("/def", each)) for _ in range(connections)]
