@@ -247,6 +247,8 @@ int cl_stream_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reques
     cl_stream_progress(s);
     if (s->bridge && !s->retired && !s->begun)
         cello_request_observe(r, &s->observer);
+    if (!s->over && s->kind != CL_STREAM_SYNC) /* it may last: thousands of them shall be small */
+        cello_request_compact(r);
     Py_DECREF(s);
     return 0;
 }
