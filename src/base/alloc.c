@@ -1,5 +1,6 @@
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Thread-local and unconditional: two adds beside a malloc, and release builds run the same
@@ -44,4 +45,10 @@ void cl_alloc_fail_nth(uint64_t n) {
 
 uint64_t cl_alloc_count(void) {
     return alloc_count;
+}
+
+void cl_alloc_trim(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }

@@ -12,6 +12,9 @@ void *cl_malloc(size_t size) CL_MUST_USE;
 void *cl_calloc(size_t count, size_t size) CL_MUST_USE;
 void *cl_realloc(void *ptr, size_t size) CL_MUST_USE;
 void cl_free(void *ptr);
+/* Give pages that lie free within the heap back to the system, where the C library can. Takes a
+ * millisecond for each megabyte or so. */
+void cl_alloc_trim(void);
 /* A NUL-terminated copy of `s`. */
 char *cl_strndup(const char *s, size_t len) CL_MUST_USE;
 

@@ -79,6 +79,7 @@ void cl_block_free_slow(struct cl_block *b) {
         return;
     }
 #endif
+    p->returned += b->cap;
     cl_free(b);
 }
 

@@ -46,6 +46,7 @@ struct cl_block_pool {
     size_t max_bytes;                       /* most of them */
     struct cl_block *big[CL_BLOCK_CLASSES]; /* free ones, by size class */
     size_t big_bytes;                       /* in them */
+    size_t returned;                        /* bytes given back to the heap, ever */
 };
 
 /* max_bytes 0: no limit. */

@@ -7,7 +7,7 @@
 #include "event/loop_internal.h"
 
 /* Buffers offered at first, and at most; the number doubles when the kernel ran out of them. */
-enum { CL_URING_BUFS_FIRST = 64, CL_URING_BUFS_MAX = 1024, CL_URING_BUF_GROUP = 0 };
+enum { CL_URING_BUFS_FIRST = 64, CL_URING_BUFS_MAX = 256, CL_URING_BUF_GROUP = 0 };
 
 /* Blocks of the pool that the kernel may receive into. */
 struct cl_uring_bufs {

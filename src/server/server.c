@@ -14,14 +14,51 @@
 enum { BACKLOG = 4096, UNIX_MODE = 0666, CLOSE_TURNS = 500 };
 #define CLOSE_TURN_NS (10 * CL_NS_PER_MS)
 
+/* So much memory given back by blocks is worth a look, when no more has come for so long. */
+#define TRIM_MIN ((size_t)8 << 20)
+#define TRIM_QUIET_NS CL_NS_PER_S
+
+/* ---- memory of a burst ---- */
+
+static struct cl_block_pool *pool_of(struct cl_server *s) {
+    return cl_loop_pool(s->worker.loop);
+}
+
+static void set_trim_timer(struct cl_server *s) {
+    s->returned = pool_of(s)->returned;
+    cl_timer_set(cl_loop_timers(s->worker.loop), &s->trim_timer,
+                 cl_loop_now_ns(s->worker.loop) + TRIM_QUIET_NS);
+}
+
+/* Blocks that a burst took lie free between memory that stays: their pages go back to the system
+ * once nothing has come back for a while, and so no traffic has to wait for it. */
+static void on_trim_timer(struct cl_timer *t) {
+    struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, trim_timer);
+    t->deadline_ns = UINT64_MAX;
+    if (pool_of(s)->returned != s->returned) {
+        set_trim_timer(s);
+        return;
+    }
+    s->trimmed = s->returned;
+    cl_alloc_trim();
+}
+
+static void watch_memory(struct cl_server *s) {
+    if (CL_UNLIKELY(pool_of(s)->returned - s->trimmed > TRIM_MIN) &&
+        s->trim_timer.deadline_ns == UINT64_MAX)
+        set_trim_timer(s);
+}
+
 static bool batch(void *ctx) {
     struct cl_server *s = ctx;
+    watch_memory(s);
     if (!s->queue.head && !s->batch_asked)
         return false;
     s->batches++;
     s->batch_asked = false;
-    bool left = s->application.run && s->application.run(s->application.ctx);
-    return left || s->batch_asked;
+    if (s->application.run && s->application.run(s->application.ctx))
+        s->batch_asked = true; /* what is left need not be requests */
+    return s->batch_asked;
 }
 
 /* ---- stop and drain ---- */
@@ -120,6 +157,7 @@ void cl_server_log_request(struct cl_server *s, const struct cl_request *r) {
 static void start_timers(struct cl_server *s) {
     cl_timer_init(&s->drain_timer, on_drain_timer);
     cl_timer_init(&s->log_timer, on_log_timer);
+    cl_timer_init(&s->trim_timer, on_trim_timer);
     cl_timer_init(&s->accept_timer, cl_server_on_accept_timer);
 }
 
@@ -210,6 +248,7 @@ void cello_server_del(struct cl_server *s) {
         cl_request_unref(r);
     cl_timer_stop(cl_loop_timers(loop), &s->drain_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
+    cl_timer_stop(cl_loop_timers(loop), &s->trim_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->accept_timer);
     take_back(s);
     cl_access_log_del(s->log);

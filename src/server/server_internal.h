@@ -43,6 +43,8 @@ struct cl_server {
     unsigned holds;
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
+    struct cl_timer trim_timer; /* after a burst */
+    size_t returned, trimmed;   /* by the pool to the heap: at the last look, when it was trimmed */
     uint64_t requests, batches, turns;
     char *upload_directory; /* of unnamed files: TMPDIR when it was made; NULL: unset */
     _Atomic(pthread_t) thread; /* that ran the last turn */

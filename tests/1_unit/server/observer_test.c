@@ -114,7 +114,7 @@ static void test_nothing_is_told_after_the_answer(void **state) {
 struct caller {
     struct cl_post post;
     struct cl_server *server;
-    unsigned posts, batches, again;
+    unsigned posts, batches, again, unfinished;
 };
 
 static void on_post(struct cl_post *p) {
@@ -128,7 +128,7 @@ static bool run_batch(void *ctx) {
     k->batches++;
     if (k->again && k->again--)
         cello_server_need_batch(k->server);
-    return false;
+    return k->unfinished && k->unfinished--;
 }
 
 static void *post(void *ctx) {
@@ -156,12 +156,26 @@ static void test_a_post_asks_for_a_batch(void **state) {
     fixture_free(&f);
 }
 
+/* A batch that stopped before its end goes on, though nobody asks again. */
+static void test_a_batch_goes_on(void **state) {
+    (void)state;
+    struct caller k = {.unfinished = 3};
+    struct cello_server_config cfg = fixture_config();
+    struct fixture f;
+    cfg.application = (struct cello_application){.ctx = &k, .run = run_batch};
+    fixture_init(&f, &cfg);
+    cello_server_need_batch(f.server);
+    fixture_turn(&f);
+    assert_int_equal(k.batches, 4);
+    fixture_free(&f);
+}
+
 #define T(name) cmocka_unit_test(test_##name)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(a_client_that_ends_its_side_has_left), T(a_client_that_is_gone),   T(deadlines),
-        T(nothing_is_told_after_the_answer),     T(a_post_asks_for_a_batch),
+        T(nothing_is_told_after_the_answer),     T(a_post_asks_for_a_batch), T(a_batch_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
