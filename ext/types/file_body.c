@@ -141,12 +141,25 @@ static void raise_os_error(PyObject *path, int number) {
     }
 }
 
+/* HTTPError(503) that says when to come again. */
+static void raise_busy(struct cl_ext *ext) {
+    PyObject *type = ext->http_error ? ext->http_error : PyExc_RuntimeError;
+    PyObject *args = Py_BuildValue("(is)", 503, "The server has no descriptors left.");
+    PyObject *names = args ? Py_BuildValue("{s{ss}}", "headers", "Retry-After", "1") : NULL;
+    PyObject *error = names ? PyObject_Call(type, args, names) : NULL;
+    if (error)
+        PyErr_SetObject(type, error);
+    Py_XDECREF(error);
+    Py_XDECREF(names);
+    Py_XDECREF(args);
+}
+
 static int raise_unsent(struct cl_ext *ext, const struct file_body *self, int err) {
     int number = errno;
     if (err == CELLO_ENOENT && self->root)
         cl_text_raise_http(ext, 404, "No file has this name.");
     else if (err == CELLO_ELIMIT)
-        cl_text_raise_http(ext, 503, "The server has no descriptors left.");
+        raise_busy(ext);
     else if (err == CELLO_ENOMEM)
         PyErr_NoMemory();
     else

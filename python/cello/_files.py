@@ -24,8 +24,8 @@ class StaticFilesConfig:
     precompressed: send file.zst, file.br or file.gz for file where a client takes it and it is not
     older. follow_symlinks: symbolic links that stay below root.
 
-    Names that begin with a dot are never served, but for .well-known. ValueError: root is no folder,
-    a name that leads out of it, a prefix or cache_control that cannot be.
+    Names that begin with a dot are never served, but for .well-known. ValueError: root is no
+    folder, a name that leads out of it, a prefix or cache_control that cannot be.
     """
 
     def __init__(

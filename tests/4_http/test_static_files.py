@@ -2,9 +2,11 @@
 happens to files and clients meanwhile."""
 
 import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -409,6 +411,29 @@ def test_many_files(backend: str, tmp_path: Path) -> None:
     assert not site.open_files()
 
 
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """This process cannot open anything."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_out_of_descriptors(files: Site) -> None:
+    with Client(files.address) as client:
+        with no_descriptors():
+            for target in ("/large", "/static/a.txt"):
+                answer = client.ask(request(target))
+                assert (answer.status, answer.get("Retry-After")) == (503, "1")
+        for target in ("/large", "/static/a.txt"):
+            assert client.ask(request(target)).status == 200
+
+
 # ---- files of handlers ----
 
 
@@ -419,6 +444,7 @@ def files(backend: str, tmp_path: Path) -> Iterator[Site]:
     write(tmp_path / "large.bin", os.urandom(LARGE))
     write(tmp_path / ".env", "treasure")
     app = App()
+    app.enable_static_files(StaticFilesConfig(tmp_path))
 
     @app.get("/own")
     def own() -> Response:
