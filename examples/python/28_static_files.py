@@ -40,14 +40,14 @@ app.enable_static_files(StaticFilesConfig(FOLDER, cache_control="public, max-age
 
 
 @app.get("/download")
-def download(req):
+def download() -> Response:
     return Response.file(FOLDER / "style.css", filename="theme.css")
 
 
 @app.get("/files/{name:path}")
-def named(req):
+def named(name: str) -> Response:
     # With a root the name may come from a client: it leads to no other place.
-    return Response.file(req.params["name"], root=FOLDER)
+    return Response.file(name, root=FOLDER)
 
 
 if __name__ == "__main__":

@@ -426,6 +426,7 @@ def no_descriptors() -> Iterator[None]:
 
 def test_out_of_descriptors(files: Site) -> None:
     with Client(files.address) as client:
+        assert client.ask(request("/static/none")).status == 404  # it has its descriptor
         with no_descriptors():
             for target in ("/large", "/static/a.txt"):
                 answer = client.ask(request(target))
