@@ -156,9 +156,6 @@ void cl_request_left(struct cl_request *r) {
 int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {
     if (r->body_mode != CELLO_BODY_STREAM)
         return CELLO_ESTATE;
-    if (r->body_block)
-        cl_block_unref(r->body_block);
-    r->body_block = NULL;
     if (!r->conn)
         return r->body_end ? r->body_end : CELLO_ECANCELED;
     r->reader = reader;

@@ -40,8 +40,9 @@ struct cl_conn_ops {
     const char *protocol; /* for logs: "HTTP/1.1" */
     struct cl_sink *(*sink)(struct cl_request *r, size_t hint);
     void (*sink_drop)(struct cl_request *r);
-    /* The next piece of the body, in r->body_block, to which r gains a reference. Results: as
-     * cello_request_read. r->reader waits when it is CELLO_EAGAIN, until unread. */
+    /* The next piece of the body, in r->body_block, to which r has a reference; the one to the
+     * piece before is let go of. Results: as cello_request_read. r->reader waits when it is
+     * CELLO_EAGAIN, until unread. */
     int (*read)(struct cl_request *r, struct cl_str *bytes);
     void (*unread)(struct cl_request *r);
     /* r->response is filled: send it. */

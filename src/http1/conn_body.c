@@ -197,9 +197,13 @@ int cl_h1_collect_body(struct cl_h1 *c) {
 
 /* ---- read by the handler ---- */
 
-/* Fill c->piece; the request gets a reference to the block it lies in. */
+/* Fill c->piece; the request gets a reference to the block it lies in, and lets go of the one it
+ * has. */
 static int take_piece(struct cl_h1 *c) {
     struct cl_request *r = c->req;
+    if (r->body_block)
+        cl_block_unref(r->body_block);
+    r->body_block = NULL;
     int err = next_piece(c, &c->piece);
     if (err == CELLO_EAGAIN && c->peer_eof)
         err = r->body_end = CELLO_ECANCELED;

@@ -527,6 +527,29 @@ static void test_reader_or_observer(void **state) {
     }
 }
 
+/* What the reader was told of stays over the read that gives it, in whichever block it lies. */
+static void test_told_piece_stays(void **state) {
+    (void)state;
+    struct told told = {{told_ready}, {told_event}, 0, 0};
+    struct pair p;
+    begin(&p, NULL);
+    client_send(&p.c, POST("/later", "Content-Length: 100000\r\n"));
+    struct cl_request *r = fixture_take(&p.f);
+    for (unsigned i = 0; i < 20; i++) {
+        char sent[1001] = "";
+        struct cl_str piece;
+        memset(sent, 'a' + (int)i, sizeof sent - 1);
+        assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_EAGAIN);
+        client_send(&p.c, sent);
+        assert_int_equal(told.ready, i + 1);
+        assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_OK);
+        assert_true(cl_str_eq(piece, cl_str(sent, sizeof sent - 1)));
+    }
+    cello_respond_bytes(r, CL_STR("enough"));
+    cello_request_unref(r);
+    finish(&p);
+}
+
 /* Time runs only while somebody waits for the client. */
 static void test_times_of_a_reader(void **state) {
     (void)state;
@@ -622,6 +645,7 @@ int main(void) {
         T(bad_bodies_that_are_read),
         T(client_leaves_a_reader),
         T(reader_or_observer),
+        T(told_piece_stays),
         T(times_of_a_reader),
         T(other_routes_are_not_read),
         T(no_memory_to_read_into),
