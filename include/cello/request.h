@@ -59,8 +59,8 @@ struct cello_observer {
  * answered or has another one. Nothing is told of a client that has left already:
  * cello_request_has_left. */
 CELLO_API void cello_request_observe(struct cl_request *r, struct cello_observer *o);
-/* For the observer, from now; 0: none. Late by up to 20 ms. Nothing once the request is answered.
- */
+/* For the observer, from now, and from each piece of the body that is read; 0: none. Late by up to
+ * 20 ms. Nothing while a cello_reader waits, or once the request is answered. */
 CELLO_API void cello_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
 
 CELLO_API enum cello_body cello_request_body_mode(const struct cl_request *r);

@@ -119,28 +119,39 @@ static void on_deadline(struct cl_timer *t) {
     struct cl_request *r = CL_CONTAINER_OF(t, struct cl_request, watch.deadline);
     struct cello_observer *o = r->watch.observer;
     t->deadline_ns = UINT64_MAX;
+    r->watch.timeout_ns = 0;
     o->on_event(o, r, CELLO_EVENT_OVERDUE);
 }
 
 void cl_request_observe(struct cl_request *r, struct cello_observer *o) {
     if (!r->watched && (!o || !r->conn))
         return; /* nothing will happen any more */
-    if (!r->watched)
+    if (!r->watched) {
         cl_timer_init(&r->watch.deadline, on_deadline);
-    else if (!o)
+        r->watch.timeout_ns = 0;
+    } else if (!o) {
         cl_timer_stop(cl_loop_timers(r->worker->loop), &r->watch.deadline);
+    }
     r->watched = o != NULL;
     r->watch.observer = o;
 }
 
-void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
+/* From now on; while a reader waits time is the client's, who has limits of its own. */
+static void run_deadline(struct cl_request *r) {
     if (!r->watched || !r->conn)
         return;
     struct cl_timer_wheel *timers = cl_loop_timers(r->worker->loop);
-    if (timeout_ns)
-        cl_timer_set(timers, &r->watch.deadline, cl_loop_now_ns(r->worker->loop) + timeout_ns);
+    uint64_t now_ns = cl_loop_now_ns(r->worker->loop);
+    if (r->watch.timeout_ns && !r->reader)
+        cl_timer_set(timers, &r->watch.deadline, now_ns + r->watch.timeout_ns);
     else
         cl_timer_stop(timers, &r->watch.deadline);
+}
+
+void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns) {
+    if (r->watched)
+        r->watch.timeout_ns = timeout_ns;
+    run_deadline(r);
 }
 
 void cl_request_left(struct cl_request *r) {
@@ -162,6 +173,7 @@ int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl
     int err = r->conn->ops->read(r, bytes);
     if (err != CELLO_EAGAIN)
         r->reader = NULL;
+    run_deadline(r);
     return err;
 }
 
@@ -171,11 +183,13 @@ void cl_request_unread(struct cl_request *r) {
     r->reader = NULL;
     if (r->conn)
         r->conn->ops->unread(r);
+    run_deadline(r);
 }
 
 void cl_request_tell_reader(struct cl_request *r) {
     struct cello_reader *reader = r->reader;
     r->reader = NULL;
+    run_deadline(r);
     reader->on_ready(reader, r);
 }
 

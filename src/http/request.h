@@ -76,6 +76,7 @@ struct cl_response {
 struct cl_request_watch {
     struct cello_observer *observer;
     struct cl_timer deadline;
+    uint64_t timeout_ns; /* of the deadline; 0: none, or it has passed */
 };
 
 struct cl_request {

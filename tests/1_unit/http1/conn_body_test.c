@@ -485,7 +485,7 @@ static void test_client_leaves_a_reader(void **state) {
 struct told {
     struct cello_reader reader;
     struct cello_observer observer;
-    unsigned ready, left;
+    unsigned ready, left, overdue;
 };
 
 static void told_ready(struct cello_reader *reader, struct cl_request *r) {
@@ -495,7 +495,9 @@ static void told_ready(struct cello_reader *reader, struct cl_request *r) {
 
 static void told_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
     (void)r;
-    CL_CONTAINER_OF(o, struct told, observer)->left += event == CELLO_EVENT_LEFT;
+    struct told *t = CL_CONTAINER_OF(o, struct told, observer);
+    t->left += event == CELLO_EVENT_LEFT;
+    t->overdue += event == CELLO_EVENT_OVERDUE;
 }
 
 /* Whoever waits for the body is told there; others hear it as observers. */
@@ -503,7 +505,7 @@ static void test_reader_or_observer(void **state) {
     (void)state;
     for (int reading = 0; reading < 3; reading++) {
         for (int reset = 0; reset < 2; reset++) {
-            struct told told = {{told_ready}, {told_event}, 0, 0};
+            struct told told = {.reader = {told_ready}, .observer = {told_event}};
             struct cl_str piece;
             struct pair p;
             begin(&p, NULL);
@@ -553,7 +555,7 @@ static void test_told_piece_stays(void **state) {
 /* Time runs only while somebody waits for the client. */
 static void test_times_of_a_reader(void **state) {
     (void)state;
-    struct told told = {{told_ready}, {told_event}, 0, 0};
+    struct told told = {.reader = {told_ready}, .observer = {told_event}};
     struct cl_str piece;
     struct pair p;
     begin(&p, NULL);
@@ -588,6 +590,46 @@ static void test_times_of_a_reader(void **state) {
     fixture_pass(&p.f, 2000 * MS);
     assert_null(p.c.stream);
     assert_null(strstr(client_text(&p.c), "0\r\n\r\n")); /* the last chunk */
+    finish(&p);
+}
+
+/* The handler's own time is not spent by waiting for the client, and begins again with each piece.
+ */
+static void test_deadline_of_a_reader(void **state) {
+    (void)state;
+    struct told told = {.reader = {told_ready}, .observer = {told_event}};
+    struct cl_str piece;
+    struct cello_server_config cfg = fixture_config();
+    cfg.timeouts = (struct cl_timeouts){0};
+    struct pair p;
+    begin(&p, &cfg);
+    client_send(&p.c, POST("/later", "Content-Length: 100000\r\n"));
+    struct cl_request *r = fixture_take(&p.f);
+    assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_EAGAIN);
+    cello_request_observe(r, &told.observer);
+    cello_request_set_deadline(r, 1000 * MS);
+    for (int i = 0; i < 3; i++) {
+        fixture_pass(&p.f, 100000 * MS);
+        client_send(&p.c, "abc");
+        assert_int_equal(told.ready, i + 1);
+        fixture_pass(&p.f, 900 * MS);
+        assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_OK);
+        fixture_pass(&p.f, 900 * MS);
+        assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_EAGAIN);
+    }
+    cello_request_unread(r);
+    fixture_pass(&p.f, 900 * MS);
+    assert_int_equal(told.overdue, 0);
+    fixture_pass(&p.f, 200 * MS);
+    assert_int_equal(told.overdue, 1);
+    client_send(&p.c, "abc");
+    assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_OK);
+    fixture_pass(&p.f, 100000 * MS);
+    assert_int_equal(told.overdue, 1);
+    cello_respond_problem(r, 504, CL_STR(""));
+    cello_request_unref(r);
+    fixture_turn(&p.f);
+    client_expect(&p.c, 504, NULL);
     finish(&p);
 }
 
@@ -647,6 +689,7 @@ int main(void) {
         T(reader_or_observer),
         T(told_piece_stays),
         T(times_of_a_reader),
+        T(deadline_of_a_reader),
         T(other_routes_are_not_read),
         T(no_memory_to_read_into),
     };
