@@ -50,7 +50,10 @@ struct cl_io {
     struct cl_loop *loop;
     struct cl_block **in; /* where received bytes go; *in may be NULL */
     const size_t *in_max; /* most unread bytes in *in; may be changed at any time */
-    struct iovec *iov;    /* the send in progress: the caller's array, advanced in place */
+    /* How many bytes to receive with one call, where that is more than a block; likewise. NULL, or
+     * less: a block. Silent connections hold nothing in either case. */
+    const size_t *in_room;
+    struct iovec *iov; /* the send in progress: the caller's array, advanced in place */
     int iov_count;
     int fd;
     struct cl_file_part *file;         /* behind the iovecs, advanced in place; NULL: none */

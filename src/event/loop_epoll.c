@@ -54,75 +54,6 @@ static void set_nonblocking(int fd) {
         fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* ---- receive -------------------------------------------------------------------------------- */
-
-/* Room behind the unread bytes: CELLO_OK with *room > 0, CELLO_ELIMIT, CELLO_ENOMEM. */
-static int make_room(struct cl_io *io, size_t *room) {
-    struct cl_block *b = *io->in;
-    if (!b) {
-        *io->in = b = cl_block_new(&io->loop->pool, CL_BLOCK_SIZE);
-        if (!b)
-            return CELLO_ENOMEM;
-    }
-    size_t unread = cl_block_len(b);
-    size_t in_max = *io->in_max;
-    if (unread >= in_max)
-        return CELLO_ELIMIT;
-    size_t allowed = in_max - unread;
-    if (CL_UNLIKELY(cl_block_room(b) < CL_IO_ROOM_MIN)) {
-        int err = cl_block_reserve(io->in, CL_MIN(allowed, (size_t)CL_IO_ROOM_MIN), in_max);
-        if (err)
-            return err;
-        b = *io->in;
-    }
-    *room = CL_MIN(cl_block_room(b), allowed);
-    return CELLO_OK;
-}
-
-static void recv_failed(struct cl_io *io) {
-    if (errno == EINTR) {
-        cl_loop_ready(io);
-        return;
-    }
-    io->state &= ~CL_IO_READABLE;
-    if (errno == EAGAIN) {
-        cl_block_drop_empty(io->in);
-        return;
-    }
-    io->state |= CL_IO_DONE;
-    cl_io_report(io, CELLO_ESYS);
-}
-
-/* One recv. */
-static void receive(struct cl_io *io) {
-    size_t room;
-    int err = make_room(io, &room);
-    if (CL_UNLIKELY(err)) {
-        cl_io_report_stop(io, err);
-        return;
-    }
-    ssize_t n = recv(io->fd, cl_block_wr(*io->in), room, 0);
-    if (CL_UNLIKELY(n < 0)) {
-        recv_failed(io);
-        return;
-    }
-    if (n == 0) {
-        io->state = (io->state & ~CL_IO_READABLE) | CL_IO_DONE;
-        cl_io_report(io, CELLO_EOF);
-        return;
-    }
-    (*io->in)->wr += (size_t)n;
-    if ((size_t)n < room && !(io->state & CL_IO_HUP))
-        io->state &= ~CL_IO_READABLE;
-    if (cl_io_report(io, (int)n) && io->state & CL_IO_READABLE && !(io->state & CL_IO_PAUSED))
-        cl_loop_ready(io);
-}
-
-static bool wants_recv(const struct cl_io *io) {
-    return (io->state & (CL_IO_READABLE | CL_IO_PAUSED | CL_IO_DONE | CL_IO_CLOSED)) ==
-           CL_IO_READABLE;
-}
-
 /* ---- send ----------------------------------------------------------------------------------- */
 
 static ssize_t send_some(const struct cl_io *io) {
@@ -195,7 +126,7 @@ static void epoll_io_pause(struct cl_io *io) {
 }
 
 static void epoll_io_resume(struct cl_io *io) {
-    if (wants_recv(io))
+    if (cl_io_wants_recv(io))
         cl_loop_ready(io);
 }
 
@@ -211,8 +142,8 @@ static void epoll_io_close(struct cl_io *io) {
 static void serve(struct cl_io *io) {
     if (io->state & CL_IO_SENDING && io->state & CL_IO_WRITABLE)
         go_on_sending(io);
-    if (wants_recv(io))
-        receive(io);
+    if (cl_io_wants_recv(io))
+        cl_io_receive(io);
 }
 
 static void serve_again(struct cl_io *io) {

@@ -28,17 +28,18 @@ enum { CL_FILE_BURST = 1 << 20 };
 #define CL_IO_SENDING (1u << 3)  /* on_sent is owed */
 #define CL_IO_SHUTDOWN (1u << 4) /* half-close when the send is finished */
 #define CL_IO_DONE (1u << 5)     /* the end of the peer's bytes or an error was reported */
+#define CL_IO_READABLE (1u << 8) /* cl_io_receive has not drained it */
 /* epoll */
-#define CL_IO_READABLE (1u << 8) /* not drained since the last edge */
 #define CL_IO_WRITABLE (1u << 9) /* an edge came, or the send has not met a full buffer yet */
 #define CL_IO_HUP (1u << 10)     /* an end or an error lies behind the bytes */
 /* io_uring */
-#define CL_IO_RECV_ARMED (1u << 16)    /* a multishot recv is with the kernel */
+#define CL_IO_RECV_ARMED (1u << 16)    /* a recv, or a poll that it waits for, is with the kernel */
 #define CL_IO_RECV_CANCELED (1u << 17) /* and its cancellation too */
 #define CL_IO_SEND_READY (1u << 18)    /* a send waits for a free submission entry */
 #define CL_IO_STARVED (1u << 19)       /* recv ended because no buffer was left */
 #define CL_IO_GOT_END (1u << 20)       /* the end came, and is reported after the held blocks */
 #define CL_IO_OVERRAN (1u << 21)       /* brought more in one turn than could be reported */
+#define CL_IO_POLLING (1u << 22)       /* it is a poll */
 
 /* cl_listener.state */
 #define CL_LISTENER_CLOSED (1u << 0)
@@ -115,6 +116,17 @@ void cl_loop_retire_listener(struct cl_listener *ls);
 /* Report `result` and, when the callback left nothing in it, give the block back. False: the io was
  * closed. */
 bool cl_io_report(struct cl_io *io, int result);
+/* Large bodies: as many bytes with one call as the owner wants. */
+CL_INLINE bool cl_io_in_bulk(const struct cl_io *io) {
+    return io->in_room && *io->in_room > CL_BLOCK_SIZE;
+}
+/* One recv into *io->in, and the report. CL_IO_READABLE is cleared when the socket is drained, else
+ * the io is on the ready list. */
+void cl_io_receive(struct cl_io *io);
+CL_INLINE bool cl_io_wants_recv(const struct cl_io *io) {
+    return (io->state & (CL_IO_READABLE | CL_IO_PAUSED | CL_IO_DONE | CL_IO_CLOSED)) ==
+           CL_IO_READABLE;
+}
 /* Pause, then report why. */
 void cl_io_report_stop(struct cl_io *io, int why);
 /* Drop `n` sent bytes from io->iov. True: nothing is left. */

@@ -99,6 +99,72 @@ void cl_io_report_stop(struct cl_io *io, int why) {
     io->ops->on_recv(io, why);
 }
 
+static size_t wanted_room(const struct cl_io *io) {
+    return cl_io_in_bulk(io) ? *io->in_room - sizeof(struct cl_block) : (size_t)CL_BLOCK_SIZE;
+}
+
+/* Room behind the unread bytes: CELLO_OK with *room > 0, CELLO_ELIMIT, CELLO_ENOMEM. */
+static int make_room(struct cl_io *io, size_t *room) {
+    struct cl_block *b = *io->in;
+    if (!b) {
+        *io->in = b = cl_block_new(&io->loop->pool, wanted_room(io));
+        if (!b)
+            return CELLO_ENOMEM;
+    }
+    size_t unread = cl_block_len(b);
+    size_t in_max = *io->in_max;
+    if (unread >= in_max)
+        return CELLO_ELIMIT;
+    size_t allowed = in_max - unread;
+    if (CL_UNLIKELY(cl_block_room(b) < CL_IO_ROOM_MIN)) {
+        size_t need = unread ? (size_t)CL_IO_ROOM_MIN : wanted_room(io);
+        int err = cl_block_reserve(io->in, CL_MIN(allowed, need), in_max);
+        if (err)
+            return err;
+        b = *io->in;
+    }
+    *room = CL_MIN(cl_block_room(b), allowed);
+    return CELLO_OK;
+}
+
+static void recv_failed(struct cl_io *io) {
+    if (errno == EINTR) {
+        cl_loop_ready(io);
+        return;
+    }
+    io->state &= ~CL_IO_READABLE;
+    if (errno == EAGAIN) {
+        cl_block_drop_empty(io->in);
+        return;
+    }
+    io->state |= CL_IO_DONE;
+    cl_io_report(io, CELLO_ESYS);
+}
+
+void cl_io_receive(struct cl_io *io) {
+    size_t room;
+    int err = make_room(io, &room);
+    if (CL_UNLIKELY(err)) {
+        cl_io_report_stop(io, err);
+        return;
+    }
+    ssize_t n = recv(io->fd, cl_block_wr(*io->in), room, MSG_DONTWAIT);
+    if (CL_UNLIKELY(n < 0)) {
+        recv_failed(io);
+        return;
+    }
+    if (n == 0) {
+        io->state = (io->state & ~CL_IO_READABLE) | CL_IO_DONE;
+        cl_io_report(io, CELLO_EOF);
+        return;
+    }
+    (*io->in)->wr += (size_t)n;
+    if ((size_t)n < room && !(io->state & CL_IO_HUP))
+        io->state &= ~CL_IO_READABLE;
+    if (cl_io_report(io, (int)n) && io->state & CL_IO_READABLE && !(io->state & CL_IO_PAUSED))
+        cl_loop_ready(io);
+}
+
 bool cl_io_advance(struct cl_io *io, size_t n) {
     while (io->iov_count && n >= io->iov->iov_len) {
         n -= io->iov->iov_len;

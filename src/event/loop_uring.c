@@ -253,8 +253,8 @@ static void complete(struct cl_uring *u, const struct io_uring_cqe *cqe) {
         if (!(cqe->flags & IORING_CQE_F_MORE))
             arm_wake(u);
         break;
-    case CL_URING_NOTHING:
-    case CL_URING_OP_MASK: break;
+    case CL_URING_READABLE: cl_uring_io_readable(p, cqe->res); break;
+    case CL_URING_NOTHING: break;
     }
 }
 

@@ -45,6 +45,7 @@ enum cl_uring_op {
     CL_URING_POLL,
     CL_URING_WAKE,
     CL_URING_WRITABLE,
+    CL_URING_READABLE,
     CL_URING_OP_MASK = 7
 };
 
@@ -81,6 +82,7 @@ void cl_uring_io_close(struct cl_io *io);
 /* Go on with what could not be done at once: io comes from the ready list. */
 void cl_uring_io_serve(struct cl_io *io);
 void cl_uring_io_received(struct cl_io *io, int res, uint32_t cqe_flags);
+void cl_uring_io_readable(struct cl_io *io, int res);
 void cl_uring_io_sent(struct cl_io *io, int res);
 void cl_uring_io_writable(struct cl_io *io, int res);
 

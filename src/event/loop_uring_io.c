@@ -4,6 +4,9 @@
  * each completion brings a block. When *io->in has nothing unread the block becomes *io->in, else
  * its bytes are appended. A block that cannot be reported yet (the io is paused, or `in` is full)
  * waits in io->held, and the end of the stream behind it.
+ *
+ * Where the owner wants more with one call than a block (cl_io_in_bulk) the socket is polled, and
+ * read as with epoll: large bodies come in large pieces, to where they stay.
  */
 #ifdef CELLO_HAVE_URING
 
@@ -41,6 +44,13 @@ static void arm_recv(struct cl_io *io) {
         cl_loop_ready(io);
         return;
     }
+    if (CL_UNLIKELY(cl_io_in_bulk(io))) {
+        io_uring_prep_poll_add(sqe, io->fd, POLLIN | POLLRDHUP);
+        sqe->user_data = cl_uring_tag(io, CL_URING_READABLE);
+        io->state |= CL_IO_RECV_ARMED | CL_IO_POLLING;
+        io->pending++;
+        return;
+    }
     if (CL_LIKELY(may_burst(io)))
         io_uring_prep_recv_multishot(sqe, io->fd, NULL, 0, 0);
     else
@@ -55,7 +65,8 @@ static void arm_recv(struct cl_io *io) {
 static void cancel_recv(struct cl_io *io) {
     if ((io->state & (CL_IO_RECV_ARMED | CL_IO_RECV_CANCELED)) != CL_IO_RECV_ARMED)
         return;
-    if (cl_uring_cancel(io->loop, cl_uring_tag(io, CL_URING_RECV)))
+    enum cl_uring_op op = io->state & CL_IO_POLLING ? CL_URING_READABLE : CL_URING_RECV;
+    if (cl_uring_cancel(io->loop, cl_uring_tag(io, op)))
         io->state |= CL_IO_RECV_CANCELED;
     else
         cl_loop_ready(io);
@@ -190,6 +201,32 @@ void cl_uring_io_received(struct cl_io *io, int res, uint32_t cqe_flags) {
         cl_loop_ready(io);
     if (CL_UNLIKELY(!(io->state & (CL_IO_RECV_ARMED | CL_IO_STARVED))))
         arm_recv(io);
+    else if (CL_UNLIKELY(cl_io_in_bulk(io)))
+        cancel_recv(io); /* the next one is of the other kind */
+}
+
+/* Held blocks first, then what the socket has, then wait for more. */
+static void go_on_receiving(struct cl_io *io) {
+    if (can_report(io))
+        report_waiting(io);
+    else if (cl_io_wants_recv(io))
+        cl_io_receive(io);
+    if (can_report(io) || cl_io_wants_recv(io))
+        cl_loop_ready(io);
+    else
+        arm_recv(io);
+}
+
+void cl_uring_io_readable(struct cl_io *io, int res) {
+    io->state &= ~(CL_IO_RECV_ARMED | CL_IO_RECV_CANCELED | CL_IO_POLLING);
+    io->pending--;
+    if (io->state & CL_IO_CLOSED) {
+        finish_close(io);
+        return;
+    }
+    if (res > 0)
+        io->state |= CL_IO_READABLE;
+    go_on_receiving(io);
 }
 
 /* ---- send ----------------------------------------------------------------------------------- */
@@ -309,7 +346,7 @@ void cl_uring_io_pause(struct cl_io *io) {
 }
 
 void cl_uring_io_resume(struct cl_io *io) {
-    if (can_report(io))
+    if (can_report(io) || cl_io_wants_recv(io))
         cl_loop_ready(io);
     else
         arm_recv(io);
@@ -363,12 +400,7 @@ void cl_uring_io_serve(struct cl_io *io) {
             return;
         }
     }
-    if (can_report(io))
-        report_waiting(io);
-    if (can_report(io))
-        cl_loop_ready(io);
-    else
-        arm_recv(io);
+    go_on_receiving(io);
 }
 
 #else

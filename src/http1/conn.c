@@ -213,6 +213,8 @@ static void on_recv(struct cl_stream *s, int result) {
     struct cl_h1 *c = of_stream(s);
     if (c->state == CL_H1_CLOSED || (CL_UNLIKELY(result < 0) && !take_end(c, result)))
         return;
+    if (CL_UNLIKELY(c->body_pending) && result > 0)
+        cl_h1_size_reads(c, (size_t)result);
     if (c->state == CL_H1_LINGER)
         drop_input(c);
     else

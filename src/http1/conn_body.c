@@ -8,6 +8,9 @@ enum {
     FIRST_ROOM = 65536,
     /* Chunks with less are joined, so that a body in many tiny chunks is not as many pieces. */
     PIECE_MIN = 4096,
+    /* Of large bodies this much is received with one call at first, up to CL_BODY_WINDOW when the
+     * client fills it. */
+    READ_FIRST = 16384,
     /* A block with less room than this has been filled, where a handler reads. */
     ROOM_MIN = 2048,
 };
@@ -27,10 +30,22 @@ void cl_h1_init_body(struct cl_h1 *c) {
         cl_chunked_init(&c->decoder, l->max_header_size, NULL, l->max_headers);
 }
 
+void cl_h1_size_reads(struct cl_h1 *c, size_t received) {
+    struct cl_stream *s = c->super.stream;
+    if (!s->in_room)
+        return;
+    if (received >= s->in_room / 4 && s->in && cl_block_room(s->in) < ROOM_MIN)
+        s->in_room = CL_MIN(s->in_room * 4, (size_t)CL_BODY_WINDOW);
+    else if (received < s->in_room / 8 && s->in_room > READ_FIRST)
+        s->in_room /= 4;
+}
+
 /* ---- collected ---- */
 
 int cl_h1_begin_body(struct cl_h1 *c) {
     struct cl_stream *s = c->super.stream;
+    if (c->chunked || c->content_length - unread(c).len > READ_FIRST)
+        s->in_room = READ_FIRST;
     if (c->req->body_mode == CELLO_BODY_STREAM)
         s->in_max = CL_MAX(s->in_max, (size_t)CL_BODY_WINDOW);
     if (c->chunked || c->req->body_sink || c->req->body_mode == CELLO_BODY_STREAM)
@@ -218,6 +233,7 @@ static int take_piece(struct cl_h1 *c) {
 static void end_of_body(struct cl_h1 *c, int err) {
     c->body_pending = false;
     c->super.stream->in_max = cl_h1_head_max(c->super.worker);
+    c->super.stream->in_room = 0;
     if (err != CELLO_EOF)
         c->keep_alive = false; /* where the next request would begin is not known */
 }

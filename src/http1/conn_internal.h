@@ -116,6 +116,8 @@ void cl_h1_fail(struct cl_h1 *c, int status, const char *detail);
 void cl_h1_init_body(struct cl_h1 *c);
 /* Before it is collected, fed or read. Errors: CELLO_ENOMEM, CELLO_ELIMIT. */
 int cl_h1_begin_body(struct cl_h1 *c) CL_MUST_USE;
+/* Bytes of it have come: receive more with one call, or less. */
+void cl_h1_size_reads(struct cl_h1 *c, size_t received);
 /* Collect it, or feed it to its sink. CELLO_OK: it is whole. Errors: CELLO_EAGAIN, CELLO_ENOMEM,
  * CELLO_ELIMIT, CELLO_ETIMEOUT, CELLO_EBODY_TOO_LARGE, those of chunks, those of a sink. */
 int cl_h1_collect_body(struct cl_h1 *c) CL_MUST_USE;

@@ -40,6 +40,7 @@ struct cl_stream {
     void *protocol; /* the connection object that reads this stream */
     struct cl_block *in;
     size_t in_max;
+    size_t in_room; /* bytes to receive with one call; less than a block: a block */
     struct cl_addr peer;
 };
 

@@ -124,6 +124,8 @@ int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handl
     t->io.ops = &io_ops;
     t->io.in = &s->in;
     t->io.in_max = &s->in_max;
+    s->in_room = 0;
+    t->io.in_room = &s->in_room;
     int err = cl_io_open(l, &t->io, fd);
     if (err) {
         cl_loop_obj_del(l, t);

@@ -102,7 +102,7 @@ struct peer {
     struct cl_io io;
     int far; /* the other end, which blocks for at most some seconds; -1: none, or closed */
     struct cl_block *in;
-    size_t in_max;
+    size_t in_max, in_room;
     char *got; /* everything received */
     size_t got_len, got_cap;
     int recvs, last_recv; /* calls, and the last result */
@@ -175,6 +175,7 @@ CL_UNUSED static struct peer *peer_new(void) {
     p->io.ops = &peer_ops;
     p->io.in = &p->in;
     p->io.in_max = &p->in_max;
+    p->io.in_room = &p->in_room;
     return p;
 }
 

@@ -272,6 +272,36 @@ static void a_callback_may_pause(void **state) {
     free(bytes);
 }
 
+/* The more is asked for, the fewer calls bring it; also when that changes on the way. */
+static void receives_in_bulk(void **state) {
+    struct cl_loop *l = test_loop(state);
+    enum { SIZE = 1 << 20, STEP = 1 << 17 };
+    char *bytes = malloc(SIZE);
+    fill(bytes, SIZE, 3);
+    struct peer *p = peer_connect(l);
+    for (size_t at = 0; at < SIZE; at += STEP) {
+        int recvs = p->recvs;
+        p->in_room = at % (2 * STEP) ? 0 : 65536;
+        send_str(p->far, "x"); /* the change is seen with the next bytes */
+        turn_until(l, p->got_len == at + at / STEP + 1);
+        turn(l, 0);
+        recvs = p->recvs;
+        assert_int_equal(send(p->far, bytes + at, STEP, 0), STEP);
+        turn_until(l, p->got_len == at + STEP + at / STEP + 1);
+        assert_memory_equal(p->got + at + at / STEP + 1, bytes + at, STEP);
+        if (p->in_room)
+            assert_in_range(p->recvs - recvs, 1, 12);
+        assert_null(p->in);
+        assert_in_range(cl_loop_pool(l)->used, 0, 64 * CL_BLOCK_SIZE); /* io_uring's ring */
+    }
+    close(p->far);
+    p->far = -1;
+    turn_until(l, p->ends == 1);
+    assert_int_equal(p->last_recv, CELLO_EOF);
+    peer_close(l, p);
+    free(bytes);
+}
+
 static void a_full_buffer_is_reported(void **state) {
     struct cl_loop *l = test_loop(state);
     enum { SIZE = 50000 };
@@ -539,6 +569,7 @@ int main(void) {
         BOTH(appends_to_unread_bytes),
         BOTH(blocks_can_be_taken_over),
         BOTH(receives_megabytes),
+        BOTH(receives_in_bulk),
         BOTH(sends_small_answers),
         BOTH(sends_megabytes_to_a_slow_reader),
         BOTH(sends_more_parts_than_the_kernel_takes),

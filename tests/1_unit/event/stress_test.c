@@ -64,8 +64,12 @@ static void consume(struct conn *c, size_t n) {
     in->rd += n;
 }
 
+static const size_t rooms[] = {0, CL_BLOCK_SIZE + 1, 16384, 65536};
+
 static void on_recv(struct peer *p, int result) {
     struct conn *c = p->user;
+    if (dice(16) == 0)
+        p->in_room = rooms[dice(4)];
     assert_false(c->paused);
     if (result == CELLO_ELIMIT) {
         consume(c, cl_block_len(p->in));
@@ -132,6 +136,7 @@ static void open_conn(struct conn *c) {
     c->p = peer_open(loop, fd[0]);
     c->p->user = c;
     c->p->in_max = limits[dice(4)];
+    c->p->in_room = rooms[dice(4)];
     c->p->recv_hook = on_recv;
     c->p->sent_hook = on_sent;
     c->p->closed_hook = on_closed;
