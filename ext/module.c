@@ -166,7 +166,7 @@ static int exec(PyObject *module) {
         cl_sse_stream_setup_types(module, ext) < 0 || cl_stream_body_setup_types(module, ext) < 0 ||
         cl_stream_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0 ||
         cl_form_parts_setup_types(module, ext) < 0 || cl_upload_setup_types(module, ext) < 0 ||
-        cl_multipart_setup_types(module, ext) < 0)
+        cl_multipart_setup_types(module, ext) < 0 || cl_part_file_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 ||
         PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)

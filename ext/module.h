@@ -111,6 +111,7 @@ int cl_request_stream_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_response_headers_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_multipart_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_part_file_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_server_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_sse_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_sse_stream_setup_types(PyObject *module, struct cl_ext *ext);

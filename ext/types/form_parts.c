@@ -35,6 +35,8 @@ bool cl_form_part_is_blank(const struct cl_upload *u) {
 static bool find_body(PyObject *request, struct cl_str *body) {
     struct cl_pyrequest *self = cl_pyrequest_of(request);
     if (self->r && !self->kept[CL_KEPT_BODY]) {
+        if (cl_pyrequest_body_is_taken(self))
+            return false;
         *body = cello_request_body(self->r);
         return true;
     }

@@ -7,7 +7,7 @@
 struct reader {
     PyObject_HEAD struct cl_ext *ext; /* lives as long as the type */
     struct cl_multipart_stream *stream;
-    bool failed;
+    int failed; /* what is to be raised next */
 };
 
 static struct reader *reader_of(PyObject *object) {
@@ -78,14 +78,9 @@ static PyObject *event_object(struct reader *self, int event, PyObject *piece, s
     return PyBytes_FromStringAndSize(data.ptr, (Py_ssize_t)data.len);
 }
 
-static PyObject *raise_failed(struct reader *self, int err) {
-    self->failed = true;
-    return cl_form_raise(self->ext, err);
-}
-
 static bool is_usable(const struct reader *self) {
     if (self->failed)
-        PyErr_SetString(PyExc_RuntimeError, "the multipart body is malformed; it was said before");
+        cl_form_raise(self->ext, self->failed);
     return !self->failed;
 }
 
@@ -96,8 +91,11 @@ static PyObject *read_events(struct reader *self, PyObject *piece, struct cl_str
         int event = cello_multipart_next(self->stream, &in, &data);
         if (event == CELLO_EAGAIN)
             break;
-        PyObject *object =
-            event < 0 ? raise_failed(self, event) : event_object(self, event, piece, data);
+        if (event < 0) {
+            self->failed = event; /* said when what came before it was handed on */
+            break;
+        }
+        PyObject *object = event_object(self, event, piece, data);
         if (!object || PyList_Append(events, object) < 0)
             Py_CLEAR(events);
         Py_XDECREF(object);
@@ -112,6 +110,8 @@ static PyObject *feed(PyObject *object, PyObject *piece) {
         return NULL;
     PyObject *events = read_events(self, piece, (struct cl_str){view.buf, (size_t)view.len});
     PyBuffer_Release(&view);
+    if (events && PyList_GET_SIZE(events) == 0 && !is_usable(self))
+        Py_CLEAR(events);
     return events;
 }
 
@@ -120,10 +120,8 @@ static PyObject *finish(PyObject *object, PyObject *unused) {
     struct reader *self = reader_of(object);
     if (!is_usable(self))
         return NULL;
-    int err = cello_multipart_finish(self->stream);
-    if (err)
-        return raise_failed(self, err);
-    Py_RETURN_NONE;
+    self->failed = cello_multipart_finish(self->stream);
+    return is_usable(self) ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyMethodDef reader_methods[] = {

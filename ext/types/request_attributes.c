@@ -106,7 +106,8 @@ bool cl_pyrequest_body_is_taken(struct cl_pyrequest *self) {
     if (cello_request_body_mode(self->r) == CELLO_BODY_STREAM) {
         PyErr_SetString(
             PyExc_RuntimeError,
-            "the route is declared with body=\"stream\": read the body with req.stream()");
+            "the route is declared with body=\"stream\": read the body with req.stream() "
+            "or req.multipart()");
         return true;
     }
     if (!cello_request_uploads(self->r, &first))

@@ -44,6 +44,15 @@ PyObject *cl_pyrequest_stream(PyObject *object, PyObject *unused) {
     return stream;
 }
 
+/* What waits for the pieces is Python. */
+PyObject *cl_pyrequest_multipart(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *module = PyImport_ImportModule("cello._multipart");
+    PyObject *parts = module ? PyObject_CallMethod(module, "MultipartStream", "O", self) : NULL;
+    Py_XDECREF(module);
+    return parts;
+}
+
 PyObject *cl_pyrequest_content_type(PyObject *self, PyObject *unused) {
     (void)unused;
     PyObject *value = NULL;

@@ -81,6 +81,7 @@ PyObject *cl_pyrequest_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwar
 
 PyObject *cl_pyrequest_get_body(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_stream(PyObject *self, PyObject *unused);
+PyObject *cl_pyrequest_multipart(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_text(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_json(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_form(PyObject *self, PyObject *unused);

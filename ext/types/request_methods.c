@@ -177,6 +177,11 @@ PyMethodDef cl_pyrequest_methods[] = {
      "stream($self, /)\n--\n\nThe body as bytes, piece by piece, for `async for` and `for`; once. "
      "Where the route is declared with body=\"stream\" pieces come as the client sends them, "
      "and ClientDisconnected is raised when it has gone; else the body is one piece."},
+    {"multipart", cl_pyrequest_multipart, METH_NOARGS,
+     "multipart($self, /)\n--\n\nThe parts of a multipart/form-data body, one after the other as "
+     "they "
+     "come, for `async for` and `for`; once, instead of stream(). HTTPError: 415 for another type, "
+     "400 for a malformed body or too many parts, 413 for too large ones."},
     {"text", cl_pyrequest_text, METH_NOARGS,
      "text($self, /)\n--\n\nThe body as str, by the charset of its type (UTF-8 without one). "
      "HTTPError 400 when it is not that, 415 for a charset that is not supported."},

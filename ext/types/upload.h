@@ -35,7 +35,11 @@ PyObject *cl_upload_io_read(PyObject *parts, const struct cl_upload *upload, uin
 /* Up to `size` bytes to `out`; how many, or -1 with an exception set. */
 Py_ssize_t cl_upload_io_read_into(PyObject *parts, const struct cl_upload *upload, uint64_t at,
                                   char *out, size_t size);
+/* For a path, or NULL with an exception set. */
+struct cl_part_file *cl_upload_io_open(PyObject *path);
+/* 0, or -1 with an exception set. */
+int cl_upload_io_write(struct cl_part_file *file, PyObject *bytes);
 /* 0, or -1 with an OSError that names `path`. */
-int cl_upload_io_save(PyObject *parts, const struct cl_upload *upload, PyObject *path);
+int cl_upload_io_save(PyObject *owner, const struct cl_upload *upload, PyObject *path);
 
 #endif

@@ -1,5 +1,5 @@
-/* Reading and saving uploads. Both may wait for a disk, so the GIL is given up where bytes lie in a
- * file; the FormParts is held meanwhile, for another thread may close the UploadedFile. */
+/* Reading and saving uploads. All of it may wait for a disk, so the GIL is given up where a file is
+ * touched; whoever owns the upload is held meanwhile, for another thread may close it. */
 #include <errno.h>
 
 #include "types/upload.h"
@@ -44,21 +44,54 @@ PyObject *cl_upload_io_read(PyObject *parts, const struct cl_upload *upload, uin
     return bytes;
 }
 
-int cl_upload_io_save(PyObject *parts, const struct cl_upload *upload, PyObject *path) {
+int cl_upload_io_save(PyObject *owner, const struct cl_upload *upload, PyObject *path) {
     PyObject *encoded;
     if (!PyUnicode_FSConverter(path, &encoded))
         return -1;
     const char *name = PyBytes_AS_STRING(encoded);
     int err, number;
-    Py_INCREF(parts);
+    Py_INCREF(owner);
     Py_BEGIN_ALLOW_THREADS;
     err = cello_upload_save(upload, name);
     number = errno;
     Py_END_ALLOW_THREADS;
-    Py_DECREF(parts);
+    Py_DECREF(owner);
     Py_DECREF(encoded);
     errno = number;
     if (err)
         PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    return err ? -1 : 0;
+}
+
+struct cl_part_file *cl_upload_io_open(PyObject *path) {
+    PyObject *encoded;
+    if (!PyUnicode_FSConverter(path, &encoded))
+        return NULL;
+    const char *name = PyBytes_AS_STRING(encoded);
+    struct cl_part_file *file = NULL;
+    int err, number;
+    Py_BEGIN_ALLOW_THREADS;
+    err = cello_part_file_new(&file, name);
+    number = errno;
+    Py_END_ALLOW_THREADS;
+    Py_DECREF(encoded);
+    errno = number;
+    if (err == CELLO_ENOMEM)
+        PyErr_NoMemory();
+    else if (err)
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    return err ? NULL : file;
+}
+
+int cl_upload_io_write(struct cl_part_file *file, PyObject *bytes) {
+    const struct cl_str span = {PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
+    int err, number;
+    Py_BEGIN_ALLOW_THREADS;
+    err = cello_part_file_write(file, span);
+    number = errno;
+    Py_END_ALLOW_THREADS;
+    errno = number;
+    if (err)
+        PyErr_SetFromErrno(PyExc_OSError);
     return err ? -1 : 0;
 }

@@ -105,4 +105,16 @@ CELLO_API void cello_multipart_part(const struct cl_multipart_stream *m, struct 
 /* The body has ended. Errors: CELLO_EMULTIPART_END. */
 CELLO_API int cello_multipart_finish(const struct cl_multipart_stream *m);
 
+/* ---- a part that is saved while it arrives ---- */
+
+struct cl_part_file;
+
+/* An unnamed file in the folder of `path`. All of these may wait for a disk. Errors: CELLO_ENOMEM;
+ * CELLO_ELIMIT, CELLO_ENOSPACE, CELLO_ESYS, all with errno. */
+CELLO_API int cello_part_file_new(struct cl_part_file **out, const char *path);
+CELLO_API int cello_part_file_write(struct cl_part_file *f, struct cl_str bytes);
+/* What was written, for cello_upload_save; lives as long as `f`. */
+CELLO_API const struct cl_upload *cello_part_file_upload(const struct cl_part_file *f);
+CELLO_API void cello_part_file_del(struct cl_part_file *f);
+
 #endif

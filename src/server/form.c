@@ -2,6 +2,8 @@
  * and the public faces of include/cello/multipart.h. */
 #include <cello/multipart.h>
 
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "form/filename.h"
 #include "form/spool.h"
@@ -216,4 +218,49 @@ void cello_multipart_part(const struct cl_multipart_stream *m, struct cello_part
 
 int cello_multipart_finish(const struct cl_multipart_stream *m) {
     return cl_multipart_finish(&m->parser);
+}
+
+/* ---- files of streams ---- */
+
+struct cl_part_file {
+    struct cl_upload_file file;
+    struct cl_upload upload;
+};
+
+/* The folder of a path, allocated; NULL: no memory. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return cl_strndup(".", 1);
+    return cl_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+int cello_part_file_new(struct cl_part_file **out, const char *path) {
+    char *folder = folder_of(path);
+    struct cl_part_file *f = folder ? cl_calloc(1, sizeof *f) : NULL;
+    int err = f ? cl_spool_open(folder, &f->file.fd) : CELLO_ENOMEM;
+    cl_free(folder);
+    if (err) {
+        cl_free(f);
+        return err;
+    }
+    f->upload.file = &f->file;
+    *out = f;
+    return CELLO_OK;
+}
+
+int cello_part_file_write(struct cl_part_file *f, struct cl_str bytes) {
+    int err = cl_spool_write(f->file.fd, f->upload.size, bytes, cl_str(NULL, 0));
+    if (!err)
+        f->upload.size += bytes.len;
+    return err;
+}
+
+const struct cl_upload *cello_part_file_upload(const struct cl_part_file *f) {
+    return &f->upload;
+}
+
+void cello_part_file_del(struct cl_part_file *f) {
+    (void)close(f->file.fd);
+    cl_free(f);
 }
