@@ -532,7 +532,7 @@ static void test_reader_or_observer(void **state) {
 /* What the reader was told of stays over the read that gives it, in whichever block it lies. */
 static void test_told_piece_stays(void **state) {
     (void)state;
-    struct told told = {{told_ready}, {told_event}, 0, 0};
+    struct told told = {.reader = {told_ready}, .observer = {told_event}};
     struct pair p;
     begin(&p, NULL);
     client_send(&p.c, POST("/later", "Content-Length: 100000\r\n"));
