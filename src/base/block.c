@@ -20,14 +20,21 @@ static void free_list(struct cl_block *b) {
     }
 }
 
+void cl_block_pool_trim(struct cl_block_pool *p) {
+    for (size_t i = 0; i < CL_BLOCK_CLASSES; i++) {
+        free_list(p->big[i]);
+        p->big[i] = NULL;
+    }
+    p->returned += p->big_bytes;
+    p->big_bytes = 0;
+}
+
 void cl_block_pool_free(struct cl_block_pool *p) {
     assert(p->used == 0);
+    cl_block_pool_trim(p);
     free_list(p->free);
-    for (size_t i = 0; i < CL_BLOCK_CLASSES; i++)
-        free_list(p->big[i]);
     p->free = NULL;
-    memset(p->big, 0, sizeof p->big);
-    p->free_count = p->big_bytes = 0;
+    p->free_count = 0;
 }
 
 /* Data bytes of a class: a power of two with the block's own head. */
@@ -56,6 +63,7 @@ struct cl_block *cl_block_new_slow(struct cl_block_pool *p, size_t cap) {
     if (b) {
         p->big[class] = b->next;
         p->big_bytes -= cap;
+        p->big_uses++;
     } else {
         b = cl_malloc(sizeof *b + cap);
         if (!b)

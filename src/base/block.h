@@ -22,9 +22,10 @@
 enum { CL_BLOCK_SIZE = 8192 - 64 };
 
 /* Bigger blocks come in powers of two from 16 KB to 1 MB and are kept too, up to
- * CL_BLOCK_BIG_KEPT bytes: a large answer would otherwise cost the kernel's page faults each time.
- * What is bigger still comes from malloc and goes back there. */
-enum { CL_BLOCK_CLASSES = 7, CL_BLOCK_BIG_KEPT = 2 << 20 };
+ * CL_BLOCK_BIG_KEPT bytes: a large answer would otherwise cost the kernel's page faults each time,
+ * and a turn may have one for each of a hundred connections. The server lets them go when they are
+ * not used any more. What is bigger still comes from malloc and goes back there. */
+enum { CL_BLOCK_CLASSES = 7, CL_BLOCK_BIG_KEPT = 16 << 20 };
 
 struct cl_block_pool;
 
@@ -46,11 +47,14 @@ struct cl_block_pool {
     size_t max_bytes;                       /* most of them */
     struct cl_block *big[CL_BLOCK_CLASSES]; /* free ones, by size class */
     size_t big_bytes;                       /* in them */
+    uint64_t big_uses;                      /* how often one was given out, ever */
     size_t returned;                        /* bytes given back to the heap, ever */
 };
 
 /* max_bytes 0: no limit. */
 void cl_block_pool_init(struct cl_block_pool *p, size_t max_bytes);
+/* Let the bigger blocks go that nobody holds. */
+void cl_block_pool_trim(struct cl_block_pool *p);
 /* Every block must have been released. */
 void cl_block_pool_free(struct cl_block_pool *p);
 

@@ -15,7 +15,7 @@ enum { BACKLOG = 4096, UNIX_MODE = 0666, CLOSE_TURNS = 500 };
 #define CLOSE_TURN_NS (10 * CL_NS_PER_MS)
 
 /* So much memory given back by blocks is worth a look, when no more has come for so long. */
-#define TRIM_MIN ((size_t)8 << 20)
+#define TRIM_MIN ((size_t)4 << 20)
 #define TRIM_QUIET_NS CL_NS_PER_S
 
 /* ---- memory of a burst ---- */
@@ -26,25 +26,29 @@ static struct cl_block_pool *pool_of(struct cl_server *s) {
 
 static void set_trim_timer(struct cl_server *s) {
     s->returned = pool_of(s)->returned;
+    s->big_uses = pool_of(s)->big_uses;
     cl_timer_set(cl_loop_timers(s->worker.loop), &s->trim_timer,
                  cl_loop_now_ns(s->worker.loop) + TRIM_QUIET_NS);
 }
 
-/* Blocks that a burst took lie free between memory that stays: their pages go back to the system
- * once nothing has come back for a while, and so no traffic has to wait for it. */
+/* Large blocks are kept while they are used, and small ones of a burst lie free between memory that
+ * stays: all goes back to the system once things are quiet, so that no traffic waits for it. */
 static void on_trim_timer(struct cl_timer *t) {
     struct cl_server *s = CL_CONTAINER_OF(t, struct cl_server, trim_timer);
     t->deadline_ns = UINT64_MAX;
-    if (pool_of(s)->returned != s->returned) {
+    struct cl_block_pool *pool = pool_of(s);
+    if (pool->returned != s->returned || pool->big_uses != s->big_uses) {
         set_trim_timer(s);
         return;
     }
-    s->trimmed = s->returned;
+    cl_block_pool_trim(pool);
+    s->trimmed = pool->returned;
     cl_alloc_trim();
 }
 
 static void watch_memory(struct cl_server *s) {
-    if (CL_UNLIKELY(pool_of(s)->returned - s->trimmed > TRIM_MIN) &&
+    const struct cl_block_pool *pool = pool_of(s);
+    if (CL_UNLIKELY(pool->returned - s->trimmed + pool->big_bytes > TRIM_MIN) &&
         s->trim_timer.deadline_ns == UINT64_MAX)
         set_trim_timer(s);
 }

@@ -194,12 +194,36 @@ static void reserve_without_memory_changes_nothing(void **state) {
     cl_block_pool_free(&pool);
 }
 
+/* Large blocks are kept for the next ones, until they are asked to go. */
+static void trim_lets_large_blocks_go(void **state) {
+    (void)state;
+#if defined(CL_POISON)
+    skip(); /* nothing is kept */
+#endif
+    struct cl_block_pool pool;
+    cl_block_pool_init(&pool, 0);
+    struct cl_block *b = cl_block_new(&pool, 100000);
+    cl_block_unref(b);
+    assert_in_range(pool.big_bytes, 100000, SIZE_MAX);
+    uint64_t before = cl_alloc_count();
+    b = cl_block_new(&pool, 100000);
+    assert_int_equal(cl_alloc_count(), before);
+    assert_int_equal(pool.big_uses, 1);
+    cl_block_unref(b);
+    size_t kept = pool.big_bytes, returned = pool.returned;
+    cl_block_pool_trim(&pool);
+    assert_int_equal(pool.big_bytes, 0);
+    assert_int_equal(pool.returned, returned + kept);
+    cl_block_pool_free(&pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_empty_and_counted),
         cmocka_unit_test(blocks_are_used_again),
         cmocka_unit_test(the_pool_has_a_limit),
         cmocka_unit_test(the_free_list_is_bounded),
+        cmocka_unit_test(trim_lets_large_blocks_go),
         cmocka_unit_test(empty_blocks_are_dropped),
         cmocka_unit_test(reserve_compacts_when_alone),
         cmocka_unit_test(reserve_never_moves_what_others_see),
