@@ -61,6 +61,12 @@ static int add_trailers(struct cl_stream *s) {
     return err;
 }
 
+/* Of the body that the same handler reads: nobody's mistake. */
+static bool is_disconnect(const struct cl_ext *ext, PyObject *error) {
+    PyTypeObject *type = (PyTypeObject *)(void *)ext->client_disconnected;
+    return type && PyObject_TypeCheck(error, type);
+}
+
 /* What ended it before its time is thrown into the dependencies; what they leave of it is logged.
  * Steals `error`. */
 static void fail(struct cl_stream *s, PyObject *error) {
@@ -72,7 +78,7 @@ static void fail(struct cl_stream *s, PyObject *error) {
     }
     if (!expected)
         error = cl_call_unwind(&s->call, error, true);
-    if (error && !expected)
+    if (error && !expected && !is_disconnect(s->bridge->ext, error))
         cl_bridge_report_request(s->bridge, s->call.entry, s->request, "exception midway", error);
     else
         Py_XDECREF(error);

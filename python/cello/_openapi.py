@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get
 
 from cello import _cello, _paths
 from cello._routes import handler_name, method_names
-from cello._schema import KEYWORDS, Schema, Schemas
+from cello._schema import BINARY, KEYWORDS, Schema, Schemas
 from cello._types import (
     constraints_of,
     full_name,
@@ -349,8 +349,7 @@ class _Writer:
             required = any(_is_needed(p) for p in forms)
             return {"content": {body.media_type: {"schema": schema}}, "required": required}
         if endpoint.route.stream:
-            binary = {"type": "string", "format": "binary"}
-            return {"content": {"application/octet-stream": {"schema": binary}}}
+            return {"content": {"application/octet-stream": {"schema": BINARY}}}
         if body is None or body.is_form:
             return None
         parts = list(body.embedded.values()) if body.embedded else [body.parameter]
@@ -528,9 +527,8 @@ def _returned(annotation: Any) -> tuple[Any, bool]:
 
 
 def _file(parameter: Parameter) -> Schema:
-    schema: Schema = {"type": "string", "format": "binary"}
-    if parameter.converter in ("files", "list of bytes"):
-        schema = {"type": "array", "items": schema}
+    several = parameter.converter in ("files", "list of bytes")
+    schema: Schema = {"type": "array", "items": BINARY} if several else {**BINARY}
     _say(schema, parameter)
     return schema
 

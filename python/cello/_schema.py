@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     _Mode = Literal["validation", "serialization"]
 
 Schema = dict[str, Any]
+BINARY: Schema = {"type": "string", "format": "binary"}
 
 REF = "#/components/schemas/"
 _PENDING = "#/pending/"  # a pydantic model inside a type of msgspec's, until it has been described
