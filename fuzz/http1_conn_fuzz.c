@@ -11,10 +11,14 @@
  *      244       early hints of a handler that waits
  *      245..249  input arrives in pieces of that many minus 244 bytes
  *      250, 251  the client closes its side; resets
- *      others    nothing
+ *      252       a handler that reads its body when it likes reads a piece
+ *      253       the same, and waits when there is none; it may have been waiting
+ *      254       it answers, whatever it has read
+ *      255       it waits no more
  *
  * Always: every answer is well-formed, nothing follows an answer that says close, an error of
- * framing ends the connection, generators are stopped once, and nothing is held afterwards. */
+ * framing ends the connection, generators are stopped once, nothing is held afterwards, and bodies
+ * that are read end, are no longer than they may be, and never wait in more than their window. */
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -35,11 +39,21 @@
         }                                                                                          \
     } while (0)
 
-enum { HELD_MAX = 8 };
+enum { HELD_MAX = 8, MAX_BODY = 20000 };
 
 static struct cl_app *app;
 static struct cl_request *held[HELD_MAX];
-static unsigned held_count, generators, pins;
+static unsigned held_count, generators, pins, readers;
+
+/* Of /later, which reads when the script says so. */
+static struct later {
+    struct cello_reader super;
+    struct cl_request *r;
+    uint64_t bytes;
+    int end; /* CELLO_OK: more may come */
+    bool waiting;
+} later[HELD_MAX];
+static unsigned later_count;
 static int file; /* twice `filling` */
 static const char filling[20000];
 
@@ -153,11 +167,159 @@ static void on_segments(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_segments(r, segments, CL_ARRAY_LEN(segments), unpin, NULL);
 }
 
-static struct cello_handler handlers[] = {{.on_request = on_echo},   {.on_request = on_sink},
-                                          {.on_request = on_hold},   {.on_request = on_pinned},
-                                          {.on_request = on_stream}, {.on_request = on_segments}};
-static const char *const paths[] = {"/echo/{a}", "/sink/{p:path}", "/hold",
-                                    "/pinned",   "/stream",        "/segments"};
+/* ---- handlers that read ---- */
+
+static bool is_end(int err) {
+    switch (err) {
+    case CELLO_EOF:
+    case CELLO_ECANCELED:
+    case CELLO_EBODY_TOO_LARGE:
+    case CELLO_ENOMEM:
+    case CELLO_ECHUNK:
+    case CELLO_EHEADER_NAME:
+    case CELLO_EHEADER_VALUE:
+    case CELLO_EOBSFOLD:
+    case CELLO_EBARELF:
+    case CELLO_EHEAD_TOO_LARGE: return true;
+    default: return false; /* time does not pass here */
+    }
+}
+
+static int read_one(struct cl_request *r, struct cello_reader *reader, uint64_t *bytes) {
+    struct cl_str piece;
+    int err = cello_request_read(r, reader, &piece);
+    CHECK(err == CELLO_OK || err == CELLO_EAGAIN || is_end(err));
+    if (err)
+        return err;
+    CHECK(piece.len > 0);
+    volatile char sum = 0; /* the whole piece can be read */
+    for (size_t i = 0; i < piece.len; i++)
+        sum = (char)(sum ^ piece.ptr[i]);
+    *bytes += piece.len;
+    CHECK(*bytes <= MAX_BODY);
+    return CELLO_OK;
+}
+
+struct counting {
+    struct cello_reader super;
+    uint64_t bytes;
+};
+
+static void counting_ready(struct cello_reader *reader, struct cl_request *r) {
+    struct counting *k = CL_CONTAINER_OF(reader, struct counting, super);
+    int err;
+    while ((err = read_one(r, reader, &k->bytes)) == CELLO_OK)
+        continue;
+    if (err == CELLO_EAGAIN)
+        return;
+    CHECK(read_one(r, reader, &k->bytes) == err); /* an end stays */
+    readers--;
+    free(k);
+    cello_respond_bytes(r, CL_STR("read"));
+    cello_request_unref(r);
+}
+
+static void on_read(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    struct counting *k = calloc(1, sizeof *k);
+    CHECK(k);
+    k->super.on_ready = counting_ready;
+    readers++;
+    cello_request_ref(r);
+    counting_ready(&k->super, r);
+}
+
+struct tee {
+    struct cello_reader reader;
+    struct cl_generator generator;
+    uint64_t bytes;
+};
+
+static void tee_ready(struct cello_reader *reader, struct cl_request *r) {
+    struct tee *t = CL_CONTAINER_OF(reader, struct tee, reader);
+    struct cl_str piece;
+    int err = cello_request_read(r, reader, &piece);
+    CHECK(err == CELLO_OK || err == CELLO_EAGAIN || is_end(err));
+    if (err == CELLO_OK)
+        CHECK((t->bytes += piece.len) <= MAX_BODY);
+    if (err == CELLO_OK)
+        cello_response_chunk(r, piece, false);
+    else if (err == CELLO_EOF)
+        cello_response_chunk(r, cl_str(NULL, 0), true);
+    else if (err != CELLO_EAGAIN)
+        cello_response_abort(r);
+}
+
+static void tee_proceed(struct cl_generator *g, struct cl_request *r) {
+    tee_ready(&CL_CONTAINER_OF(g, struct tee, generator)->reader, r);
+}
+
+static void tee_stop(struct cl_generator *g, struct cl_request *r) {
+    cello_request_unread(r);
+    generators--;
+    free(CL_CONTAINER_OF(g, struct tee, generator));
+}
+
+static void on_tee(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    struct tee *t = calloc(1, sizeof *t);
+    CHECK(t);
+    *t = (struct tee){{tee_ready}, {tee_proceed, tee_stop}, 0};
+    generators++;
+    cello_respond_stream(r, &t->generator, false, 0);
+}
+
+static void later_ready(struct cello_reader *reader, struct cl_request *r) {
+    struct later *l = CL_CONTAINER_OF(reader, struct later, super);
+    CHECK(l->r == r && l->waiting);
+    l->waiting = false;
+}
+
+static void on_later(const struct cello_handler *h, struct cl_request *r) {
+    (void)h;
+    if (later_count == HELD_MAX) {
+        cello_respond_problem(r, 503, CL_STR("enough"));
+        return;
+    }
+    cello_request_ref(r);
+    later[later_count++] = (struct later){.super.on_ready = later_ready, .r = r};
+}
+
+static void read_later(bool wait) {
+    if (!later_count)
+        return;
+    struct later *l = &later[later_count - 1];
+    l->waiting = false;
+    int err = read_one(l->r, wait ? &l->super : NULL, &l->bytes);
+    CHECK(!l->end || err == l->end);
+    l->waiting = wait && err == CELLO_EAGAIN;
+    if (is_end(err))
+        l->end = err;
+}
+
+static void unread_later(void) {
+    if (!later_count)
+        return;
+    later[later_count - 1].waiting = false;
+    cello_request_unread(later[later_count - 1].r);
+}
+
+static void answer_later(void) {
+    if (!later_count)
+        return;
+    unread_later();
+    struct cl_request *r = later[--later_count].r;
+    cello_respond_bytes(r, CL_STR("later"));
+    cello_request_unref(r);
+}
+
+static struct cello_handler handlers[] = {
+    {.on_request = on_echo},   {.on_request = on_sink},   {.on_request = on_hold},
+    {.on_request = on_pinned}, {.on_request = on_stream}, {.on_request = on_segments},
+    {.on_request = on_read},   {.on_request = on_tee},    {.on_request = on_later}};
+static const char *const paths[] = {"/echo/{a}", "/sink/{p:path}", "/hold", "/pinned", "/stream",
+                                    "/segments", "/read",          "/tee",  "/later"};
+enum { FIRST_READER = 6 };
 
 static void make_app(void) {
     char err[200];
@@ -171,6 +333,8 @@ static void make_app(void) {
         struct cello_route route = {.methods = CELLO_GET | CELLO_POST,
                                     .path = {paths[i], strlen(paths[i])},
                                     .handler = &handlers[i]};
+        if (i >= FIRST_READER)
+            route.body = CELLO_BODY_STREAM;
         CHECK(!cello_app_route(app, &route, err, sizeof err));
     }
     CHECK(!cello_app_use(app, cello_step_request_id(CL_STR("X-Request-ID"))));
@@ -239,6 +403,12 @@ static size_t step(struct cl_server *s, struct cl_stream *stream, const uint8_t 
         cl_mem_eof(stream);
     } else if (op == 251) {
         cl_mem_reset(stream);
+    } else if (op < 254) {
+        read_later(op == 253);
+    } else if (op == 254) {
+        answer_later();
+    } else {
+        unread_later();
     }
     return 1 + n;
 }
@@ -271,7 +441,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     struct cl_server *s;
     struct cl_stream *stream;
     cfg.backend = CELLO_BACKEND_EPOLL;
-    cfg.limits.max_body_size = 20000;
+    cfg.limits.max_body_size = MAX_BODY;
     cfg.limits.max_buffered_bytes = len % 4 ? 0 : 40000;
     if (!app)
         make_app();
@@ -286,6 +456,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
         at += step(s, stream, data + at, len - at);
     for (int i = 0; i < 50 && !got.closed; i++) {
         answer_held();
+        answer_later();
         (void)cl_mem_finish_send(stream, CELLO_OK);
         turns(s, 2);
     }
@@ -300,7 +471,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     check_answers(memmem(data, len, "HEAD", 4) != NULL);
     while (held_count)
         cello_request_unref(held[--held_count]);
-    CHECK(generators == 0 && pins == 0);
+    while (later_count)
+        answer_later();
+    CHECK(generators == 0 && pins == 0 && readers == 0);
     CHECK(cl_worker_live_requests(&s->worker) == 0 && s->worker.inflight == 0);
     CHECK(cl_loop_pool(s->worker.loop)->used == 0);
     cello_server_del(s);

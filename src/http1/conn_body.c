@@ -225,6 +225,8 @@ static int take_piece(struct cl_h1 *c) {
     if (err == CELLO_OK) {
         r->body_block = c->super.stream->in;
         cl_block_ref(r->body_block);
+    } else {
+        c->piece = cl_str(NULL, 0); /* what is too much may lie there */
     }
     return err;
 }

@@ -19,6 +19,11 @@ static const char *const texts[] = {
     "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20000\r\n\r\n",
     NULL, /* that body */
     "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    "POST /read HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20000\r\n\r\n",
+    NULL,
+    "POST /tee HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n",
+    NULL,
+    "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     "GET /stream/3 HTTP/1.1\r\nHost: a\r\n\r\n"
     "GET /sink/30000 HTTP/1.1\r\nHost: a\r\n\r\n"
     "GET /pinned/30000 HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -104,6 +109,7 @@ static bool live(struct fixture *f, int log_fd) {
     cello_server_del(f->server);
     assert_int_equal(f->pinned, f->released);
     assert_int_equal(f->streams, f->stopped);
+    assert_int_equal(f->readers, f->read);
     return serving;
 }
 
