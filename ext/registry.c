@@ -86,7 +86,8 @@ void cl_registry_set_plan(struct cl_entry *e, PyObject *callable, bool is_async,
     PyObject *old_callable = e->callable, *old_plan = (PyObject *)e->plan;
     e->callable = Py_NewRef(callable);
     e->plan = trivial ? NULL : cl_plan_of(Py_NewRef((PyObject *)plan));
-    e->flags = (e->flags & CL_ENTRY_STREAMS_ASYNC) | (is_async ? CL_ENTRY_ASYNC : 0u) |
+    e->flags = (e->flags & (CL_ENTRY_STREAMS_ASYNC | CL_ENTRY_STREAMS)) |
+               (is_async ? CL_ENTRY_ASYNC : 0u) |
                (trivial && wants_request ? CL_ENTRY_WANTS_REQUEST : 0u);
     cl_registry_set_terms(e, e->blocking, e->timeout_ns, e->needs_pool);
     /* Last: what goes may run code that looks here. */

@@ -15,6 +15,7 @@ enum {
     CL_ENTRY_MEASURED = 1 << 3,      /* was slow: how it spends its time is looked at */
     CL_ENTRY_STREAMS_ASYNC = 1 << 4, /* calling it gives an async generator */
     CL_ENTRY_NEEDS_POOL = 1 << 5,    /* something of it may: no request while the pool is full */
+    CL_ENTRY_STREAMS = 1 << 6,       /* it declares an iterator, or is a generator function */
 };
 
 /* The server's TimeoutConfig.handler. */

@@ -91,6 +91,12 @@ static struct cl_str declared_type(const struct cl_entry *e) {
     return STR("");
 }
 
+/* An iterator of the program's own where one is declared. */
+static bool is_declared_stream(const struct cl_entry *e, PyObject *body) {
+    const PyAsyncMethods *async = Py_TYPE(body)->tp_as_async;
+    return e->flags & CL_ENTRY_STREAMS && (PyIter_Check(body) || (async && async->am_anext));
+}
+
 /* A body without a status of its own. `type` empty: by the body's kind. */
 static int send_body(struct cl_bridge *b, struct cl_call *call, struct cl_request *r,
                      PyObject *body, struct cl_str type, bool json) {
@@ -113,7 +119,7 @@ static int send_body(struct cl_bridge *b, struct cl_call *call, struct cl_reques
     }
     if (!json && cl_file_body_check(body))
         return cl_file_body_respond(b->ext, body, r);
-    if (!json && cl_stream_is(body))
+    if (!json && (cl_stream_is(body) || is_declared_stream(call->entry, body)))
         return cl_stream_answer(b, call, r, body, type.len ? type : declared_type(call->entry));
     return send_json(b, call->entry, r, body, type.len ? type : STR("application/json"));
 }

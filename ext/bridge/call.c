@@ -24,10 +24,9 @@ void cl_bridge_give_context(struct cl_ext *ext, PyObject *context) {
 
 void cl_bridge_settle_context(struct cl_ext *ext, struct cl_call *call, PyObject *context,
                               PyObject *value) {
-    bool stays =
-        call->generators || call->background ||
-        (value && (Py_IS_TYPE(value, ext->after_type) ||
-                                       PyGen_CheckExact(value) || PyAsyncGen_CheckExact(value)));
+    bool stays = call->generators || call->background ||
+                 (value && (Py_IS_TYPE(value, ext->after_type) || PyGen_CheckExact(value) ||
+                            PyAsyncGen_CheckExact(value)));
     if (stays && !call->context)
         call->context = context;
     else

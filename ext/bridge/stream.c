@@ -47,9 +47,14 @@ static void retire(struct cl_stream *s) {
         cl_after_answer(b, &s->call, r);
     cl_call_clear(b->ext, &s->call);
     Py_CLEAR(s->context);
+    Py_CLEAR(s->task); /* which has this object as its coroutine */
     cello_request_unref(r);
     if (s->begun && b->server)
         cello_server_release(b->server);
+    if (s->waits) {
+        s->waits = false;
+        Py_DECREF(s);
+    }
 }
 
 /* Trailers, for a body that is whole. -1: exception set. */
@@ -70,7 +75,7 @@ static bool is_disconnect(const struct cl_ext *ext, PyObject *error) {
 /* What ended it before its time is thrown into the dependencies; what they leave of it is logged.
  * Steals `error`. */
 static void fail(struct cl_stream *s, PyObject *error) {
-    bool expected = s->stopped || s->left || s->cancelled;
+    bool expected = cl_stream_is_unwanted(s) || s->cancelled;
     s->failed = true;
     if (!s->begun && !cl_stream_has_items(s)) { /* it is answered as a handler's */
         s->error = error;
@@ -120,7 +125,7 @@ void cl_stream_forget(struct cl_stream *s) {
 
 void cl_stream_give(struct cl_stream *s) {
     struct cl_str bytes = {NULL, 0};
-    if (!s->asked || s->stopped)
+    if (!s->asked || s->stopped || s->busy)
         return;
     if (s->fill.len) {
         s->given = s->fill;
@@ -138,14 +143,12 @@ void cl_stream_give(struct cl_stream *s) {
         cello_response_abort(s->request);
         return;
     }
-    if (s->heartbeat_ns)
-        cello_request_set_deadline(s->request, s->heartbeat_ns);
     cello_response_chunk(s->request, bytes, s->over && !s->failed && !cl_stream_has_items(s));
 }
 
 /* Python has something to do for the items behind those that were given. */
 static bool is_behind(const struct cl_stream *s) {
-    if (s->over || cl_stream_is_full(s))
+    if (s->over || s->busy || cl_stream_is_full(s))
         return false;
     switch ((enum cl_stream_kind)s->kind) {
     case CL_STREAM_SYNC: return true;
@@ -157,9 +160,10 @@ static bool is_behind(const struct cl_stream *s) {
 
 static void proceed(struct cl_generator *g, struct cl_request *r) {
     struct cl_stream *s = of_generator(g);
-    (void)r;
     s->asked = true;
     drop_given(s);
+    if (s->heartbeat_ns) /* all was sent: silence begins */
+        cello_request_set_deadline(r, s->heartbeat_ns);
     bool gives = cl_stream_has_items(s);
     cl_stream_give(s);
     if (is_behind(s) && (gives || s->kind == CL_STREAM_SYNC))
@@ -177,15 +181,15 @@ static void stop(struct cl_generator *g, struct cl_request *r) {
 /* The client left before the head was given; or nothing was sent for a heartbeat. */
 static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
     struct cl_stream *s = of_observer(o);
-    if (!s->begun && event == CELLO_EVENT_LEFT) {
-        s->left = true;
+    if (!s->begun) {
+        s->left = s->left || event == CELLO_EVENT_LEFT;
+        s->overdue = s->overdue || event == CELLO_EVENT_OVERDUE;
         cl_bridge_note(s->bridge, &s->note);
     } else if (s->begun && event == CELLO_EVENT_OVERDUE && !s->stopped) {
-        bool idle = s->asked && !cl_stream_has_items(s);
-        s->asked = s->asked && !idle;
-        cello_request_set_deadline(r, s->heartbeat_ns);
-        if (idle)
+        if (s->asked && (s->busy || !cl_stream_has_items(s))) {
+            s->asked = false;
             cello_response_chunk(r, CL_LITERAL(CL_SSE_COMMENT), false);
+        }
     }
 }
 
@@ -207,16 +211,16 @@ static void begin(struct cl_stream *s) {
     struct cl_request *r = s->request;
     if (s->sse)
         add_event_headers(r);
+    if (s->type.len)
+        cello_response_type(r, s->type);
     s->begun = true;
     Py_INCREF(s); /* the engine's */
     cello_server_hold(s->bridge->server);
     cello_respond_stream(r, &s->generator, false, 0);
     if (!s->sse || s->stopped)
         s->heartbeat_ns = 0;
-    if (s->heartbeat_ns) {
+    if (s->heartbeat_ns)
         cello_request_observe(r, &s->observer);
-        cello_request_set_deadline(r, s->heartbeat_ns);
-    }
 }
 
 /* It raised before there was anything to send: an answer like any other handler's. */
@@ -224,6 +228,10 @@ static void answer_error(struct cl_stream *s) {
     struct cl_bridge *b = s->bridge;
     PyObject *error = s->error;
     s->error = NULL;
+    if (s->overdue) { /* it was answered */
+        Py_DECREF(error);
+        return;
+    }
     PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     if (s->left || s->cancelled)
         cl_bridge_answer_cancelled(b, &s->call, s->request);
@@ -235,16 +243,40 @@ static void answer_error(struct cl_stream *s) {
 void cl_stream_progress(struct cl_stream *s) {
     if (!s->bridge || s->retired)
         return;
-    if (!s->begun && s->error && s->over) {
-        answer_error(s);
+    if (!s->begun && s->over && (s->error || s->overdue)) {
+        if (s->error)
+            answer_error(s);
         retire(s);
         return;
     }
-    if (!s->begun && (s->typed || s->over))
+    if (!s->begun && !s->overdue && (s->typed || s->over))
         begin(s);
     cl_stream_give(s);
     if (s->over && s->stopped)
         retire(s);
+}
+
+/* ---- before the head is given ---- */
+
+/* Timers want a turn, and a note has one. */
+void cl_stream_watch(struct cl_stream *s) {
+    s->unwatched = true;
+    cl_bridge_note(s->bridge, &s->note);
+}
+
+static void watch(struct cl_stream *s) {
+    s->unwatched = false;
+    s->left = cello_request_has_left(s->request);
+    if (s->left)
+        return;
+    cello_request_observe(s->request, &s->observer);
+    cello_request_set_deadline(s->request, cl_bridge_timeout_of(s->bridge, s->call.entry));
+}
+
+static void answer_overdue(struct cl_stream *s) {
+    if (!s->told)
+        cl_bridge_answer_overdue(s->bridge, s->call.entry, s->request);
+    s->told = true;
 }
 
 /* ---- notes ---- */
@@ -252,7 +284,7 @@ void cl_stream_progress(struct cl_stream *s) {
 /* The source of a stream that nobody reads any more. */
 static void leave_source(struct cl_stream *s) {
     switch ((enum cl_stream_kind)s->kind) {
-    case CL_STREAM_SYNC: cl_stream_close_sync(s); break;
+    case CL_STREAM_SYNC: cl_stream_step_sync(s); break;
     case CL_STREAM_PUSHED:
         if (!s->over)
             cl_stream_source_over(s, NULL);
@@ -283,17 +315,23 @@ void cl_stream_take_queue(struct cl_stream *s) {
 static void run_note(struct cl_note *n, struct cl_bridge *b) {
     struct cl_stream *s = of_note(n);
     (void)b;
+    Py_INCREF(s);
     bool posted = s->posted, ends = s->begun && s->stopped && !s->retired;
     s->posted = false;
-    if (ends || (s->left && !s->begun)) {
+    if (s->unwatched && !s->begun && !s->retired)
+        watch(s);
+    if (ends || (!s->begun && !s->retired && (s->left || s->overdue))) {
         bool first = !s->released;
-        s->released = true;
+        s->released = ends;
+        if (!ends && s->overdue && !cello_request_is_disconnected(s->request))
+            answer_overdue(s);
         leave_source(s);
         cl_stream_progress(s);
         if (ends && first)
             Py_DECREF(s); /* the engine's */
     } else if (!s->retired) {
-        if (s->kind == CL_STREAM_SYNC && !s->over && !cl_stream_is_full(s))
+        if (s->kind == CL_STREAM_SYNC && !cl_stream_is_full(s) &&
+            !(s->pooled && cl_stream_has_items(s)))
             cl_stream_step_sync(s);
         else if (s->kind == CL_STREAM_PUSHED)
             cl_stream_take_queue(s);
@@ -303,6 +341,7 @@ static void run_note(struct cl_note *n, struct cl_bridge *b) {
     }
     if (posted)
         Py_DECREF(s);
+    Py_DECREF(s);
 }
 
 static void run_post(struct cl_post *p) {
@@ -358,13 +397,15 @@ void cl_stream_orphan_all(struct cl_bridge *b) {
         struct cl_stream *s = b->streams;
         struct cl_request *r = s->request;
         Py_INCREF(s);
-        cl_bridge_unnote(b, &s->note);
+        cl_stream_forget(s);
         unlink_stream(s);
         s->bridge = NULL;
         s->request = NULL;
         s->retired = true;
         cl_call_clear(b->ext, &s->call);
         cello_request_unref(r);
+        if (s->waits)
+            Py_DECREF(s);
         Py_DECREF(s);
     }
 }

@@ -196,6 +196,7 @@ static struct cl_stream *stream_new(struct cl_bridge *b, struct cl_call *call, s
     }
     cello_request_ref(r);
     cl_stream_link(s, b);
+    s->pooled = call->pooled && s->kind == CL_STREAM_SYNC;
     cl_call_move(b, call, &s->call);
     return s;
 }
@@ -208,7 +209,8 @@ static void first_step(struct cl_stream *s) {
     } else if (s->kind == CL_STREAM_PUSHED) {
         cl_stream_take_queue(s);
     } else if (s->kind == CL_STREAM_ASYNC && !b->guest) {
-        b->wants_loop = true; /* cl_stream_loop_is_here goes on */
+        b->wants_loop = s->waits = true; /* cl_stream_loop_is_here goes on */
+        Py_INCREF(s);
     } else if (s->kind == CL_STREAM_ASYNC && cl_stream_start_task(s) < 0) {
         if (s->over)
             PyErr_Clear();
@@ -219,14 +221,17 @@ static void first_step(struct cl_stream *s) {
 
 void cl_stream_loop_is_here(struct cl_bridge *b) {
     b->wants_loop = false;
-    for (struct cl_stream *s = b->streams, *next; s; s = next) {
-        next = s->next;
-        if (s->kind != CL_STREAM_ASYNC || s->task || s->over || s->stopped)
+    struct cl_stream *s = b->streams;
+    while (s) {
+        if (!s->waits) {
+            s = s->next;
             continue;
-        Py_INCREF(s);
+        }
+        s->waits = false;
         first_step(s);
         cl_stream_progress(s);
         Py_DECREF(s);
+        s = b->streams; /* the program has run, and others may have ended */
     }
 }
 
@@ -237,16 +242,16 @@ int cl_stream_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reques
     struct cl_stream *s = stream_new(b, call, r, body);
     if (!s)
         return -1;
-    s->typed = type.len || s->sse || s->kind == CL_STREAM_PUSHED;
-    if (!type.len && s->typed)
-        cello_response_type(r, CL_LITERAL("text/event-stream"));
+    s->sse = s->sse || s->call.entry->items == CL_ITEMS_EVENTS;
+    s->type = type.len || !s->sse ? type : CL_LITERAL("text/event-stream");
+    s->typed = s->type.len != 0;
     if (is_head || cello_request_is_disconnected(r))
         s->typed = true; /* nothing of it will be sent */
     else
         first_step(s);
     cl_stream_progress(s);
     if (s->bridge && !s->retired && !s->begun)
-        cello_request_observe(r, &s->observer);
+        cl_stream_watch(s);
     if (!s->over && s->kind != CL_STREAM_SYNC) /* it may last: thousands of them shall be small */
         cello_request_compact(r);
     Py_DECREF(s);

@@ -14,6 +14,7 @@
 #ifndef CL_EXT_STREAM_INTERNAL_H
 #define CL_EXT_STREAM_INTERNAL_H
 
+#include "bridge/pool.h"
 #include "bridge/stream.h"
 #include "plan/call.h"
 #include "types/buffer.h"
@@ -28,6 +29,7 @@ struct cl_stream {
     PyObject_HEAD struct cl_generator generator;
     struct cl_note note;
     struct cl_post post;
+    struct cl_job job;              /* a step on the thread pool */
     struct cello_observer observer; /* of the client while the head waits, then of the heartbeat */
     struct cl_bridge *bridge;       /* NULL: the server is gone */
     struct cl_request *request;     /* a reference; NULL once retired */
@@ -42,6 +44,8 @@ struct cl_stream {
     struct cl_buffer fill, given;   /* items to be sent; those being sent */
     void *large, *given_large;      /* pins of an item that is sent where it lies, after `fill` */
     struct cl_str large_bytes;
+    uint32_t burst;                /* sync: items that the next step may gather */
+    struct cl_str type;            /* by the first item, or said; lives as long as the request */
     struct cl_stream *next, *prev; /* of the bridge */
     uint64_t heartbeat_ns;
     uint8_t kind; /* enum cl_stream_kind */
@@ -53,8 +57,13 @@ struct cl_stream {
     bool failed;  /* and not as it should: what is sent must not look whole */
     bool stopped; /* by the engine: all was taken, or the client has gone */
     bool left;    /* the client has gone while the head waited */
+    bool overdue; /* the head waited for too long: answered with 504 */
+    bool pooled;  /* a sync source of a handler that runs on the thread pool */
+    bool ended;   /* sync: as its last step found */
+    bool busy;    /* a step is on its way there: the buffers are its own */
     bool closing; /* async: aclose() is next, or runs */
-    bool starting, cancelled, posted, released, retired;
+    bool starting, cancelled, posted, released, retired, unwatched, told;
+    bool waits; /* for a loop, and has a reference until there is one */
 };
 
 static inline struct cl_stream *cl_stream_of(PyObject *object) {
@@ -64,6 +73,11 @@ static inline struct cl_stream *cl_stream_of(PyObject *object) {
 /* So much waits that the source does too. */
 static inline bool cl_stream_is_full(const struct cl_stream *s) {
     return s->fill.len >= CL_STREAM_AHEAD || s->large;
+}
+
+/* Nobody waits for more of it. */
+static inline bool cl_stream_is_unwanted(const struct cl_stream *s) {
+    return s->stopped || s->left || s->overdue;
 }
 
 static inline bool cl_stream_has_items(const struct cl_stream *s) {
@@ -79,6 +93,8 @@ void cl_stream_link(struct cl_stream *s, struct cl_bridge *b);
 void cl_stream_forget(struct cl_stream *s);
 /* After a step of the source: begin, give what the engine asks for, end. */
 void cl_stream_progress(struct cl_stream *s);
+/* The client may leave before the head is given, and there is a time limit. */
+void cl_stream_watch(struct cl_stream *s);
 /* What an SseStream was sent. */
 void cl_stream_take_queue(struct cl_stream *s);
 /* Give what waits, if the engine asks. GIL or not. */
@@ -93,10 +109,10 @@ int cl_stream_put(struct cl_stream *s, PyObject *item);
 /* How long one step may gather items: what a slow source gave shall leave. */
 uint64_t cl_stream_deadline(void);
 bool cl_stream_is_late(uint64_t deadline);
-/* Items of a sync source, until enough wait or time is up. Also its end. */
+/* Items of a sync source, until enough wait or time is up, and what comes of its end; of one that
+ * nobody reads any more, close(). Where its handler runs on the thread pool, so does this, and
+ * cl_stream_progress() follows when it has come home. */
 void cl_stream_step_sync(struct cl_stream *s);
-/* close() of a sync source that is left. */
-void cl_stream_close_sync(struct cl_stream *s);
 
 /* ---- stream_task.c ---- */
 

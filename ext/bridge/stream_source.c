@@ -1,6 +1,7 @@
 /* Items to bytes, and sources that are stepped in the batch. */
 #include "bridge/stream_internal.h"
 
+#include <stddef.h>
 #include <time.h>
 
 #include "types/app.h"
@@ -8,7 +9,8 @@
 #include "types/text.h"
 
 enum {
-    PIN_MIN = 8192,     /* larger items are sent from where they lie */
+    PIN_MIN = 8192, /* larger items are sent from where they lie */
+    BURST_MAX = 1024,
     GATHER_NS = 100000, /* of items that come at once; a slower one leaves alone */
 };
 
@@ -68,10 +70,14 @@ static void take_type(struct cl_stream *s, struct cl_str type) {
     if (s->typed)
         return;
     s->typed = true;
-    cello_response_type(s->request, type);
+    s->type = type;
 }
 
 int cl_stream_put(struct cl_stream *s, PyObject *item) {
+    if (!s->bridge) {
+        PyErr_SetString(PyExc_RuntimeError, "the server of a stream is gone");
+        return -1;
+    }
     bool is_str = PyUnicode_Check(item), is_buffer = !is_str && PyObject_CheckBuffer(item);
     if (Py_IS_TYPE(item, s->bridge->ext->sse_event_type) || (s->sse && !is_buffer)) {
         s->sse = s->sse || !s->typed;
@@ -95,9 +101,12 @@ int cl_stream_put(struct cl_stream *s, PyObject *item) {
 
 /* ---- sync sources ---- */
 
-/* 0: it has ended, or enough items are there; -1: exception set. */
+/* 0: it has ended, or enough items are there; -1: exception set. How long the next item takes is
+ * not known before it is there, and what was gathered waits for it: so a step gathers twice as many
+ * as the one before as long as they come quickly, and one where they do not. */
 static int gather(struct cl_stream *s, bool *ended) {
     uint64_t deadline = cl_stream_deadline();
+    uint32_t left = s->burst = s->burst ? s->burst * 2 : 1;
     do {
         PyObject *item = PyIter_Next(s->source);
         if (!item) {
@@ -108,51 +117,99 @@ static int gather(struct cl_stream *s, bool *ended) {
         Py_DECREF(item);
         if (err)
             return -1;
-    } while (!cl_stream_is_full(s) && !cl_stream_is_late(deadline));
+        if (cl_stream_is_late(deadline))
+            s->burst = left = 0;
+    } while (left && --left && !cl_stream_is_full(s));
+    s->burst = Py_MIN(s->burst, (uint32_t)BURST_MAX);
     return 0;
 }
 
-/* What a source that is not exhausted has to clean up. */
-static void close_source(struct cl_stream *s) {
+/* Its close() is called at every end: of a generator it runs what is left, of a file it closes it.
+ * 0, or -1 with an exception set. */
+static int close_source(struct cl_stream *s) {
     PyObject *close = PyObject_GetAttrString(s->source, "close");
-    if (!close)
+    if (!close) {
         PyErr_Clear();
-    PyObject *closed = close ? PyObject_CallNoArgs(close) : NULL;
-    if (close && !closed)
-        cl_bridge_report_request(s->bridge, s->call.entry, s->request, "exception in the close()",
-                                 cl_ext_fetch_exception());
+        return 0;
+    }
+    PyObject *closed = PyObject_CallNoArgs(close);
+    Py_DECREF(close);
     Py_XDECREF(closed);
-    Py_XDECREF(close);
+    return closed ? 0 : -1;
 }
 
-static bool enter(struct cl_stream *s) {
-    if (PyContext_Enter(s->context) == 0)
-        return true;
-    PyErr_Clear(); /* a source that steps its own stream: there is no context to protect */
-    return false;
-}
-
-static void leave(struct cl_stream *s, bool entered) {
+/* A step without the engine, on any thread. What it found goes to s->ended and s->error. */
+static void work(struct cl_stream *s) {
+    bool entered = PyContext_Enter(s->context) == 0;
+    if (!entered)
+        PyErr_Clear();
+    s->ended = cl_stream_is_unwanted(s);
+    if (!s->ended && gather(s, &s->ended) < 0) {
+        s->ended = true;
+        s->error = cl_ext_fetch_exception();
+    }
+    if (s->ended && close_source(s) < 0) {
+        PyObject *error = cl_ext_fetch_exception();
+        if (s->error)
+            Py_XDECREF(error);
+        else
+            s->error = error;
+    }
     if (entered && PyContext_Exit(s->context) < 0)
         PyErr_WriteUnraisable(s->context);
 }
 
-void cl_stream_step_sync(struct cl_stream *s) {
-    bool ended = false, entered = enter(s);
-    int err = gather(s, &ended);
-    PyObject *error = err ? cl_ext_fetch_exception() : NULL;
-    if (ended || error) {
-        close_source(s);
-        cl_stream_source_over(s, error);
-    }
-    leave(s, entered);
+static void settle(struct cl_stream *s) {
+    if (!s->ended)
+        return;
+    PyObject *error = s->error;
+    s->error = NULL;
+    cl_stream_source_over(s, error);
 }
 
-void cl_stream_close_sync(struct cl_stream *s) {
-    if (s->over)
+/* ---- on the thread pool ---- */
+
+static struct cl_stream *of_job(struct cl_job *j) {
+    return (struct cl_stream *)(void *)((char *)j - offsetof(struct cl_stream, job));
+}
+
+static void job_work(struct cl_job *j) {
+    work(of_job(j));
+}
+
+static void job_done(struct cl_job *j, struct cl_bridge *b) {
+    struct cl_stream *s = of_job(j);
+    (void)b;
+    s->busy = false;
+    settle(s);
+    if (cl_stream_is_unwanted(s) && !s->over) /* since a moment ago */
+        cl_stream_step_sync(s);
+    cl_stream_progress(s);
+    Py_DECREF(s);
+}
+
+static void job_lost(struct cl_job *j) {
+    struct cl_stream *s = of_job(j);
+    s->busy = false;
+    Py_DECREF(s);
+}
+
+/* False: no thread is to be had. */
+static bool submit(struct cl_stream *s) {
+    struct cl_pool *pool = cl_bridge_pool(s->bridge);
+    s->job = (struct cl_job){.work = job_work, .done = job_done, .lost = job_lost};
+    if (!pool || cl_pool_submit(pool, &s->job) < 0) {
+        PyErr_Clear();
+        return false;
+    }
+    Py_INCREF(s);
+    s->busy = true;
+    return true;
+}
+
+void cl_stream_step_sync(struct cl_stream *s) {
+    if (s->over || s->busy || (s->pooled && submit(s)))
         return;
-    bool entered = enter(s);
-    close_source(s);
-    cl_stream_source_over(s, NULL);
-    leave(s, entered);
+    work(s);
+    settle(s);
 }

@@ -149,7 +149,7 @@ PySendResult cl_stream_step_task(struct cl_stream *s, PyObject *exception, PyObj
             return PYGEN_RETURN;
         } else if (s->closing) {
             return finish(s, result);
-        } else if (exception || s->stopped || !s->bridge) {
+        } else if (exception || cl_stream_is_unwanted(s) || !s->bridge) {
             s->error = Py_XNewRef(exception);
             exception = NULL;
             begin_closing(s);

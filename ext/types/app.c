@@ -283,6 +283,7 @@ static PyObject *set_stream(PyObject *self, PyObject *const *args, Py_ssize_t n)
     }
     struct cl_entry *e = handlers->entries[id];
     e->items = (uint8_t)items;
+    e->flags |= CL_ENTRY_STREAMS;
     if (args[2] == Py_True)
         e->flags |= CL_ENTRY_STREAMS_ASYNC;
     Py_RETURN_NONE;

@@ -89,4 +89,8 @@ PyObject *cl_pyrequest_files(PyObject *self, PyObject *unused);
 PyObject *cl_pyrequest_content_type(PyObject *self, PyObject *unused);
 extern PyMethodDef cl_pyrequest_methods[];
 
+/* ---- request_hints.c ---- */
+
+PyObject *cl_pyrequest_early_hints(PyObject *self, PyObject *headers);
+
 #endif

@@ -225,6 +225,11 @@ PyMethodDef cl_pyrequest_methods[] = {
      "one that says nothing wants all."},
     {"is_secure", is_secure, METH_NOARGS,
      "is_secure($self, /)\n--\n\nWhether the request came over TLS."},
+    {"early_hints", cl_pyrequest_early_hints, METH_O,
+     "early_hints($self, headers, /)\n--\n\nSend 103 with these fields, Link above all, before the "
+     "answer: a browser begins to load what they name. A mapping (a value may be a list of str) or "
+     "pairs. Not sent to HTTP/1.0. RuntimeError: the answer has begun. ValueError: what must not "
+     "be sent."},
     {"is_disconnected", is_disconnected, METH_NOARGS,
      "is_disconnected($self, /)\n--\n\nWhether the client has gone, or was answered."},
     {NULL, NULL, 0, NULL},

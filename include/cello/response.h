@@ -33,9 +33,9 @@ struct cello_field {
 };
 
 /* 103 Early Hints (RFC 8297) with these fields, sent at once; any number of times, before the
- * answer. Nothing is sent to HTTP/1.0, or to a client that has gone. Errors: CELLO_EINVAL (as for
- * cello_response_header), CELLO_ESTATE (the answer has begun), CELLO_ELIMIT (more than max_headers
- * fields, or more hints than the client reads), CELLO_ENOMEM. */
+ * answer. Nothing is sent to HTTP/1.0, nor to a client that has gone or reads none of them. Errors:
+ * CELLO_EINVAL (as for cello_response_header), CELLO_ESTATE (the answer has begun), CELLO_ELIMIT
+ * (more than max_headers fields), CELLO_ENOMEM. */
 CELLO_API int cello_response_early_hints(struct cl_request *r, const struct cello_field *fields,
                                          size_t count);
 /* Close the connection after this answer. */

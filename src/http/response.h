@@ -25,9 +25,9 @@ int cl_response_header_copy(struct cl_request *r, struct cl_str name,
                             struct cl_str value) CL_MUST_USE;
 
 /* 103 Early Hints (RFC 8297), sent at once; any number of times before the answer. Nothing is sent
- * to HTTP/1.0 or to a client that has gone. Errors: CELLO_EINVAL (as for headers of an answer),
- * CELLO_ESTATE (the answer has begun), CELLO_ELIMIT (more than max_headers, or the client reads
- * none of them), CELLO_ENOMEM. */
+ * to HTTP/1.0, nor to a client that has gone or reads none of them. Errors: CELLO_EINVAL (as for
+ * headers of an answer), CELLO_ESTATE (the answer has begun), CELLO_ELIMIT (more than max_headers),
+ * CELLO_ENOMEM. */
 int cl_response_hints(struct cl_request *r, const struct cello_field *fields,
                       size_t count) CL_MUST_USE;
 

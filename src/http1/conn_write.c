@@ -122,6 +122,8 @@ static int hints(struct cl_request *r, const struct cl_header *headers, size_t c
     for (size_t i = 0; i < count; i++)
         bound += headers[i].name.len + headers[i].value.len + 4;
     struct cl_h1_out *o = cl_h1_out_get(c);
+    if (o && o->iov_count > CL_H1_IOV - 4)
+        return CELLO_OK; /* the client reads none */
     struct cl_block *b = o ? cl_h1_out_room(o, bound) : NULL;
     if (!b)
         return CELLO_ENOMEM;

@@ -217,10 +217,10 @@ static void test_early_hints_to_a_client_that_does_not_read(void **state) {
     client_send(&p.c, GET("/hold"));
     cl_mem_hold_sends(p.c.stream, true);
     struct cl_request *r = fixture_take(&p.f);
-    int err = CELLO_OK;
-    for (int i = 0; i < 1000 && !err; i++)
-        err = cello_response_early_hints(r, &field, 1);
-    assert_int_equal(err, CELLO_ELIMIT);
+    for (int i = 0; i < 20; i++) /* what the request's own memory may hold */
+        assert_int_equal(cello_response_early_hints(r, &field, 1), CELLO_OK);
+    for (int i = 0; i < 10000; i++)
+        (void)cello_response_early_hints(r, &field, 1);
     assert_true(fixture_used(&p.f) < (size_t)400 * 1024);
     cello_response_close(r);
     cello_respond_empty(r);
