@@ -312,33 +312,38 @@ void cl_stream_take_queue(struct cl_stream *s) {
         cl_stream_source_over(s, NULL);
 }
 
+/* Of a stream that goes on. */
+static void go_on(struct cl_stream *s) {
+    if (s->kind == CL_STREAM_PUSHED)
+        cl_stream_take_queue(s);
+    else if (cl_stream_is_full(s) || (s->pooled && cl_stream_has_items(s)))
+        return; /* the engine takes what there is first */
+    else if (s->kind == CL_STREAM_SYNC)
+        cl_stream_step_sync(s);
+    else
+        cl_stream_resume_task(s);
+}
+
 static void run_note(struct cl_note *n, struct cl_bridge *b) {
     struct cl_stream *s = of_note(n);
+    bool posted = s->posted, ends = s->begun && s->stopped && !s->released;
     (void)b;
     Py_INCREF(s);
-    bool posted = s->posted, ends = s->begun && s->stopped && !s->retired;
     s->posted = false;
-    if (s->unwatched && !s->begun && !s->retired)
-        watch(s);
-    if (ends || (!s->begun && !s->retired && (s->left || s->overdue))) {
-        bool first = !s->released;
-        s->released = ends;
-        if (!ends && s->overdue && !cello_request_is_disconnected(s->request))
+    s->released = s->released || ends;
+    if (!s->retired) {
+        if (s->unwatched && !s->begun)
+            watch(s);
+        if (!s->begun && s->overdue && !cello_request_is_disconnected(s->request))
             answer_overdue(s);
-        leave_source(s);
-        cl_stream_progress(s);
-        if (ends && first)
-            Py_DECREF(s); /* the engine's */
-    } else if (!s->retired) {
-        if (s->kind == CL_STREAM_SYNC && !cl_stream_is_full(s) &&
-            !(s->pooled && cl_stream_has_items(s)))
-            cl_stream_step_sync(s);
-        else if (s->kind == CL_STREAM_PUSHED)
-            cl_stream_take_queue(s);
-        else if (s->kind == CL_STREAM_ASYNC && !cl_stream_is_full(s))
-            cl_stream_resume_task(s);
+        if (cl_stream_is_unwanted(s))
+            leave_source(s);
+        else
+            go_on(s);
         cl_stream_progress(s);
     }
+    if (ends)
+        Py_DECREF(s); /* the engine's */
     if (posted)
         Py_DECREF(s);
     Py_DECREF(s);
