@@ -89,6 +89,48 @@ static void sees_changes(void **state) {
     world_free(&w);
 }
 
+/* The clock that files are stamped with has moved on. */
+static void wait_for_a_tick(void) {
+    uint64_t now = cl_wall_ns();
+    while (cl_wall_ns() == now)
+        continue;
+}
+
+/* With size, inode and time of modification as they were. */
+static void sees_changes_that_were_covered_up(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    folder_write(&w.folder, "a", "one", 3);
+    folder_set_time(&w.folder, "a", 1000000000);
+    struct cl_file *f = expect(&w, "a", "one");
+    f->provisional = false; /* as if it had been old */
+    next_turn(&w);
+    cl_file_release(expect(&w, "a", "one"));
+    wait_for_a_tick();
+    folder_write(&w.folder, "a", "two", 3);
+    folder_set_time(&w.folder, "a", 1000000000);
+    next_turn(&w);
+    cl_file_release(expect(&w, "a", "two"));
+    cl_file_release(f);
+    world_free(&w);
+}
+
+/* Also of writes within one tick. */
+static void sees_every_write(void **state) {
+    (void)state;
+    struct world w;
+    char text[8];
+    world_init(&w);
+    for (int i = 0; i < 500; i++) {
+        snprintf(text, sizeof text, "%05d", i);
+        folder_write(&w.folder, "a", text, 5);
+        next_turn(&w);
+        cl_file_release(expect(&w, "a", text));
+    }
+    world_free(&w);
+}
+
 static void is_weak_while_young(void **state) {
     (void)state;
     struct world w;
@@ -99,6 +141,10 @@ static void is_weak_while_young(void **state) {
     assert_memory_equal(cl_file_etag(f, now).ptr, "W/\"3-", 5);
     assert_true(cl_file_is_young(f, now));
     assert_memory_equal(cl_file_etag(f, now + 2 * CL_FILE_YOUNG_NS).ptr, "\"3-", 3);
+    next_turn(&w); /* and read again: not every kernel stamps two writes apart */
+    struct cl_file *again = expect(&w, "a", "one");
+    assert_ptr_not_equal(again, f);
+    cl_file_release(again);
     cl_file_release(f);
     world_free(&w);
 }
@@ -218,7 +264,11 @@ static void finds_what_is_beside(void **state) {
     /* That there is none is believed for a while. */
     folder_write_old(&w.folder, "a.js.zst", "zst");
     next_turn(&w);
-    cl_file_release(expect(&w, "a.js", "one"));
+    assert_null(cl_file_beside(f, CL_CODING_ZSTD));
+    fixture_pass(&w.fixture, CL_FILE_MISSING_NS);
+    struct cl_file *zst = cl_file_beside(f, CL_CODING_ZSTD);
+    assert_non_null(zst);
+    cl_file_release(zst);
     cl_file_release(f);
     world_free(&w);
 }
@@ -239,6 +289,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_files),
         cmocka_unit_test(sees_changes),
+        cmocka_unit_test(sees_changes_that_were_covered_up),
+        cmocka_unit_test(sees_every_write),
         cmocka_unit_test(is_weak_while_young),
         cmocka_unit_test(sends_large_files_from_the_kernel),
         cmocka_unit_test(is_bounded),

@@ -143,6 +143,7 @@ static void leads_nowhere_else(void **state) {
     struct world w;
     world_init(&w, NULL);
     folder_write_old(&w.folder, "a", "1");
+    folder_write_old(&w.folder, "deep/x", "2");
     folder_write_old(&w.folder, ".env", "secret");
     folder_write_old(&w.folder, ".git/config", "secret");
     folder_write_old(&w.folder, ".well-known/security.txt", "open");
@@ -169,6 +170,8 @@ static void leads_nowhere_else(void **state) {
         "/files/..;/a",
         "/files/....//a",
         "/files/none",
+        "/files/deep%2fx",
+        "/files/deep%2Fx",
         "/files/%c3%a4",
         long_path,
     };
@@ -389,6 +392,14 @@ static struct response answer(struct world *w, struct cl_request *r) {
     return got;
 }
 
+static unsigned count(const struct response *r, const char *text) {
+    unsigned found = 0;
+    size_t n = strlen(text);
+    for (size_t at = 0; at + n <= r->head_len; at++)
+        found += memcmp(r->head + at, text, n) == 0;
+    return found;
+}
+
 static void keeps_what_the_program_has_set(void **state) {
     (void)state;
     struct world w;
@@ -412,7 +423,9 @@ static void keeps_what_the_program_has_set(void **state) {
     assert_true(got.status == 206 && body_is(&got, "12"));
     assert_string_equal(field(&got, "Content-Type"), "x/y");
     assert_string_equal(field(&got, "ETag"), "\"mine\"");
+    assert_int_equal(count(&got, "ETag:"), 1);
     assert_string_equal(field(&got, "Cache-Control"), "no-store");
+    assert_int_equal(count(&got, "ontrol:"), 1);
     assert_string_equal(field(&got, "X-A"), "1");
     assert_string_equal(field(&got, "Content-Disposition"), "attachment; filename=\"b c.txt\"");
     r = hold(&w, "If-None-Match: \"mine\"\r\n");
@@ -462,6 +475,33 @@ static void leaves_the_request_as_it_was(void **state) {
     world_free(&w);
 }
 
+/* More fields than an answer may have: nothing of the file stays behind. */
+static void takes_its_fields_back(void **state) {
+    (void)state;
+    struct world w;
+    struct cello_server_config cfg = fixture_config();
+    cfg.limits.max_headers = 3;
+    folder_init(&w.folder);
+    folder_write_old(&w.folder, "a.txt", "x");
+    fixture_init(&w.f, &cfg);
+    client_open(&w.f, &w.c);
+    const struct cello_file how = {
+        .root = folder_path(&w.folder),
+        .path = CL_STR("a.txt"),
+        .flags = CELLO_FILE_ETAG | CELLO_FILE_LAST_MODIFIED,
+    };
+    struct cl_request *r = hold(&w, "");
+    assert_int_equal(cello_response_header(r, CL_STR("X-A"), CL_STR("1")), CELLO_OK);
+    assert_int_equal(cello_response_header(r, CL_STR("X-B"), CL_STR("2")), CELLO_OK);
+    assert_int_equal(cello_respond_file(r, &how), CELLO_ENOMEM);
+    cello_respond_bytes(r, CL_STR("other"));
+    struct response got = answer(&w, r);
+    assert_true(body_is(&got, "other") && response_field_is(&got, "X-B", "2"));
+    assert_string_equal(field(&got, "ETag"), "");
+    assert_string_equal(field(&got, "Content-Type"), "");
+    world_free(&w);
+}
+
 static void refuses_bad_configurations(void **state) {
     (void)state;
     static const struct cello_static_files bad[] = {
@@ -488,6 +528,7 @@ int main(void) {
         cmocka_unit_test(bounds_listings),
         cmocka_unit_test(keeps_what_the_program_has_set),
         cmocka_unit_test(leaves_the_request_as_it_was),
+        cmocka_unit_test(takes_its_fields_back),
         cmocka_unit_test(refuses_bad_configurations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

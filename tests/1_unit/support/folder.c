@@ -44,14 +44,15 @@ void folder_write(const struct folder *f, const char *name, const void *bytes, s
     close(fd);
 }
 
-void folder_age(const struct folder *f, const char *name, unsigned seconds) {
+void folder_set_time(const struct folder *f, const char *name, long seconds) {
     char path[512];
-    struct timespec now;
     full(f, name, path);
-    clock_gettime(CLOCK_REALTIME, &now);
-    now.tv_sec -= seconds;
-    const struct timespec times[2] = {now, now};
+    const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
     assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+void folder_age(const struct folder *f, const char *name, unsigned seconds) {
+    folder_set_time(f, name, time(NULL) - (long)seconds);
 }
 
 void folder_write_old(const struct folder *f, const char *name, const char *text) {

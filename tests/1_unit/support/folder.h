@@ -14,6 +14,7 @@ void folder_free(struct folder *f);
 /* `name` may have slashes; its folders are made. Old: as if it had been written an hour ago. */
 void folder_write(const struct folder *f, const char *name, const void *bytes, size_t len);
 void folder_write_old(const struct folder *f, const char *name, const char *text);
+void folder_set_time(const struct folder *f, const char *name, long seconds);
 void folder_age(const struct folder *f, const char *name, unsigned seconds);
 void folder_link(const struct folder *f, const char *to, const char *name);
 void folder_remove(const struct folder *f, const char *name);
