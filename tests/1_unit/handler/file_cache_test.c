@@ -120,7 +120,7 @@ static void sees_changes_that_were_covered_up(void **state) {
 static void sees_every_write(void **state) {
     (void)state;
     struct world w;
-    char text[8];
+    char text[16];
     world_init(&w);
     for (int i = 0; i < 500; i++) {
         snprintf(text, sizeof text, "%05d", i);
