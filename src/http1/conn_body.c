@@ -46,9 +46,11 @@ int cl_h1_begin_body(struct cl_h1 *c) {
     struct cl_stream *s = c->super.stream;
     if (c->chunked || c->content_length - unread(c).len > READ_FIRST)
         s->in_room = READ_FIRST;
-    if (c->req->body_mode == CELLO_BODY_STREAM)
+    if (c->req->body_sink || c->req->body_mode == CELLO_BODY_STREAM) {
         s->in_max = CL_MAX(s->in_max, (size_t)CL_BODY_WINDOW);
-    if (c->chunked || c->req->body_sink || c->req->body_mode == CELLO_BODY_STREAM)
+        return CELLO_OK;
+    }
+    if (c->chunked)
         return CELLO_OK;
     size_t length = (size_t)c->content_length;
     size_t here = unread(c).len;
