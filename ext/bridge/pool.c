@@ -241,7 +241,9 @@ static int start_thread(struct cl_pool *p) {
 
 bool cl_pool_is_full(struct cl_pool *p) {
     pthread_mutex_lock(&p->lock);
-    bool full = p->waiting >= p->bridge->pool_config.queue + p->idle;
+    const struct cl_pool_config *cfg = &p->bridge->pool_config;
+    uint32_t free_threads = p->idle + p->starting + (cfg->size - p->threads);
+    bool full = p->waiting >= (uint64_t)cfg->queue + free_threads;
     pthread_mutex_unlock(&p->lock);
     return full;
 }

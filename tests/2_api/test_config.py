@@ -1,13 +1,24 @@
-"""LimitsConfig, TimeoutConfig, RequestIdConfig, SecurityHeadersConfig."""
+"""LimitsConfig, TimeoutConfig, ThreadPoolConfig, RequestIdConfig, SecurityHeadersConfig."""
 
 import select
 import socket
 import time
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 from api_client import asking, serving
-from cello import App, LimitsConfig, RequestIdConfig, SecurityHeadersConfig, TimeoutConfig
+from cello import (
+    App,
+    LimitsConfig,
+    RequestIdConfig,
+    SecurityHeadersConfig,
+    ThreadPoolConfig,
+    TimeoutConfig,
+    _cpus,
+    _server,
+)
 
 LIMITS = {
     "max_header_size": 16384,
@@ -223,3 +234,87 @@ def test_content_type_options() -> None:
     with asking(app) as client:
         assert client.get("/on").headers["X-Content-Type-Options"] == "nosniff"
         assert "X-Content-Type-Options" not in client.get("/off").headers
+
+
+# ---- the thread pool ----
+
+
+def test_thread_pool_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = {"size": None, "offload_threshold_ms": 10, "adaptive": True, "queue": 1000}
+    assert vars(ThreadPoolConfig()) == defaults
+    given = {"size": 3, "offload_threshold_ms": 5, "adaptive": False, "queue": 0}
+    assert vars(ThreadPoolConfig(**given)) == given
+    assert "adaptive=False" in repr(ThreadPoolConfig(**given))
+    monkeypatch.setenv("CELLO_THREADPOOL_SIZE", "7")
+    monkeypatch.setenv("CELLO_THREADPOOL_ADAPTIVE", "off")
+    found = ThreadPoolConfig(queue=1)
+    assert (found.size, found.adaptive, found.queue) == (7, False, 1)
+    assert _server._pool_of(found) == (7, 1, 0)
+    assert _server._pool_of(ThreadPoolConfig(**given)) == (3, 0, 0)
+    assert _server._pool_of(ThreadPoolConfig(adaptive=True)) == (7, 1000, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("size", 0, ValueError),
+        ("size", -1, ValueError),
+        ("size", 10001, ValueError),
+        ("size", "4", TypeError),
+        ("offload_threshold_ms", 0, ValueError),
+        ("queue", -1, ValueError),
+        ("adaptive", 1, TypeError),
+    ],
+)
+def test_what_a_thread_pool_refuses(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=name):
+        ThreadPoolConfig(**{name: value})
+
+
+def test_wrong_variables_of_a_thread_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, what in [
+        ("ADAPTIVE", "perhaps", "must be on or off"),
+        ("SIZE", "many", "must be a number"),
+        ("SIZE", "0", "size must be at least 1"),
+    ]:
+        with monkeypatch.context() as m:
+            m.setenv(f"CELLO_THREADPOOL_{name}", value)
+            with pytest.raises(ValueError, match=f"{name}.*{what}"):
+                ThreadPoolConfig()
+
+
+GROUPS: dict[str, tuple[dict[str, str], str, float]] = {
+    "2 without a limit": ({"a/cpu.max": "max 100000"}, "0::/a", inf),
+    "2": ({"a/cpu.max": "150000 100000"}, "0::/a", 1.5),
+    "2, of the one above": ({"a/cpu.max": "5000 10000", "a/b/cpu.max": "max 100"}, "0::/a/b", 0.5),
+    "2, in a container": ({"cpu.max": "200000 100000"}, "0::/", 2.0),
+    "1": (
+        {"cpu/a/cpu.cfs_quota_us": "30000", "cpu/a/cpu.cfs_period_us": "10000"},
+        "4:cpu,cpuacct:/a",
+        3.0,
+    ),
+    "1 without a limit": (
+        {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "10000"},
+        "4:cpu:/a",
+        inf,
+    ),
+    "none": ({}, "", inf),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_what_a_control_group_gives(case: str, tmp_path: Path) -> None:
+    files, membership, expected = GROUPS[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "membership").write_text(membership + "\n" if membership else "")
+    found = _cpus._quota(str(tmp_path / "membership"), str(tmp_path))
+    assert found == expected
+
+
+def test_threads_by_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cpus, threads in [(0.5, 4), (2.0, 8), (2.5, 10), (500.0, 64)]:
+        monkeypatch.setattr(_server, "usable_cpus", lambda cpus=cpus: cpus)
+        assert _server._pool_of(ThreadPoolConfig())[0] == threads
+    assert 0 < _cpus.usable_cpus() <= 10000
