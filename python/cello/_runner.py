@@ -241,7 +241,8 @@ def _finish(
 ) -> _cello.Response:
     """The Response of what a handler returned, who was called with `values`."""
     if type(value) is _cello.After:
-        callbacks.append(value.callback)
+        if value.callback is not None:
+            callbacks.append(value.callback)
         value = value.value
     if isinstance(value, Problem):
         raise value

@@ -341,6 +341,8 @@ def test_routes_tell_what_is_python(tmp_path: Path) -> None:
         "handler": "c",
         "where": "app.py:12",
         "is_async": False,
+        "blocking": None,
+        "timeout": None,
         "parameters": [
             {"name": "req", "source": "request", "type": "Request", "required": True},
         ],
@@ -354,6 +356,22 @@ def test_routes_tell_what_is_python(tmp_path: Path) -> None:
             "runner": None,
         },
     }
+
+
+def test_routes_tell_where_handlers_run(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "from cello import App, BackgroundTasks\n"
+        "app = App()\n"
+        "@app.get('/a', blocking=True, timeout=2.5)\n"
+        "def a(tasks: BackgroundTasks): ...\n"
+        "@app.get('/b', blocking=False, timeout=0)\n"
+        "def b(): ...\n"
+    )
+    text = cello("routes", "app", cwd=tmp_path).stdout
+    assert "    takes    background\n    runs     on the thread pool, timeout 2.5 s\n" in text
+    assert "    runs     inline, no timeout\n" in text
+    rows = json.loads(cello("routes", "app", "--json", cwd=tmp_path).stdout)["routes"]
+    assert [(row["blocking"], row["timeout"]) for row in rows] == [(True, 2.5), (False, 0)]
 
 
 def test_no_routes(tmp_path: Path) -> None:

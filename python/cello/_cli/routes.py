@@ -33,6 +33,8 @@ class Row(TypedDict):
     handler: str | None  # None: a constant answer, which needs none
     where: str
     is_async: bool
+    blocking: bool | None  # as declared; None: by how it proves to be
+    timeout: float | None  # seconds; None: the server's
     parameters: list[dict[str, Any]]
     dependencies: list[str]
     guards: list[str]
@@ -73,6 +75,8 @@ def _row(app: App, endpoint: Endpoint) -> Row:
         handler=endpoint.signature.name,
         where=_short(route.where),
         is_async=endpoint.signature.is_async,
+        blocking=route.blocking,
+        timeout=route.timeout,
         parameters=list(_parameters(endpoint)),
         dependencies=[*map(_dependency, (*endpoint.dependencies, *needed(endpoint.signature)))],
         guards=[_name(guard) for guard in (*app._guards, *route.guards)],
@@ -94,6 +98,8 @@ def _native(methods: int, path: str, where: str, handler: str | None = None) -> 
         handler=handler,
         where=_short(where),
         is_async=False,
+        blocking=None,
+        timeout=None,
         parameters=[],
         dependencies=[],
         guards=[],
@@ -209,6 +215,9 @@ def _handler(row: Row) -> str:
     return ("async " if row["is_async"] else "") + row["handler"]
 
 
+_WHERE = {True: "on the thread pool", False: "inline"}
+
+
 def _details(row: Row) -> Iterator[str]:
     if row["parameters"]:
         yield "takes    " + ", ".join(map(_written, row["parameters"]))
@@ -216,6 +225,11 @@ def _details(row: Row) -> Iterator[str]:
     for title, names in listed.items():
         if names:
             yield f"{title:<8} {', '.join(names)}"
+    runs = [] if row["blocking"] is None else [_WHERE[row["blocking"]]]
+    if row["timeout"] is not None:
+        runs.append(f"timeout {row['timeout']:g} s" if row["timeout"] else "no timeout")
+    if runs:
+        yield "runs     " + ", ".join(runs)
     python = row["python"]
     parts = [f"before_request {name}" for name in python["before_request"]]
     parts += [f"middleware {name}" for name in python["middleware"]]
