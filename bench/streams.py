@@ -3,6 +3,7 @@ a C program of clients/; this starts it, watches the server, and makes a cell of
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import environments
@@ -12,6 +13,7 @@ from servers import Failed, Meter, Process, above_others
 
 CLIENT_LIMIT_S = 120
 BROADCASTS = 4  # at least, and at a time
+SETTLE_S = 2.0  # from the last connection until memory is read
 
 
 def client(name: str, core: int, *arguments: object) -> subprocess.Popen:
@@ -89,6 +91,7 @@ def events(p: Process, s: Scenario, seconds: float, core: int, listeners: int) -
     program = client("sse", core, p.port, s.path, "/publish", listeners)
     try:
         _line(program)
+        time.sleep(SETTLE_S)
         connected_mb = p.usage().rss_bytes / 1e6
         _broadcast(program)
         meter = Meter(p, program.pid)
