@@ -16,6 +16,11 @@
  */
 enum { CLEAN_MIN = 100 };
 
+/* Callbacks of one round. With thousands ready (an event for every listener) the answers of the
+ * first ones leave, in blocks that the next ones use again, and other clients are served, before
+ * the last ones run. */
+enum { CALLBACKS_MAX = 64 };
+
 /* A quarter of what asyncio's own selectors wait in: a sleep of 1 ms is late by an eighth of it on
  * average, and a busy server still serves many timers a round. */
 #define TIMER_TICK_S 250e-6
@@ -34,10 +39,12 @@ static int put_back(struct cl_engine_loop *l, PyObject *handle) {
     return done ? 0 : -1;
 }
 
-/* Those that are ready now; what they add waits for the next round, as in asyncio. */
+/* The first of those that are ready now; what they add comes after them all, as in asyncio. */
 static enum round run_ready(struct cl_guest *g) {
     struct cl_engine_loop *l = g->own;
     Py_ssize_t n = PyObject_Size(l->ready);
+    if (n > CALLBACKS_MAX)
+        n = CALLBACKS_MAX;
     for (; n > 0 && PyObject_Size(l->ready) > 0; n--) {
         PyObject *h = pop_ready(l);
         if (!h)
