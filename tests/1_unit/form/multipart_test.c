@@ -18,7 +18,8 @@ struct seen {
 
 static void note(struct seen *s, const char *bytes, size_t n) {
     assert_true(s->len + n < LOG_ROOM);
-    memcpy(s->log + s->len, bytes, n);
+    if (n)
+        memcpy(s->log + s->len, bytes, n);
     s->len += n;
 }
 
