@@ -10,15 +10,45 @@ from cello import _cello
 from cello._cello import Response
 
 __all__ = [
+    "EventSourceResponse",
     "FileResponse",
     "HTMLResponse",
     "JSONResponse",
     "PlainTextResponse",
     "RedirectResponse",
     "Response",
+    "StreamingResponse",
 ]
 
 Headers = Mapping[str, str] | None
+
+
+class StreamingResponse(Response):
+    """What an iterable or async iterable gives, piece by piece; see Response.stream()."""
+
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+    ) -> None:
+        super().__init__(Response.stream(content).body, status_code, headers, media_type)
+
+
+class EventSourceResponse(Response):
+    """Server-sent events; see Response.sse(). ping: seconds, as its heartbeat."""
+
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+        ping: float | None = 15,
+    ) -> None:
+        body = Response.sse(content, heartbeat=ping).body
+        super().__init__(body, status_code, headers, media_type)
 
 
 class FileResponse(Response):

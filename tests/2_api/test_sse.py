@@ -1,0 +1,251 @@
+"""Server-sent events: SseEvent, Response.sse(), SseStream."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from async_server import reset
+from cello import App, Request, Response, SseEvent, SseStream
+from cello.responses import EventSourceResponse, StreamingResponse
+from guest_server import Driver, drivers, guest
+from stream_client import Reader, Said, serving
+
+# ---- the format ----
+
+
+def text_of(*events: Any) -> str:
+    app = App()
+    app.get("/")(lambda: Response.sse(iter(events)))
+    with guest(app, ("engine", "epoll")) as at:
+        return str(at.body("/"))
+
+
+@dataclass
+class Price:
+    eur: int
+
+
+def test_the_fields_of_an_event() -> None:
+    assert text_of(SseEvent("a")) == "data: a\n\n"
+    assert text_of(SseEvent("a", "tick", "7", 3000)) == (
+        "id: 7\nevent: tick\nretry: 3000\ndata: a\n\n"
+    )
+    assert text_of(SseEvent({"a": [1, "é\n"]})) == 'data: {"a":[1,"é\\n"]}\n\n'
+    assert text_of(SseEvent(Price(3)), SseEvent(None)) == 'data: {"eur":3}\n\ndata: null\n\n'
+    assert text_of("a", {"b": 1}, b": raw\n\n") == 'data: a\n\ndata: {"b":1}\n\n: raw\n\n'
+    assert text_of(SseEvent("x", id="")) == "id: \ndata: x\n\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ("", [""]),
+        ("a\nb", ["a", "b"]),
+        ("a\r\nb\rc", ["a", "b", "c"]),
+        ("a\n", ["a", ""]),
+        ("\n\r", ["", "", ""]),
+        (" a", [" a"]),
+        ("data: x\n\nid: 9", ["data: x", "", "id: 9"]),
+    ],
+)
+def test_data_of_several_lines(data: str, lines: list[str]) -> None:
+    """Nothing in it ends the event or begins another field."""
+    assert text_of(SseEvent(data)) == "".join(f"data: {line}\n" for line in lines) + "\n"
+
+
+def test_what_an_event_refuses() -> None:
+    for bad in ("a\nb", "a\rb", "a\0b", "\n"):
+        with pytest.raises(ValueError, match="line end or a NUL"):
+            SseEvent("x", event=bad)
+        with pytest.raises(ValueError, match="line end or a NUL"):
+            SseEvent("x", id=bad)
+    with pytest.raises(ValueError, match="milliseconds"):
+        SseEvent("x", retry=-1)
+    for wrong in ({"event": 1}, {"id": b"x"}, {"retry": 1.5}, {"retry": True}):
+        with pytest.raises(TypeError):
+            SseEvent("x", **wrong)
+    with pytest.raises(TypeError):
+        SseEvent()  # type: ignore[call-arg]
+    event = SseEvent([1], "e", "i", 5)
+    assert (event.data, event.event, event.id, event.retry) == ([1], "e", "i", 5)
+    assert repr(event) == "SseEvent([1], event='e', id='i', retry=5)"
+    with pytest.raises(AttributeError):
+        event.id = "other"  # type: ignore[misc]
+
+
+# ---- streams of events ----
+
+
+@drivers
+def test_generators_of_events(driver: Driver) -> None:
+    async def first() -> Any:
+        yield SseEvent("a")
+        await asyncio.sleep(0)
+        yield "b"
+
+    async def declared() -> AsyncIterator[SseEvent]:
+        await asyncio.sleep(0)
+        yield SseEvent("a")
+
+    def own() -> Any:
+        return Response.sse(iter("a"), headers={"Cache-Control": "no-cache"})
+
+    def raw() -> Any:
+        return StreamingResponse(iter(["data: a\n\n"]), media_type="text/event-stream")
+
+    def alias() -> Any:
+        return EventSourceResponse(iter([{"a": 1}]))
+
+    with serving(
+        driver, first=first, declared=declared, own=own, raw=raw, alias=alias
+    ) as at:
+        for name, body in (("first", "data: a\n\ndata: b\n\n"), ("declared", "data: a\n\n")):
+            with Reader(at, f"/{name}") as reader:
+                _, fields = reader.head()
+                assert fields["content-type"] == "text/event-stream"
+                assert fields["cache-control"] == "no-store"
+                assert fields["x-accel-buffering"] == "no"
+                assert reader.rest() == body
+        with Reader(at, "/own") as reader:
+            assert reader.head()[1]["cache-control"] == "no-cache"
+        assert at.body("/raw") == "data: a\n\n"
+        assert at.body("/alias") == 'data: {"a":1}\n\n'
+
+
+@drivers
+def test_heartbeats(driver: Driver) -> None:
+    async def silent() -> Any:
+        async def events() -> Any:
+            yield "a"
+            await asyncio.sleep(3600)
+
+        return Response.sse(events(), heartbeat=0.05)
+
+    def pushed() -> Any:
+        return SseStream(heartbeat=0.05)
+
+    async def waiting() -> Any:
+        async def events() -> Any:
+            await asyncio.sleep(3600)
+            yield "a"
+
+        return Response.sse(events(), heartbeat=0.05)
+
+    with serving(driver, silent=silent, pushed=pushed, waiting=waiting) as at:
+        for name in ("silent", "pushed", "waiting"):
+            with Reader(at, f"/{name}") as reader:
+                reader.head()
+                if name == "silent":
+                    assert reader.piece() == b"data: a\n\n"
+                for _ in range(3):
+                    assert reader.piece() == b":\n\n"
+
+
+# ---- SseStream ----
+
+
+@drivers
+def test_streams_that_are_sent_to(driver: Driver) -> None:
+    open_streams: list[SseStream] = []
+    said = Said()
+
+    def events(req: Request) -> SseStream:
+        stream = SseStream(req, heartbeat=None)
+        assert stream.send("early") and not stream.closed
+        open_streams.append(stream)
+        said("open")
+        return stream
+
+    async def send() -> str:
+        return str(open_streams[-1].send(SseEvent({"n": 1}, id="5")))
+
+    with serving(driver, events=events, send=send) as at:
+        with Reader(at, "/events", "Last-Event-ID: 4") as reader:
+            _, fields = reader.head()
+            assert fields["content-type"] == "text/event-stream"
+            assert reader.piece() == b"data: early\n\n"
+            stream = open_streams[-1]
+            assert stream.last_event_id == "4"
+            assert at.body("/send") == "True"  # by another handler, on the engine's thread
+            assert reader.piece() == b'id: 5\ndata: {"n":1}\n\n'
+            thread = threading.Thread(target=lambda: [stream.send(str(i)) for i in range(100)])
+            thread.start()
+            thread.join()
+            assert reader.text(100 * 9) == "".join(f"data: {i}\n\n" for i in range(100))
+            stream.send("last")
+            stream.close()
+            assert stream.closed and stream.send("late") is False
+            assert reader.rest() == "data: last\n\n"
+        with Reader(at, "/events") as reader:
+            reader.head()
+            reader.piece()
+            stream = open_streams[-1]
+            assert stream.last_event_id is None
+            reset(reader.sock)
+            while stream.send("x"):  # until the server knows that the client has gone
+                threading.Event().wait(0.005)
+            assert stream.closed
+        with Reader(at, "/events", method="HEAD") as reader:
+            reader.head()
+        while not open_streams[-1].closed:
+            threading.Event().wait(0.005)
+
+
+@drivers
+def test_a_slow_client_of_a_stream_is_dropped(driver: Driver) -> None:
+    streams: list[SseStream] = []
+
+    def events() -> SseStream:
+        streams.append(SseStream(max_buffer=100_000))
+        return streams[-1]
+
+    with serving(driver, events=events) as at, Reader(at, "/events") as reader:
+        reader.head()
+        (stream,) = streams
+        count = 0
+        while stream.send("x" * 10_000):
+            count += 1
+            assert count < 10_000
+        assert stream.closed
+        reader.rest()  # what was taken, and an end: it comes back with Last-Event-ID
+    with pytest.raises(ValueError, match="max_buffer"):
+        SseStream(max_buffer=0)
+    for bad in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="heartbeat"):
+            SseStream(heartbeat=bad)
+    with pytest.raises(TypeError, match="Request"):
+        SseStream("x")  # type: ignore[arg-type]
+
+
+def test_a_stream_is_returned_once() -> None:
+    stream = SseStream()
+    app = App()
+    app.get("/")(lambda: stream)
+    with guest(app, ("engine", "epoll")) as at, Reader(at, "/") as reader:
+        reader.head()
+        assert at.get("/")[0] == 500
+
+
+@drivers
+def test_a_stop_ends_streams_that_are_sent_to(driver: Driver) -> None:
+    streams: list[SseStream] = []
+
+    def events() -> SseStream:
+        streams.append(SseStream())
+        return streams[-1]
+
+    async def other() -> None:
+        pass
+
+    with serving(driver, events=events, other=other) as at:
+        readers = [Reader(at, "/events") for _ in range(5)]
+        for reader in readers:
+            reader.head()
+        if hasattr(at.server, "stop"):
+            at.server.stop(0.05)
+    assert len(streams) == 5 and all(stream.closed for stream in streams)
+    for reader in readers:
+        reader.sock.close()
