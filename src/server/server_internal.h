@@ -47,7 +47,7 @@ struct cl_server {
     size_t returned, trimmed;   /* by the pool to the heap: at the last look, when it was trimmed */
     uint64_t big_uses;          /* of the pool: at the last look */
     uint64_t requests, batches, turns;
-    char *upload_directory; /* of unnamed files: TMPDIR when it was made; NULL: unset */
+    char *upload_directory;    /* of unnamed files: TMPDIR when it was made; NULL: unset */
     _Atomic(pthread_t) thread; /* that ran the last turn */
     pthread_mutex_t lock;      /* guards `zombie` against drops from other threads */
     bool zombie;               /* deleted, but somebody holds a request */
