@@ -123,12 +123,11 @@ def check_nothing_left(once: Callable[[], None]) -> None:
     for _ in range(100):
         once()
     after = Left()
-    assert len(after.fds) == len(before.fds)
-    assert (after.threads, after.tasks, after.loops) == (
-        before.threads,
-        before.tasks,
-        before.loops,
-    )
+    # What tests before this one had left may go meanwhile.
+    assert len(after.fds) <= len(before.fds)
+    assert after.threads <= before.threads
+    assert after.tasks <= before.tasks
+    assert after.loops <= before.loops
     assert after.objects - before.objects < 100
     assert after.blocks - before.blocks < 1000  # uvloop keeps five a connection, without us too
     assert SANITIZED or after.rss - before.rss < 3 << 20
