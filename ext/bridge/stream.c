@@ -1,7 +1,6 @@
 /* The life of a stream: the answer, what the engine calls, the end. */
 #include "bridge/guest_internal.h"
 #include "bridge/stream_internal.h"
-#include "types/app.h"
 #include "types/sse.h"
 #include "types/sse_stream.h"
 #include "types/text.h"
@@ -354,27 +353,6 @@ static void run_post(struct cl_post *p) {
     cl_bridge_note(s->bridge, &s->note);
 }
 
-struct cl_stream *cl_stream_ref(struct cl_stream *s) {
-    Py_INCREF(s);
-    return s;
-}
-
-void cl_stream_unref(struct cl_stream *s) {
-    Py_XDECREF(s);
-}
-
-void cl_stream_wake(struct cl_stream *s) {
-    if (s->posted || s->retired || !s->bridge || !s->bridge->server)
-        return;
-    s->posted = true;
-    Py_INCREF(s);
-    cello_server_post(s->bridge->server, &s->post);
-}
-
-PyObject *cl_stream_json_default(struct cl_stream *s) {
-    return s->bridge ? Py_XNewRef(((struct cl_app_object *)s->bridge->app)->json_default) : NULL;
-}
-
 /* ---- all of a server ---- */
 
 void cl_stream_link(struct cl_stream *s, struct cl_bridge *b) {
@@ -387,13 +365,6 @@ void cl_stream_link(struct cl_stream *s, struct cl_bridge *b) {
     if (s->next)
         s->next->prev = s;
     b->streams = s;
-}
-
-int cl_stream_list_tasks(struct cl_bridge *b, PyObject *list) {
-    for (struct cl_stream *s = b->streams; s; s = s->next)
-        if (s->task && PyList_Append(list, s->task) < 0)
-            return -1;
-    return 0;
 }
 
 /* What still runs belongs to the loop alone. */

@@ -3,6 +3,7 @@
 
 #include "bridge/guest_internal.h"
 #include "bridge/stream_internal.h"
+#include "types/app.h"
 #include "types/sse_stream.h"
 #include "types/text.h"
 
@@ -256,4 +257,34 @@ int cl_stream_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reques
         cello_request_compact(r);
     Py_DECREF(s);
     return 0;
+}
+
+/* ---- what others ask ---- */
+
+int cl_stream_list_tasks(struct cl_bridge *b, PyObject *list) {
+    for (struct cl_stream *s = b->streams; s; s = s->next)
+        if (s->task && PyList_Append(list, s->task) < 0)
+            return -1;
+    return 0;
+}
+
+struct cl_stream *cl_stream_ref(struct cl_stream *s) {
+    Py_INCREF(s);
+    return s;
+}
+
+void cl_stream_unref(struct cl_stream *s) {
+    Py_XDECREF(s);
+}
+
+void cl_stream_wake(struct cl_stream *s) {
+    if (s->posted || s->retired || !s->bridge || !s->bridge->server)
+        return;
+    s->posted = true;
+    Py_INCREF(s);
+    cello_server_post(s->bridge->server, &s->post);
+}
+
+PyObject *cl_stream_json_default(struct cl_stream *s) {
+    return s->bridge ? Py_XNewRef(((struct cl_app_object *)s->bridge->app)->json_default) : NULL;
 }

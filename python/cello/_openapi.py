@@ -6,10 +6,10 @@ Reads what registration found out; asks no handler anything. Imported when a doc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from cello import _cello, _paths
+from cello import _cello, _paths, _results
 from cello._routes import handler_name, method_names
 from cello._schema import BINARY, KEYWORDS, Schema, Schemas
 from cello._types import (
@@ -418,8 +418,8 @@ class _Writer:
         return answers
 
     def _content(self, annotation: Any, media: str) -> Object:
-        if media == "text/event-stream":
-            return {}
+        if _results.stream_items(annotation, True) is not None:
+            return {"schema": BINARY if media == "application/octet-stream" else {"type": "string"}}
         is_response = isinstance(annotation, type) and issubclass(annotation, _cello.Response)
         if is_response or annotation is None or annotation is Any:
             return {"schema": {"type": "string"}} if media.startswith("text/") else {}
@@ -484,7 +484,7 @@ _OF_RESPONSES = {
     "cello.responses.PlainTextResponse": "text/plain",
 }
 _REDIRECT = "cello.responses.RedirectResponse"
-_STREAMS = ("Generator", "AsyncGenerator", "Iterator", "AsyncIterator", "AsyncIterable")
+_OF_ITEMS = (None, "text/plain", "application/octet-stream", "text/event-stream")
 
 
 def media_type(annotation: Any) -> str | None:
@@ -503,10 +503,9 @@ def media_type(annotation: Any) -> str | None:
     if isinstance(origin, type) and issubclass(origin, _cello.Response):
         found = (_OF_RESPONSES.get(full_name(base)) for base in origin.__mro__)
         return next((kind for kind in found if kind), None)
-    if getattr(origin, "__module__", "") == "collections.abc" and origin.__name__ in _STREAMS:
-        items = get_args(annotation)
-        is_sse = bool(items) and getattr(items[0], "__name__", "") == "SseEvent"
-        return "text/event-stream" if is_sse else None
+    items = _results.stream_items(annotation, origin is AsyncIterable)
+    if items is not None:
+        return _OF_ITEMS[items]
     return "application/json"
 
 

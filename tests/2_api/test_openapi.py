@@ -2,7 +2,7 @@
 
 import functools
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date, datetime
 from datetime import time as clock
 from decimal import Decimal
@@ -27,6 +27,7 @@ from cello import (
     Query,
     Request,
     Response,
+    SseEvent,
 )
 from cello._openapi import split_path
 from cello.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -398,6 +399,7 @@ def test_forms() -> None:
 
 
 ANYTHING = [("*/*", None)]
+BINARY = {"type": "string", "format": "binary"}
 
 
 @pytest.mark.parametrize(
@@ -407,7 +409,10 @@ ANYTHING = [("*/*", None)]
         (Any, {"200": ANYTHING}),
         (Response, {"200": ANYTHING}),
         (RedirectResponse, {"307": []}),
-        (AsyncIterator[str], {"200": ANYTHING}),
+        (AsyncIterator[Any], {"200": ANYTHING}),
+        (AsyncIterator[str], {"200": [("text/plain", {"type": "string"})]}),
+        (Iterator[bytes], {"200": [("application/octet-stream", BINARY)]}),
+        (AsyncIterator[SseEvent], {"200": [("text/event-stream", {"type": "string"})]}),
         (str, {"200": [("text/plain", {"type": "string"})]}),
         (Literal["a"], {"200": [("text/plain", {"type": "string", "enum": ["a"]})]}),
         (int, {"200": [("application/json", {"type": "integer"})]}),

@@ -99,9 +99,7 @@ def test_generators_of_events(driver: Driver) -> None:
     def alias() -> Any:
         return EventSourceResponse(iter([{"a": 1}]))
 
-    with serving(
-        driver, first=first, declared=declared, own=own, raw=raw, alias=alias
-    ) as at:
+    with serving(driver, first=first, declared=declared, own=own, raw=raw, alias=alias) as at:
         for name, body in (("first", "data: a\n\ndata: b\n\n"), ("declared", "data: a\n\n")):
             with Reader(at, f"/{name}") as reader:
                 _, fields = reader.head()
