@@ -37,7 +37,21 @@ static PySendResult throw_into(PyObject *steps, PyObject *exception, PyObject **
 
 /* ---- the source ---- */
 
+/* Before its first item an async generator calls a hook of the loop's, which is to close it at the
+ * loop's end: in asyncio as much work as a short stream. Ours are closed by their task. */
+static PyObject *ask_generator(PyObject *generator) {
+    PyThreadState *thread = PyThreadState_Get();
+    PyObject *hook = thread->async_gen_firstiter, *finalizer = thread->async_gen_finalizer;
+    thread->async_gen_firstiter = thread->async_gen_finalizer = NULL;
+    PyObject *awaitable = Py_TYPE(generator)->tp_as_async->am_anext(generator);
+    thread->async_gen_firstiter = hook;
+    thread->async_gen_finalizer = finalizer;
+    return awaitable;
+}
+
 static PyObject *next_item(struct cl_stream *s) {
+    if (PyAsyncGen_CheckExact(s->source))
+        return steps_of(ask_generator(s->source));
     return steps_of(Py_TYPE(s->source)->tp_as_async->am_anext(s->source));
 }
 
