@@ -227,6 +227,10 @@ void cl_guest_settle(struct cl_guest *g) {
     }
 }
 
+bool cl_guest_is_cancellation(const struct cl_guest *g, PyObject *exception) {
+    return g && PyErr_GivenExceptionMatches(exception, g->state->cancelled_error);
+}
+
 /* ---- first steps ---- */
 
 static PyObject *current_task(struct cl_guest *g, PyObject *function, struct cl_runner *r) {
@@ -253,7 +257,7 @@ static enum cl_guest_result hand_out(struct cl_guest *g, struct cl_runner *r, st
         result = CL_GUEST_RETURNED;
     } else if (!exception) {
         PyErr_SetString(PyExc_RuntimeError, "the task of a handler ended without a result");
-    } else if (PyErr_GivenExceptionMatches(exception, g->state->cancelled_error)) {
+    } else if (cl_guest_is_cancellation(g, exception)) {
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
         cl_bridge_answer_cancelled(g->bridge, call, request);
         result = CL_GUEST_SUSPENDED;

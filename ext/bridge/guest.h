@@ -31,6 +31,9 @@ enum cl_guest_result cl_guest_start_apart(struct cl_guest *g, struct cl_call *ca
 bool cl_guest_serves(const struct cl_ext *ext, const PyObject *app);
 /* Borrowed. */
 PyObject *cl_guest_loop(const struct cl_guest *g);
+/* asyncio's CancelledError, which ends what raises it and nothing else. `g` may be NULL: there is
+ * no loop, and so nobody who cancels. */
+bool cl_guest_is_cancellation(const struct cl_guest *g, PyObject *exception);
 /* The bridge has something to do at the end of a turn, which nothing else may ask for. */
 void cl_guest_need_turn(const struct cl_guest *g);
 /* Run the coroutine (borrowed) of a job as a Task of the loop; the job is freed when it ends. -1:

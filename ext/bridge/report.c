@@ -1,5 +1,6 @@
 /* Lines of the server log about requests. */
 #include "bridge/bridge.h"
+#include "bridge/guest.h"
 #include "types/text.h"
 
 /* One str: PyUnicode_FromFormat knows no "%.*s" before Python 3.12. */
@@ -49,7 +50,8 @@ void cl_bridge_tell(const struct cl_entry *e, struct cl_request *r, const char *
 
 /* SystemExit and the like are meant for the program, not for one request. */
 static void end_server_for(struct cl_bridge *b, PyObject *exception) {
-    if (!exception || b->fatal || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception))
+    if (!exception || b->fatal || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception) ||
+        cl_guest_is_cancellation(b->guest, exception))
         return;
     b->fatal = Py_NewRef(exception);
     if (b->server)

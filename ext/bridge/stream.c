@@ -82,10 +82,14 @@ static void fail(struct cl_stream *s, PyObject *error) {
     }
     if (!expected)
         error = cl_call_unwind(&s->call, error, true);
-    if (error && !expected && !is_disconnect(s->bridge->ext, error))
-        cl_bridge_report_request(s->bridge, s->call.entry, s->request, "exception midway", error);
-    else
+    if (!error || expected || is_disconnect(s->bridge->ext, error)) {
         Py_XDECREF(error);
+    } else if (cl_guest_is_cancellation(s->bridge->guest, error)) {
+        cl_bridge_tell(s->call.entry, s->request, "warning", "cancelled midway");
+        Py_DECREF(error);
+    } else {
+        cl_bridge_report_request(s->bridge, s->call.entry, s->request, "exception midway", error);
+    }
 }
 
 void cl_stream_source_over(struct cl_stream *s, PyObject *error) {
@@ -232,7 +236,7 @@ static void answer_error(struct cl_stream *s) {
         return;
     }
     PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    if (s->left || s->cancelled)
+    if (s->left || s->cancelled || cl_guest_is_cancellation(b->guest, error))
         cl_bridge_answer_cancelled(b, &s->call, s->request);
     else
         cl_bridge_answer_exception(b, &s->call, s->request);

@@ -275,6 +275,42 @@ def test_an_exception_midway_shows(driver: Driver, caplog: pytest.LogCaptureFixt
         assert "not dict" in str(caplog.records) or "not int" in caplog.text
 
 
+@drivers
+def test_a_cancellation_ends_one_stream(driver: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    async def cancelled() -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        await waiting
+
+    async def midway() -> Any:
+        yield "half"
+        await asyncio.sleep(0.001)
+        await cancelled()
+
+    async def before() -> Any:
+        await asyncio.sleep(0)
+        await cancelled()
+        yield "never"
+
+    def sync() -> Any:
+        yield "half"
+        raise asyncio.CancelledError
+
+    with serving(driver, midway=midway, before=before, sync=sync) as at:
+        for name in ("midway", "sync"):
+            with Reader(at, f"/{name}") as reader:
+                assert reader.head()[0] == 200
+                with pytest.raises(Cut):
+                    reader.rest()
+            (record,) = caplog.records
+            assert f"GET /{name}: cancelled midway in" in record.getMessage()
+            caplog.clear()
+        for _ in range(2):  # the server lives on
+            with Reader(at, "/before") as reader:
+                assert reader.head()[0] == 503
+        assert not caplog.records
+
+
 # ---- clients ----
 
 
