@@ -117,18 +117,23 @@ class Left:
 
 
 def check_nothing_left(once: Callable[[], None]) -> None:
+    """A leak grows with every run; what is imported or cached meanwhile, once."""
     for _ in range(20):
         once()
-    before = Left()
-    for _ in range(100):
-        once()
-    after = Left()
+    for attempt in range(3):
+        before = Left()
+        for _ in range(100):
+            once()
+        after = Left()
+        grown = after.objects - before.objects
+        if grown < 100 or attempt == 2:
+            break
     # What tests before this one had left may go meanwhile.
     assert len(after.fds) <= len(before.fds)
     assert after.threads <= before.threads
     assert after.tasks <= before.tasks
     assert after.loops <= before.loops
-    assert after.objects - before.objects < 100
+    assert grown < 100
     assert after.blocks - before.blocks < 1000  # uvloop keeps five a connection, without us too
     assert SANITIZED or after.rss - before.rss < 3 << 20
 

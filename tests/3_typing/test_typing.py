@@ -21,7 +21,8 @@ EXAMPLES = [p for p in sorted((ROOT / "examples/python").glob("*.py")) if p.stem
 
 def mypy(*paths: Path) -> list[str]:
     """Its errors, as "file:line: error: ... [code]"."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file", ""]
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary"]
+    command += ["--config-file", str(HERE / "mypy.ini")]
     done = subprocess.run(
         [*command, *map(str, paths)], cwd=HERE, capture_output=True, text=True, timeout=120
     )
