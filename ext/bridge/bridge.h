@@ -62,12 +62,14 @@ struct cl_bridge {
     struct cl_after *after, **after_end; /* what is left to do when answers are out */
     struct cl_link *links;               /* of the server's Connections */
     bool wants_loop;                     /* a stream waits for one */
-    bool news;          /* one of them has some; written in turns, without the GIL */
-    PyObject *on_error; /* called with what nothing handled; true: it is not logged */
-    bool turning;       /* inside cl_bridge_turn: not to be entered again, or closed */
-    bool slow;          /* few requests made the last batch as long as one may be */
-    bool signalled;     /* a signal came: its Python handler is to run */
-    PyObject *fatal;    /* raised in a handler, meant for the program: run() and turn() raise it */
+    bool news;            /* one of them has some; written in turns, without the GIL */
+    PyObject *on_error;   /* called with what nothing handled; true: it is not logged */
+    PyObject *on_settled; /* called when the last of these jobs is done: */
+    size_t jobs;          /* for when answers are out, made and not freed yet */
+    bool turning;         /* inside cl_bridge_turn: not to be entered again, or closed */
+    bool slow;            /* few requests made the last batch as long as one may be */
+    bool signalled;       /* a signal came: its Python handler is to run */
+    PyObject *fatal; /* raised in a handler, meant for the program: run() and turn() raise it */
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;
 };

@@ -87,6 +87,7 @@ void cl_guest_forget_spawned(struct cl_guest *g) {
         struct cl_after *job = g->spawned;
         PyObject *task = job->task;
         unlink_job(job);
+        job->bridge->jobs--;
         job->bridge = NULL;
         job->task = NULL;
         Py_XDECREF(task); /* the job may go with it */

@@ -85,7 +85,8 @@ static void fail(struct cl_stream *s, PyObject *error) {
     if (!error || expected || is_disconnect(s->bridge->ext, error)) {
         Py_XDECREF(error);
     } else if (cl_guest_is_cancellation(s->bridge->guest, error)) {
-        cl_bridge_tell(s->call.entry, s->request, "warning", "cancelled midway");
+        if (!cello_request_is_disconnected(s->request))
+            cl_bridge_tell(s->call.entry, s->request, "warning", "cancelled midway");
         Py_DECREF(error);
     } else {
         cl_bridge_report_request(s->bridge, s->call.entry, s->request, "exception midway", error);

@@ -24,6 +24,7 @@ static struct cl_after *new_job(struct cl_bridge *b, struct cl_call *call) {
         .pooled = call->pooled,
     };
     call->context = call->generators = call->callback = call->background = NULL;
+    b->jobs++;
     if (b->server)
         cello_server_hold(b->server);
     return job;
@@ -46,6 +47,21 @@ void cl_after_log(struct cl_after *job, PyObject *exception) {
     log_what(job, "exception after the answer", exception);
 }
 
+static void tell_settled(struct cl_bridge *b) {
+    if (!b->on_settled)
+        return;
+    PyObject *raised = PyErr_Occurred() ? cl_ext_fetch_exception() : NULL;
+    PyObject *on_settled = Py_NewRef(b->on_settled);
+    PyObject *done = PyObject_CallNoArgs(on_settled);
+    if (!done)
+        PyErr_WriteUnraisable(on_settled);
+    Py_XDECREF(done);
+    Py_DECREF(on_settled);
+    if (raised)
+        PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+    Py_XDECREF(raised);
+}
+
 void cl_after_del(struct cl_after *job) {
     struct cl_bridge *b = job->bridge;
     if (b && b->server)
@@ -53,6 +69,8 @@ void cl_after_del(struct cl_after *job) {
     PyObject *server = job->server;
     cl_call_clear(NULL, &job->call);
     PyMem_Free(job);
+    if (b && --b->jobs == 0)
+        tell_settled(b);
     Py_XDECREF(server);
 }
 

@@ -261,6 +261,7 @@ static int server_traverse(PyObject *self, visitproc visit, void *arg) {
     if (err)
         return err;
     Py_VISIT(o->bridge.on_error);
+    Py_VISIT(o->bridge.on_settled);
     return o->bridge.guest ? cl_guest_traverse(o->bridge.guest, visit, arg) : 0;
 }
 
@@ -271,6 +272,7 @@ static int server_clear(PyObject *self) {
     Py_CLEAR(o->bridge.app);
     Py_CLEAR(o->bridge.fatal);
     Py_CLEAR(o->bridge.on_error);
+    Py_CLEAR(o->bridge.on_settled);
     return 0;
 }
 
@@ -602,20 +604,30 @@ static PyObject *get_needs_loop(PyObject *self, void *closure) {
     return PyBool_FromLong(b->wants_loop || has_async(b->handlers));
 }
 
-static PyObject *get_on_error(PyObject *self, void *closure) {
-    (void)closure;
-    PyObject *on_error = self_of(self)->bridge.on_error;
-    return Py_NewRef(on_error ? on_error : Py_None);
+/* closure: the name of the attribute. */
+static PyObject **hook_of(PyObject *self, const char *name) {
+    struct cl_bridge *b = &self_of(self)->bridge;
+    return strcmp(name, "on_error") == 0 ? &b->on_error : &b->on_settled;
 }
 
-static int set_on_error(PyObject *self, PyObject *value, void *closure) {
-    (void)closure;
+static PyObject *get_hook(PyObject *self, void *closure) {
+    PyObject *hook = *hook_of(self, closure);
+    return Py_NewRef(hook ? hook : Py_None);
+}
+
+static int set_hook(PyObject *self, PyObject *value, void *closure) {
     if (value && value != Py_None && !PyCallable_Check(value)) {
-        PyErr_SetString(PyExc_TypeError, "on_error must be callable or None");
+        PyErr_Format(PyExc_TypeError, "%s must be callable or None", (const char *)closure);
         return -1;
     }
-    Py_XSETREF(self_of(self)->bridge.on_error, value && value != Py_None ? Py_NewRef(value) : NULL);
+    PyObject **hook = hook_of(self, closure);
+    Py_XSETREF(*hook, value && value != Py_None ? Py_NewRef(value) : NULL);
     return 0;
+}
+
+static PyObject *get_settled(PyObject *self, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(self_of(self)->bridge.jobs == 0);
 }
 
 static PyObject *get_poll_fd(PyObject *self, void *closure) {
@@ -663,8 +675,13 @@ static PyGetSetDef server_getset[] = {
     {"backend", get_backend, NULL, "str: 'epoll' or 'io_uring'", NULL},
     {"needs_loop", get_needs_loop, NULL,
      "bool: a handler is async, so that an asyncio loop is to be attached", NULL},
-    {"on_error", get_on_error, set_on_error,
-     "callable | None: called with every exception that nothing handled, answered with 500", NULL},
+    {"on_error", get_hook, set_hook,
+     "callable | None: called with every exception that nothing handled, answered with 500",
+     "on_error"},
+    {"on_settled", get_hook, set_hook,
+     "callable | None: called when settled has become true, on the server's thread", "on_settled"},
+    {"settled", get_settled, NULL,
+     "bool: nothing is left to do for answers that are out, such as background tasks", NULL},
     {"done", get_done, NULL, "bool: stopped and drained", NULL},
     {"next_turn_in", get_next_turn_in, NULL,
      "float | None: seconds until a turn is due although poll_fd is not readable; None: none is",

@@ -47,6 +47,7 @@ class Engine:
         settings = Settings(env="production", debug=debug, logs=False, backend="epoll")
         server = self.app._engine(settings)
         server.on_error = self._on_error
+        server.on_settled = self._wake
         self._stopped = False
         return server
 
@@ -60,7 +61,11 @@ class Engine:
         from cello._loop import serve
 
         self._served = loop.create_task(serve(server), name="cello")
-        self._served.add_done_callback(lambda task: [wake() for wake in list(self._waiting)])
+        self._served.add_done_callback(lambda task: self._wake())
+
+    def _wake(self) -> None:
+        for wake in list(self._waiting):
+            wake()
 
     def _connect(self) -> _cello.Connection:
         assert self._server is not None
@@ -169,10 +174,30 @@ class Pump(Engine):
             raise TimeoutError(_TOO_LATE)
         self._waits = True
         try:
+            if self._served is None and self._server is not None and self._server.needs_loop:
+                self._start_serving(self._loop(), self._server)  # an async stream was returned
             if self._served is None:
                 self._turn(2**63 if seconds is None else int(seconds * 1e9))
             else:
                 self._run_loop(connection, seconds)
+        finally:
+            self._waits = False
+
+    def settle(self, seconds: float | None) -> None:
+        """Run the engine until dependencies are cleaned up and background tasks done, for so many
+        seconds at most."""
+        server, clock = self._server, Clock(seconds)
+        if server is None or server.settled or self._waits or _loop_runs():
+            return
+        self._waits = True
+        try:
+            while not (server.settled or server.done or (left := clock.left()) == 0):
+                if self._served is None:
+                    server.turn(2**63 if left is None else int(left * 1e9))
+                elif not self._served.done():
+                    self._run_loop(None, left)
+                else:
+                    break
         finally:
             self._waits = False
 
@@ -188,7 +213,7 @@ class Pump(Engine):
         if self._server.done:
             self._raise_end()
 
-    def _run_loop(self, connection: _cello.Connection, seconds: float | None) -> None:
+    def _run_loop(self, connection: _cello.Connection | None, seconds: float | None) -> None:
         loop = self._loop()
         news = loop.create_future()
 
@@ -197,13 +222,15 @@ class Pump(Engine):
                 news.set_result(None)
 
         timer = None if seconds is None else loop.call_later(seconds, wake)
-        connection.on_ready = wake
+        if connection is not None:
+            connection.on_ready = wake
         self._waiting.add(wake)
         try:
             loop.run_until_complete(news)
         finally:
             self._waiting.discard(wake)
-            connection.on_ready = None
+            if connection is not None:
+                connection.on_ready = None
             if timer is not None:
                 timer.cancel()
         if self._served is not None and self._served.done():
@@ -315,8 +342,19 @@ class Guest(Engine):
         self.open()
         return self._connect()
 
-    async def wait(self, connection: _cello.Connection, seconds: float | None) -> None:
-        """Until something has happened on the connection; TimeoutError after so many seconds."""
+    async def settle(self, seconds: float | None) -> None:
+        """Until dependencies are cleaned up and background tasks done, for so many seconds at
+        most."""
+        server, clock = self._server, Clock(seconds)
+        try:
+            while server and server is self._server and not server.settled:
+                await self.wait(None, clock.left())
+        except (TimeoutError, ConnectionError):
+            return
+
+    async def wait(self, connection: _cello.Connection | None, seconds: float | None) -> None:
+        """Until something has happened on the connection, or all is settled, perhaps; TimeoutError
+        after so many seconds."""
         import asyncio
 
         if self._served is None or self._served.done():
@@ -327,7 +365,8 @@ class Guest(Engine):
             if not news.done():
                 news.set_result(None)
 
-        connection.on_ready = wake
+        if connection is not None:
+            connection.on_ready = wake
         self._waiting.add(wake)
         try:
             async with asyncio.timeout(seconds):
@@ -336,7 +375,8 @@ class Guest(Engine):
             raise TimeoutError(_TOO_LATE) from None
         finally:
             self._waiting.discard(wake)
-            connection.on_ready = None
+            if connection is not None:
+                connection.on_ready = None
 
     async def aclose(self) -> None:
         """Finish what is in flight, shut the application down if it was started up, and let go of

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 try:
     import httpcore
@@ -179,31 +179,58 @@ def _pool_settings(limits: httpx.Limits) -> dict[str, Any]:
     }
 
 
+def _patience(request: httpx.Request) -> float | None:
+    """Seconds, for what the application does after its answer."""
+    timeout = request.extensions.get("timeout", {})
+    return cast("float | None", timeout.get("read"))
+
+
 class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Any, request: httpx.Request) -> None:
+    """What comes of an answer. At its end the application has done what it does after it."""
+
+    def __init__(self, stream: Any, request: httpx.Request, pump: Pump) -> None:
         self._stream = stream
         self._request = request
+        self._pump = pump
 
     def __iter__(self) -> Iterator[bytes]:
-        with _httpx_errors(self._request):
-            yield from self._stream
+        try:
+            with _httpx_errors(self._request):
+                yield from self._stream
+        except httpx.RemoteProtocolError:  # cut off: by what the application raised
+            error = self._pump.take_error()
+            if error is None:
+                raise
+            raise error from None
 
     def close(self) -> None:
         self._stream.close()
+        with self._pump.lock:
+            self._pump.settle(_patience(self._request))
 
 
 class _AsyncBody(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, request: httpx.Request) -> None:
+    """The same for asynchronous tests."""
+
+    def __init__(self, stream: Any, request: httpx.Request, guest: Guest) -> None:
         self._stream = stream
         self._request = request
+        self._guest = guest
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _httpx_errors(self._request):
-            async for part in self._stream:
-                yield part
+        try:
+            with _httpx_errors(self._request):
+                async for part in self._stream:
+                    yield part
+        except httpx.RemoteProtocolError:
+            error = self._guest.take_error()
+            if error is None:
+                raise
+            raise error from None
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        await self._guest.settle(_patience(self._request))
 
 
 class EngineTransport(httpx.BaseTransport):
@@ -242,7 +269,7 @@ class EngineTransport(httpx.BaseTransport):
         return httpx.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Body(answer.stream, request),
+            stream=_Body(answer.stream, request, self._pump),
             extensions=answer.extensions,
         )
 
@@ -303,7 +330,7 @@ class AsyncEngineTransport(httpx.AsyncBaseTransport):
         return httpx.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_AsyncBody(answer.stream, request),
+            stream=_AsyncBody(answer.stream, request, self._guest),
             extensions=answer.extensions,
         )
 

@@ -104,6 +104,8 @@ def test_what_is_wrong_is_said(server: _cello.Server) -> None:
         _cello.Connection()
     with pytest.raises(TypeError, match="on_error"):
         server.on_error = 5  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="on_settled"):
+        server.on_settled = 5  # type: ignore[assignment]
 
 
 def test_a_closed_server(server: _cello.Server) -> None:
