@@ -124,6 +124,10 @@ void cl_bridge_report(struct cl_bridge *b, const struct cl_origin *origin, const
 void cl_bridge_report_request(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
                               const char *what, PyObject *exception);
 
+/* SystemExit and the like are meant for the program, not for one request: they end the server, and
+ * run() raises them. Any other exception is nothing to it. */
+void cl_bridge_end_server_for(struct cl_bridge *b, PyObject *exception);
+
 /* A line about a request that is no error: "GET /items/{id}: <what> in <handler>". level: the name
  * of a function of cello._log. */
 void cl_bridge_tell(const struct cl_entry *e, struct cl_request *r, const char *level,

@@ -182,11 +182,18 @@ struct cl_bridge *cl_pool_bridge(const struct cl_pool *p) {
     return p->bridge;
 }
 
+/* What became of a thread that was to be started: the context of its capsule, under the GIL. Both
+ * stay: start() may raise what a signal handler raised when there is a thread already. */
+static char BEGUN, CALLED_OFF;
+
 static PyObject *work(PyObject *capsule, PyObject *ignored) {
     (void)ignored;
     struct cl_pool *p = PyCapsule_GetPointer(capsule, POOL);
     if (!p)
         return NULL;
+    if (PyCapsule_GetContext(capsule) == &CALLED_OFF)
+        Py_RETURN_NONE;
+    (void)PyCapsule_SetContext(capsule, &BEGUN);
     struct cl_job *j;
     here = p; /* which it has a reference to */
     for (bool first = true; (j = next_job(p, first)) != NULL; first = false) {
@@ -215,7 +222,17 @@ static PyObject *new_target(struct cl_pool *p) {
     return target;
 }
 
-/* threading.Thread(target=work, name="cello-pool-N", daemon=True).start() */
+/* Whether the thread has begun after all; if not, it will do nothing when it does. */
+static bool call_off(PyObject *target) {
+    PyObject *capsule = PyCFunction_GET_SELF(target);
+    if (PyCapsule_GetContext(capsule) == &BEGUN)
+        return true;
+    (void)PyCapsule_SetContext(capsule, &CALLED_OFF);
+    return false;
+}
+
+/* threading.Thread(target=work, name="cello-pool-N", daemon=True).start(). -1: there is no thread;
+ * an exception may be set in either case. */
 static int start_thread(struct cl_pool *p) {
     PyObject *threading = PyImport_ImportModule("threading");
     PyObject *type = threading ? PyObject_GetAttrString(threading, "Thread") : NULL;
@@ -225,8 +242,9 @@ static int start_thread(struct cl_pool *p) {
         name ? Py_BuildValue("{sOsOsO}", "target", target, "name", name, "daemon", Py_True) : NULL;
     PyObject *none = options ? PyTuple_New(0) : NULL;
     PyObject *thread = none ? PyObject_Call(type, none, options) : NULL;
-    PyObject *started = thread ? PyObject_CallMethod(thread, "start", NULL) : NULL;
-    Py_XDECREF(started);
+    PyObject *done = thread ? PyObject_CallMethod(thread, "start", NULL) : NULL;
+    bool started = done || (thread && call_off(target));
+    Py_XDECREF(done);
     Py_XDECREF(thread);
     Py_XDECREF(none);
     Py_XDECREF(options);
@@ -248,8 +266,8 @@ bool cl_pool_is_full(struct cl_pool *p) {
     return full;
 }
 
-/* No thread could be started. -1: there is no other one either; the job is taken back. */
-static int do_without(struct cl_pool *p, struct cl_job *j) {
+/* No thread could be started. True: there is no other one either; the job is taken back. */
+static bool take_back(struct cl_pool *p) {
     pthread_mutex_lock(&p->lock);
     p->starting--;
     bool alone = --p->threads == 0;
@@ -258,10 +276,7 @@ static int do_without(struct cl_pool *p, struct cl_job *j) {
         p->waiting = 0;
     }
     pthread_mutex_unlock(&p->lock);
-    (void)j;
-    if (!alone)
-        PyErr_Clear();
-    return alone ? -1 : 0;
+    return alone;
 }
 
 int cl_pool_submit(struct cl_pool *p, struct cl_job *j) {
@@ -274,7 +289,14 @@ int cl_pool_submit(struct cl_pool *p, struct cl_job *j) {
     if (!start)
         pthread_cond_signal(&p->work);
     pthread_mutex_unlock(&p->lock);
-    return start && start_thread(p) < 0 ? do_without(p, j) : 0;
+    if (start && start_thread(p) < 0 && take_back(p))
+        return -1;
+    if (PyErr_Occurred()) {
+        PyObject *exception = cl_ext_fetch_exception();
+        cl_bridge_end_server_for(p->bridge, exception);
+        Py_DECREF(exception);
+    }
+    return 0;
 }
 
 /* ---- errands ---- */

@@ -48,8 +48,7 @@ void cl_bridge_tell(const struct cl_entry *e, struct cl_request *r, const char *
     Py_XDECREF(message);
 }
 
-/* SystemExit and the like are meant for the program, not for one request. */
-static void end_server_for(struct cl_bridge *b, PyObject *exception) {
+void cl_bridge_end_server_for(struct cl_bridge *b, PyObject *exception) {
     if (!exception || b->fatal || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception) ||
         cl_guest_is_cancellation(b->guest, exception))
         return;
@@ -61,7 +60,7 @@ static void end_server_for(struct cl_bridge *b, PyObject *exception) {
 void cl_bridge_report(struct cl_bridge *b, const struct cl_origin *origin, const char *what,
                       PyObject *exception) {
     log_error(b, origin, what, exception);
-    end_server_for(b, exception);
+    cl_bridge_end_server_for(b, exception);
     Py_XDECREF(exception);
 }
 
@@ -83,7 +82,7 @@ static bool owner_takes(struct cl_bridge *b, PyObject *exception) {
 void cl_bridge_report_request(struct cl_bridge *b, const struct cl_entry *e, struct cl_request *r,
                               const char *what, PyObject *exception) {
     if (owner_takes(b, exception)) {
-        end_server_for(b, exception);
+        cl_bridge_end_server_for(b, exception);
         Py_DECREF(exception);
         return;
     }

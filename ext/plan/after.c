@@ -163,7 +163,7 @@ static struct cl_after *after_of_job(struct cl_job *j) {
 
 static void work(struct cl_job *j) {
     struct cl_after *job = after_of_job(j);
-    (void)close_all(job);
+    (void)close_all(job); /* no coroutine: what is pooled has nothing async around it */
     if (!ask_background(job, "_tasks") || ask_background(job, "_is_async"))
         return;
     Py_XDECREF(call_background(job, "_run"));

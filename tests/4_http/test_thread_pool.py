@@ -509,6 +509,67 @@ def test_no_thread_can_be_started(
     assert "no thread can be had" in caplog.text
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_start_is_interrupted(
+    backend: str, begun: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A signal handler raises inside Thread.start(): the thread is there, and may have begun."""
+    app, start, entered = App(), threading.Thread.start, threading.Event()
+    app.set_threadpool(ThreadPoolConfig(size=1))
+    free = threading.Event()
+
+    @app.get("/", blocking=True)
+    def handler() -> str:
+        entered.set()
+        return here()
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+            assert entered.wait(TIMEOUT)
+            raise RuntimeError("interrupted")
+        run = thread.run
+        monkeypatch.setattr(thread, "run", lambda: (free.wait(TIMEOUT), run()))
+        start(thread)
+        raise RuntimeError("interrupted")
+
+    with app.start(backend=backend) as server, Client(server.addresses[0]) as client:
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        answer = client.ask(request("/"))
+        assert answer.status == (200 if begun else 503)
+        monkeypatch.undo()
+        late = [t for t in threading.enumerate() if t.name == "cello-pool-1"]
+        free.set()
+        for thread in late if not begun else []:
+            thread.join(TIMEOUT)
+            assert not thread.is_alive()  # it was called off
+        names = {client.ask(request("/")).body for _ in range(20)}
+        assert names == {b"cello-pool-1" if begun else b"cello-pool-2"}
+    assert ("no thread can be had" in caplog.text) is not begun
+
+
+def test_early_hints_from_a_thread_of_the_program(backend: str) -> None:
+    """It would wait with a pool that nothing keeps for it."""
+    app = App()
+
+    @app.get("/", blocking=True)
+    def handler(req: Request) -> str:
+        said: list[str] = []
+
+        def hint() -> None:
+            with pytest.raises(RuntimeError) as caught:
+                req.early_hints({"Link": "</a.css>"})
+            said.append(str(caught.value))
+
+        thread = threading.Thread(target=hint)
+        thread.start()
+        thread.join(TIMEOUT)
+        return "".join(said)
+
+    with app.start(backend=backend) as server, Client(server.addresses[0]) as client:
+        assert b"request's own handler" in client.ask(request("/")).body
+
+
 # ---- clients that leave, and the end ----
 
 
