@@ -69,12 +69,13 @@ static int perform(struct hints *h, const struct cl_pyrequest *self) {
         send_hints(h);
         return h->err;
     }
-    if (!self->pooled || !b->pool) {
+    struct cl_pool *pool = cl_pool_here(); /* which has a reference to it: others may not wait */
+    if (!self->pooled || !pool || cl_pool_bridge(pool) != b) {
         PyErr_SetString(PyExc_RuntimeError, "early_hints() are for the request's own handler");
         return -1;
     }
     h->errand.run = run_errand;
-    int err = cl_errand_perform(b->pool, &h->errand);
+    int err = cl_errand_perform(pool, &h->errand);
     return err ? err : h->err;
 }
 

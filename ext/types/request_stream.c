@@ -14,9 +14,9 @@ struct stream {
     struct cl_request *r;             /* NULL: `body` is all */
     PyObject *body;                   /* bytes that were not given yet; may be NULL */
     PyObject *future;                 /* of the task that waits; NULL: none does */
-    struct cello_reader reader;       /* with the engine while `waiting`, which has a reference */
+    struct cello_reader reader;       /* with the engine while a task is `waiting` */
     struct cl_note note;
-    bool waiting;
+    bool waiting; /* a task, which has a reference; or a thread of the pool */
 };
 
 /* What `await anext(stream)` awaits. */
@@ -159,14 +159,16 @@ static void run_wait(struct cl_errand *e) {
  * the next read, whatever the engine does meanwhile. */
 static int wait_for_piece(struct stream *s, struct cl_pool *pool, PyObject **bytes) {
     struct wait w = {.errand.run = run_wait, .reader.on_ready = on_wait_ready, .r = s->r};
+    s->waiting = true; /* a second reader would take the place of this one */
     int err = cl_errand_perform(pool, &w.errand);
+    s->waiting = false;
     return take_piece(s, err ? err : w.result, w.piece, bytes);
 }
 
 static bool is_free(struct stream *s) {
     if (!s->waiting)
         return true;
-    PyErr_SetString(PyExc_RuntimeError, "another task is waiting for this stream");
+    PyErr_SetString(PyExc_RuntimeError, "another task or thread is waiting for this stream");
     return false;
 }
 

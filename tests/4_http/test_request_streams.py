@@ -295,6 +295,34 @@ def test_pipelined_requests_behind_the_body(readers: Readers, target: str) -> No
         client.assert_open()
 
 
+def test_one_thread_waits_at_a_time(backend: str) -> None:
+    app = App()
+    streams: queue.Queue[Any] = queue.Queue()
+
+    @app.post("/owner", body="stream", blocking=True)
+    def owner(req: Request) -> bytes:
+        stream = req.stream()
+        streams.put(stream)
+        return b"".join(stream)
+
+    @app.get("/other", blocking=True)
+    def other() -> str:
+        with pytest.raises(RuntimeError) as caught:
+            next(streams.get())
+        return str(caught.value)
+
+    with (
+        app.start(backend=backend) as server,
+        Client(server.addresses[0]) as first,
+        Client(server.addresses[0]) as second,
+    ):
+        first.send(head("/owner", "Content-Length: 3", "Expect: 100-continue"))
+        assert first.exactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"  # the owner waits
+        assert b"another task or thread" in second.ask(request("/other")).body
+        first.send(b"abc")
+        assert first.answer().body == b"abc"
+
+
 def test_answer_before_the_body_has_come(readers: Readers) -> None:
     for lines in (("Content-Length: 1000",), ("Transfer-Encoding: chunked",)):
         with Client(readers.address) as client:
