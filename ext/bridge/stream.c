@@ -168,7 +168,7 @@ static void proceed(struct cl_generator *g, struct cl_request *r) {
     drop_given(s);
     if (s->heartbeat_ns) /* all was sent: silence begins */
         cello_request_set_deadline(r, s->heartbeat_ns);
-    bool gives = cl_stream_has_items(s);
+    bool gives = !s->busy && cl_stream_has_items(s);
     cl_stream_give(s);
     if (is_behind(s) && (gives || s->kind == CL_STREAM_SYNC))
         cl_bridge_note(s->bridge, &s->note);

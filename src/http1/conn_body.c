@@ -44,7 +44,8 @@ void cl_h1_size_reads(struct cl_h1 *c, size_t received) {
 
 int cl_h1_begin_body(struct cl_h1 *c) {
     struct cl_stream *s = c->super.stream;
-    if (c->chunked || c->content_length - unread(c).len > READ_FIRST)
+    size_t here = unread(c).len; /* and maybe of what is pipelined behind it */
+    if (c->chunked || c->content_length > here + READ_FIRST)
         s->in_room = READ_FIRST;
     if (c->req->body_sink || c->req->body_mode == CELLO_BODY_STREAM) {
         s->in_max = CL_MAX(s->in_max, (size_t)CL_BODY_WINDOW);
@@ -53,7 +54,6 @@ int cl_h1_begin_body(struct cl_h1 *c) {
     if (c->chunked)
         return CELLO_OK;
     size_t length = (size_t)c->content_length;
-    size_t here = unread(c).len;
     /* More than the body, so that a full body never looks like a full input. */
     if (length >= s->in_max)
         s->in_max = length + CL_BLOCK_SIZE;
