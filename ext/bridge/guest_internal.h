@@ -115,6 +115,8 @@ int cl_guest_wait(struct cl_guest *g, double timeout_s);
 struct cl_runner *cl_runner_new(struct cl_guest *g, bool pooled);
 /* Put a handler in (coro stolen). -1: exception set, coro is gone. */
 int cl_runner_load(struct cl_runner *r, struct cl_entry *e, PyObject *coro, PyObject *context);
+/* Throw into what is awaited; *result and the rest as with PyIter_Send. */
+PySendResult cl_guest_throw(PyObject *steps, PyObject *exception, PyObject **result);
 /* One step of the handler in its context. */
 PySendResult cl_runner_advance(struct cl_runner *r, PyObject **result);
 /* The handler's coroutine is over: drop it, its context and its iterator. */

@@ -87,8 +87,8 @@ static void restore_exception(PyObject *exception) {
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
 }
 
-static PySendResult throw_into(struct cl_runner *r, PyObject *exception, PyObject **result) {
-    *result = PyObject_CallMethodOneArg(r->steps, r->ext_state->str_throw, exception);
+PySendResult cl_guest_throw(PyObject *steps, PyObject *exception, PyObject **result) {
+    *result = PyObject_CallMethod(steps, "throw", "O", exception);
     if (*result)
         return PYGEN_NEXT;
     if (!PyErr_ExceptionMatches(PyExc_StopIteration))
@@ -108,8 +108,8 @@ static PySendResult advance(struct cl_runner *r, PyObject *exception, PyObject *
         Py_DECREF(context);
         return PYGEN_ERROR;
     }
-    PySendResult how =
-        exception ? throw_into(r, exception, result) : PyIter_Send(r->steps, Py_None, result);
+    PySendResult how = exception ? cl_guest_throw(r->steps, exception, result)
+                                 : PyIter_Send(r->steps, Py_None, result);
     if (context) {
         if (PyContext_Exit(context) < 0) {
             if (how != PYGEN_ERROR)

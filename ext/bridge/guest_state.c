@@ -32,7 +32,6 @@
     X(str_appendleft)                                                                              \
     X(str_popleft)                                                                                 \
     X(str_cancel)                                                                                  \
-    X(str_throw)                                                                                   \
     X(str_close)                                                                                   \
     X(str_call_soon)                                                                               \
     X(str_call_soon_threadsafe)                                                                    \
@@ -102,7 +101,6 @@ static const struct {
     {"appendleft", offsetof(struct cl_guest_state, str_appendleft)},
     {"popleft", offsetof(struct cl_guest_state, str_popleft)},
     {"cancel", offsetof(struct cl_guest_state, str_cancel)},
-    {"throw", offsetof(struct cl_guest_state, str_throw)},
     {"close", offsetof(struct cl_guest_state, str_close)},
     {"call_soon", offsetof(struct cl_guest_state, str_call_soon)},
     {"call_soon_threadsafe", offsetof(struct cl_guest_state, str_call_soon_threadsafe)},

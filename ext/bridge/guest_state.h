@@ -29,9 +29,9 @@ struct cl_guest_state {
         *base_get_coro, *base_get_context; /* of asyncio.Task, for the subclass */
 
     /* Interned names. */
-    PyObject *str_append, *str_appendleft, *str_popleft, *str_cancel, *str_throw, *str_close,
-        *str_call_soon, *str_call_soon_threadsafe, *str_call_later, *str_call_at, *str_when,
-        *str_write_to_self, *str_report, *str_create_task, *str_get_task_factory, *str_qualname;
+    PyObject *str_append, *str_appendleft, *str_popleft, *str_cancel, *str_close, *str_call_soon,
+        *str_call_soon_threadsafe, *str_call_later, *str_call_at, *str_when, *str_write_to_self,
+        *str_report, *str_create_task, *str_get_task_factory, *str_qualname;
     PyObject *kw_loop, *kw_eager, *kw_context; /* tuples of keyword names */
 
     struct cl_handle *spare_handles;

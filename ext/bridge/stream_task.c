@@ -23,18 +23,6 @@ static PyObject *steps_of(PyObject *awaitable) {
     return steps;
 }
 
-static PySendResult throw_into(PyObject *steps, PyObject *exception, PyObject **result) {
-    *result = PyObject_CallMethod(steps, "throw", "O", exception);
-    if (*result)
-        return PYGEN_NEXT;
-    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
-        return PYGEN_ERROR;
-    PyObject *stop = cl_ext_fetch_exception();
-    *result = Py_NewRef(((PyStopIterationObject *)(void *)stop)->value);
-    Py_DECREF(stop);
-    return PYGEN_RETURN;
-}
-
 /* ---- the source ---- */
 
 /* Before its first item an async generator calls a hook of the loop's, which is to close it at the
@@ -138,7 +126,7 @@ static PySendResult wait_for_client(struct cl_stream *s, PyObject **result) {
 /* One await of the source's, or its end. PYGEN_RETURN: it is over. */
 static PySendResult drive(struct cl_stream *s, PyObject *exception, PyObject **result) {
     PyObject *value = NULL;
-    PySendResult how = exception ? throw_into(s->pending, exception, &value)
+    PySendResult how = exception ? cl_guest_throw(s->pending, exception, &value)
                                  : PyIter_Send(s->pending, Py_None, &value);
     if (how != PYGEN_NEXT) {
         take_result(s, how, value);

@@ -172,7 +172,12 @@ static void run_after_steps(struct cl_request *r) {
     }
 }
 
-static void release_body(struct cl_response *s) {
+void cl_response_end_body(struct cl_request *r) {
+    struct cl_response *s = &r->response;
+    struct cl_generator *g = s->generator;
+    s->generator = NULL;
+    if (g)
+        g->stop(g, r);
     if (s->release)
         s->release(s->release_ctx);
     s->release = NULL;
@@ -181,14 +186,10 @@ static void release_body(struct cl_response *s) {
 /* Whatever kind of body was given is let go. */
 static void drop_body(struct cl_request *r) {
     struct cl_response *s = &r->response;
-    struct cl_generator *g = s->kind == CL_BODY_STREAM ? s->generator : NULL;
     if (s->kind == CL_BODY_SINK)
         cl_response_sink_drop(r);
-    s->generator = NULL;
     s->kind = CL_BODY_NONE;
-    release_body(s);
-    if (g)
-        g->stop(g, r);
+    cl_response_end_body(r);
 }
 
 /* Hand the filled response to the protocol; r may be gone afterwards. */

@@ -113,18 +113,6 @@ static void drop_input(struct cl_h1 *c) {
         cl_h1_close(c);
 }
 
-/* The body's source has done its part: a generator, or who lent segments. */
-static void end_body(struct cl_request *r) {
-    struct cl_response *s = &r->response;
-    struct cl_generator *g = s->generator;
-    s->generator = NULL;
-    if (g)
-        g->stop(g, r);
-    if (s->release)
-        s->release(s->release_ctx);
-    s->release = NULL;
-}
-
 void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     struct cl_request *r = c->req;
@@ -138,7 +126,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
         cl_request_ref(r);
         c->unstopped = r;
     } else if (lent) {
-        end_body(r);
+        cl_response_end_body(r);
     }
     w->service->on_done(w, r);
     r->peer = NULL; /* the access log wanted it */
@@ -250,7 +238,7 @@ static void on_closed(struct cl_stream *s) {
     if (c->fly)
         cl_h1_out_del(c->fly);
     if (c->unstopped) {
-        end_body(c->unstopped);
+        cl_response_end_body(c->unstopped);
         cl_request_unref(c->unstopped);
     }
     cl_free(c);
