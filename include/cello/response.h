@@ -28,10 +28,10 @@ CELLO_API bool cello_response_has(const struct cl_request *r, struct cl_str name
 CELLO_API struct cl_str cello_response_get_type(const struct cl_request *r);
 /* Forget status, type and headers that were set. */
 CELLO_API void cello_response_reset(struct cl_request *r);
+
 struct cello_field {
     struct cl_str name, value;
 };
-
 /* 103 Early Hints (RFC 8297) with these fields, sent at once; any number of times, before the
  * answer. Nothing is sent to HTTP/1.0, nor to a client that has gone or reads none of them. Errors:
  * CELLO_EINVAL (as for cello_response_header), CELLO_ESTATE (the answer has begun), CELLO_ELIMIT
@@ -80,6 +80,8 @@ CELLO_API void cello_response_sink_drop(struct cl_request *r);
  * The bytes of a chunk stay valid until the next proceed or stop. What proceed gives at once leaves
  * in one write with what was given before, the head included; what comes later leaves at once. */
 struct cl_generator;
+/* has_length: `length` is the Content-Length, and what the chunks add up to; one that gives more,
+ * or ends with less, ends the connection. */
 CELLO_API void cello_respond_stream(struct cl_request *r, struct cl_generator *g, bool has_length,
                                     uint64_t length);
 CELLO_API void cello_response_chunk(struct cl_request *r, struct cl_str bytes, bool last);
