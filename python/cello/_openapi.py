@@ -6,21 +6,14 @@ Reads what registration found out; asks no handler anything. Imported when a doc
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cello import _cello, _paths, _results
+from cello import _paths
+from cello._openapi_answers import Answers
 from cello._routes import handler_name, method_names
 from cello._schema import BINARY, KEYWORDS, Schema, Schemas
-from cello._types import (
-    constraints_of,
-    full_name,
-    is_answer,
-    list_item,
-    members,
-    unwrap,
-    without_none,
-)
+from cello._types import constraints_of, full_name, unwrap, without_none
 
 if TYPE_CHECKING:
     from cello._routes import Route
@@ -134,116 +127,32 @@ def split_path(path: str) -> tuple[str, dict[str, Schema]]:
 
 _PLACES = ("path", "query", "header", "cookie")
 
-PROBLEM: Object = {
-    "type": "object",
-    "title": "Problem",
-    "description": "A problem document of RFC 9457.",
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference", "default": "about:blank"},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 100, "maximum": 599},
-        "detail": {},
-        "instance": {"type": "string", "format": "uri-reference"},
-    },
-}
-
-_FIELD_ERROR: Object = {
-    "type": "object",
-    "title": "FieldError",
-    "properties": {
-        "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
-        "msg": {"type": "string"},
-        "type": {"type": "string"},
-    },
-    "required": ["loc", "msg", "type"],
-}
-
-VALIDATION_PROBLEM: Object = {
-    **PROBLEM,
-    "title": "ValidationProblem",
-    "description": "What is wrong with the request, each with its place.",
-    "properties": {
-        **PROBLEM["properties"],
-        "status": {"type": "integer", "examples": [422]},
-        "detail": {"type": "array", "items": _FIELD_ERROR},
-    },
-}
-
-RESPONSES: Object = {
-    "Problem": {
-        "description": "Error",
-        "content": {"application/problem+json": {"schema": PROBLEM}},
-    },
-    "ValidationProblem": {
-        "description": "Validation Error",
-        "content": {"application/problem+json": {"schema": VALIDATION_PROBLEM}},
-    },
-}
-
-_STATUS_TEXTS = {
-    200: "Successful Response",
-    201: "Created",
-    202: "Accepted",
-    204: "No Content",
-    301: "Moved Permanently",
-    302: "Found",
-    303: "See Other",
-    304: "Not Modified",
-    307: "Temporary Redirect",
-    308: "Permanent Redirect",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    410: "Gone",
-    412: "Precondition Failed",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    422: "Validation Error",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
-
 
 class _Writer:
     """Writes operations, and keeps what they share."""
 
     def __init__(self, version: Version | None, own_errors: bool) -> None:
         self._version = version
-        self._own_errors = own_errors
         self._schemas = Schemas()
+        self._answers = Answers(self._schemas, own_errors)
         self._ids: set[str] = set()
         self._security: dict[str, Object] = {}
         self._models = Schemas()  # of parameters; no component of theirs is referred to
         self._fields: list[tuple[Schema, dict[str, Object]]] = []
-        self._selections: list[tuple[Schema, Mapping[str, Any], Mapping[str, str]]] = []
-        self._shared: set[str] = set()
 
     def components(self) -> Object:
         """All that operations refer to; the last thing to be asked for."""
         schemas = self._schemas.build()
-        for schema, selection, names in self._selections:
-            self._schemas.select(schema, selection, names)
+        self._answers.select()
         self._models.build()
         for model, fields in self._fields:
             _say_more(fields, self._models.resolve(model))
         found: Object = {
             "schemas": schemas,
-            "responses": {name: self._error(name) for name in sorted(self._shared)},
+            "responses": self._answers.shared(),
             "securitySchemes": self._security,
         }
         return {name: value for name, value in found.items() if value}
-
-    def _error(self, name: str) -> Object:
-        found: Object = RESPONSES[name]
-        if not self._own_errors:
-            return found
-        return {**found, "content": {**found["content"], "*/*": {}}}
 
     def operation(
         self, endpoint: Endpoint, method: str, path: str, kinds: dict[str, Schema]
@@ -260,7 +169,7 @@ class _Writer:
             "operationId": self._operation_id(route.operation_id, name, path, method),
             "parameters": self._parameters(route, parameters, kinds) or None,
             "requestBody": body,
-            "responses": self._responses(endpoint, checked or body is not None),
+            "responses": self._answers.of(endpoint, checked or body is not None),
             "deprecated": route.deprecated or None,
             "security": self._requirements(endpoint) or None,
         }
@@ -378,73 +287,6 @@ class _Writer:
         required = [p.alias for p in parameters if p.required]
         return {**schema, "required": required} if required else schema
 
-    # ---- responses ----
-
-    def _responses(self, endpoint: Endpoint, checked: bool) -> Object:
-        """What the handler declares, then what Cello answers by itself."""
-        route = endpoint.route
-        model = route.response_model
-        answer = endpoint.signature.returns if model is None else model
-        found = self._answers(answer, route)
-        for status, given in (route.responses or {}).items():
-            key = str(status)
-            found[key] = {**found.get(key, {}), **self._declared(key, given)}
-        if checked and "422" not in found:
-            found["422"] = self._ref("ValidationProblem")
-        if "default" not in found:
-            found["default"] = self._ref("Problem")
-        return found
-
-    def _answers(self, annotation: Any, route: Route) -> Object:
-        """By status, what a handler that returns this type answers."""
-        bare, optional = _returned(annotation)
-        status = route.status
-        description = route.response_description
-        answered_by = media_type(route.response_class) if route.response_class else None
-        if bare is type(None):
-            status = status or 204
-            return {str(status): {"description": description or _text_of(status)}}
-        status = status or (307 if full_name(bare) == _REDIRECT else 200)
-        found: Object = {"description": description or _text_of(status)}
-        if status < 300 and status not in (204, 205):
-            media = answered_by or media_type(bare)
-            found["content"] = {media: self._content(bare, media)} if media else {"*/*": {}}
-            if route.selection and media:
-                schema = found["content"][media]["schema"]
-                self._selections.append((schema, route.selection, _names_of_fields(bare)))
-        answers = {str(status): found}
-        if optional and status == 200:
-            answers["204"] = {"description": _text_of(204)}
-        return answers
-
-    def _content(self, annotation: Any, media: str) -> Object:
-        if _results.stream_items(annotation, True) is not None:
-            return {"schema": BINARY if media == "application/octet-stream" else {"type": "string"}}
-        is_response = isinstance(annotation, type) and issubclass(annotation, _cello.Response)
-        if is_response or annotation is None or annotation is Any:
-            return {"schema": {"type": "string"}} if media.startswith("text/") else {}
-        return {"schema": self._schemas.add(annotation, "serialization")}
-
-    def _declared(self, status: str, given: Any) -> Object:
-        """An entry of responses=: a description, a type, or an object of OpenAPI in which "model"
-        is a type."""
-        if isinstance(given, str):
-            return {"description": given}
-        found = dict(given) if isinstance(given, Mapping) else {"model": given}
-        model = found.pop("model", None)
-        if model is not None:
-            media = media_type(model) or "application/json"
-            schema = self._schemas.add(model, "serialization")
-            content = dict(found.get("content", {}))
-            content[media] = {"schema": schema, **content.get(media, {})}
-            found["content"] = content
-        found.setdefault("description", _text_of(int(status) if status.isdigit() else 0))
-        return found
-
-    def _ref(self, name: str) -> Object:
-        self._shared.add(name)
-        return {"$ref": f"#/components/responses/{name}"}
-
     # ---- security ----
 
     def _requirements(self, endpoint: Endpoint) -> list[Object]:
@@ -478,51 +320,6 @@ _TEXTS: dict[str, tuple[Any, Schema]] = {
     "datetime.time": (str, {"format": "time"}),
 }
 _OF_FIELDS = {"default", "examples", "format"}.union(*(k.values() for k in KEYWORDS.values()))
-_OF_RESPONSES = {
-    "cello.responses.HTMLResponse": "text/html",
-    "cello.responses.JSONResponse": "application/json",
-    "cello.responses.PlainTextResponse": "text/plain",
-}
-_REDIRECT = "cello.responses.RedirectResponse"
-_OF_ITEMS = (None, "text/plain", "application/octet-stream", "text/event-stream")
-
-
-def media_type(annotation: Any) -> str | None:
-    """What a value of this type goes out as; None: it cannot be told."""
-    if annotation is None or annotation is Any:
-        return None
-    if annotation in (str, bytes):
-        return "text/plain" if annotation is str else "application/octet-stream"
-    parts = members(annotation)
-    if parts:
-        kinds = {media_type(part) for part in parts}
-        return kinds.pop() if len(kinds) == 1 else None
-    origin = get_origin(annotation) or annotation
-    if origin is Literal and all(isinstance(value, str) for value in get_args(annotation)):
-        return "text/plain"
-    if isinstance(origin, type) and issubclass(origin, _cello.Response):
-        found = (_OF_RESPONSES.get(full_name(base)) for base in origin.__mro__)
-        return next((kind for kind in found if kind), None)
-    items = _results.stream_items(annotation, origin is AsyncIterable)
-    if items is not None:
-        return _OF_ITEMS[items]
-    return "application/json"
-
-
-def _returned(annotation: Any) -> tuple[Any, bool]:
-    """The type of the body, and whether there may be none, which is a 204."""
-    bare, _ = unwrap(annotation)
-    if get_origin(bare) is tuple and is_answer(bare):
-        return _returned(get_args(bare)[0])
-    if bare is type(None):
-        return bare, False
-    kept = [part for part in members(bare) if media_type(part)]
-    if kept and len(kept) < len(members(bare)):  # without Response and None
-        optional = type(None) in members(bare)
-        kept = [part for part in kept if part is not type(None)]
-        return (Union[tuple(kept)] if kept else None), optional  # noqa: UP007
-    bare, optional = without_none(bare)
-    return (annotation if not optional else bare), optional
 
 
 def _file(parameter: Parameter) -> Schema:
@@ -555,13 +352,6 @@ def _say_more(fields: dict[str, Object], model: Schema) -> None:
         schema.update({k: v for k, v in whole.items() if k in _OF_FIELDS and v is not None})
 
 
-def _names_of_fields(annotation: Any) -> dict[str, str]:
-    """By what a pydantic model calls them where it is JSON; of a list, its items'."""
-    bare, _ = unwrap(list_item(annotation) or annotation)
-    fields = getattr(bare, "__pydantic_fields__", {})
-    return {field.serialization_alias or name: name for name, field in fields.items()}
-
-
 def _key(name: str) -> str:
     """A field's name, whether as a header or not."""
     return name.replace("-", "_")
@@ -585,10 +375,6 @@ def _plain(value: Any) -> Any:
         return msgspec.to_builtins(value if type(value).__name__ != "Decimal" else float(value))
     except TypeError:
         return None
-
-
-def _text_of(status: int) -> str:
-    return _STATUS_TEXTS.get(status, "Response")
 
 
 def _description(handler: Any) -> str | None:

@@ -28,9 +28,10 @@ from cello import (
     Request,
     Response,
     SseEvent,
+    SseStream,
 )
 from cello._openapi import split_path
-from cello.responses import HTMLResponse, JSONResponse, RedirectResponse
+from cello.responses import EventSourceResponse, HTMLResponse, JSONResponse, RedirectResponse
 from cello.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm, Security
 from openapi_parts import (
     ITEM,
@@ -413,6 +414,8 @@ BINARY = {"type": "string", "format": "binary"}
         (AsyncIterator[str], {"200": [("text/plain", {"type": "string"})]}),
         (Iterator[bytes], {"200": [("application/octet-stream", BINARY)]}),
         (AsyncIterator[SseEvent], {"200": [("text/event-stream", {"type": "string"})]}),
+        (EventSourceResponse, {"200": [("text/event-stream", {"type": "string"})]}),
+        (SseStream, {"200": [("text/event-stream", {"type": "string"})]}),
         (str, {"200": [("text/plain", {"type": "string"})]}),
         (Literal["a"], {"200": [("text/plain", {"type": "string", "enum": ["a"]})]}),
         (int, {"200": [("application/json", {"type": "integer"})]}),
