@@ -59,7 +59,7 @@ struct cl_ext {
     PyObject *body_errors;      /* cello: what a validator's exception says, see connect() */
     PyObject *url_type;         /* cello._url.URL, a str; NULL: URLs are plain ones */
     PyObject *spare_body_view;  /* a BodyView nobody else holds */
-    PyObject *background_type;  /* cello.BackgroundTasks(has_loop) */
+    PyObject *background_type;  /* cello.BackgroundTasks */
     struct cl_guest *guests;    /* servers with a loop; not owned */
     PyObject *guest_types;      /* what the asyncio guest keeps; NULL until an async route exists */
     PyObject *client_disconnected; /* cello.ClientDisconnected, a Problem */

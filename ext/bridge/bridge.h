@@ -61,7 +61,7 @@ struct cl_bridge {
     struct cl_note *notes, **notes_end;  /* touched within turns only */
     struct cl_after *after, **after_end; /* what is left to do when answers are out */
     struct cl_link *links;               /* of the server's Connections */
-    bool wants_loop;                     /* a stream waits for one */
+    bool wants_loop;                     /* a stream or a background task waits for one */
     bool news;            /* one of them has some; written in turns, without the GIL */
     PyObject *on_error;   /* called with what nothing handled; true: it is not logged */
     PyObject *on_settled; /* called when the last of these jobs is done: */

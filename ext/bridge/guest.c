@@ -170,13 +170,6 @@ void cl_guest_need_turn(const struct cl_guest *g) {
         cello_server_wake(g->bridge->server);
 }
 
-bool cl_guest_serves(const struct cl_ext *ext, const PyObject *app) {
-    const struct cl_guest *g = ext->guests;
-    while (g && g->bridge->app != app)
-        g = g->next;
-    return g != NULL;
-}
-
 /* ---- slots ---- */
 
 static struct cl_runner *take_idle(struct cl_guest *g) {

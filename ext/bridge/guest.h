@@ -27,8 +27,6 @@ enum cl_guest_result cl_guest_start(struct cl_guest *g, struct cl_call *call, Py
 enum cl_guest_result cl_guest_start_apart(struct cl_guest *g, struct cl_call *call, PyObject *coro,
                                           PyObject *context, struct cl_request *r,
                                           PyObject **value);
-/* Whether a server of the application has a loop. */
-bool cl_guest_serves(const struct cl_ext *ext, const PyObject *app);
 /* Borrowed. */
 PyObject *cl_guest_loop(const struct cl_guest *g);
 /* asyncio's CancelledError, which ends what raises it and nothing else. `g` may be NULL: there is

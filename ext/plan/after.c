@@ -224,10 +224,25 @@ static bool start_background(struct cl_after *job) {
     return goes_on;
 }
 
+static void put(struct cl_bridge *b, struct cl_after *job) {
+    *(b->after ? b->after_end : &b->after) = job;
+    b->after_end = &job->next;
+}
+
+/* The server has run without a loop so far: one comes, and the job with the next turn. */
+static bool wait_for_loop(struct cl_after *job) {
+    struct cl_bridge *b = job->bridge;
+    if (b->guest || !b->server)
+        return false;
+    b->wants_loop = true;
+    put(b, job);
+    return true;
+}
+
 void cl_after_rest(struct cl_after *job) {
     if (ask_background(job, "_tasks")) {
         if (ask_background(job, "_is_async")) {
-            if (start_background(job))
+            if (wait_for_loop(job) || start_background(job))
                 return;
         } else {
             if (run_pooled(job))
@@ -258,8 +273,7 @@ void cl_after_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reques
     job->method_len = Py_MIN(method.len, sizeof job->method);
     memcpy(job->method, method.ptr, job->method_len);
     job->route = cello_request_route(r);
-    *(b->after ? b->after_end : &b->after) = job;
-    b->after_end = &job->next;
+    put(b, job);
     if (b->guest && !b->turning)
         cl_guest_need_turn(b->guest);
 }

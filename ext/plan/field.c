@@ -272,17 +272,13 @@ static int give_response(struct cl_walk *w, PyObject **slot) {
     return *slot ? 0 : -1;
 }
 
-/* The same. Without a loop it takes no coroutine functions. Tasks may ask for the peer when its
- * connection has gone: it is read now. */
+/* The same. Tasks may ask for the peer when its connection has gone: it is read now. */
 static int give_background(struct cl_walk *w, PyObject **slot) {
     struct cl_call *call = w->call;
     if (!call->background) {
         uint16_t port;
         (void)cello_request_peer(w->r, &port);
-        bool has_loop = w->bridge ? w->bridge->guest != NULL
-                                  : cl_guest_serves(w->ext, cl_pyrequest_of(call->request)->app);
-        call->background =
-            PyObject_CallOneArg(w->ext->background_type, has_loop ? Py_True : Py_False);
+        call->background = PyObject_CallNoArgs(w->ext->background_type);
     }
     *slot = Py_XNewRef(call->background);
     return *slot ? 0 : -1;

@@ -28,24 +28,17 @@ class BackgroundTasks:
     the next one runs. A handler that raises leaves nothing to be done.
     """
 
-    __slots__ = ("_has_loop", "_is_async", "_tasks")
+    __slots__ = ("_is_async", "_tasks")
 
-    def __init__(self, has_loop: bool = True, /) -> None:
-        self._has_loop = has_loop
+    def __init__(self) -> None:
         self._is_async = False
         self._tasks: list[_Task] = []
 
     def add_task(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call function(*args, **kwargs) after the response. TypeError: it cannot be called.
-        RuntimeError: it is async, and nothing else of the application is."""
+        """Call function(*args, **kwargs) after the response. TypeError: it cannot be called."""
         if not callable(function):
             raise TypeError(f"a background task is a function, not {function!r}")
         needs_loop = is_async(function)
-        if needs_loop and not self._has_loop:
-            raise RuntimeError(
-                f"{name_of(function)} is async, but nothing else of the application is, so that "
-                "its server runs no event loop: write the handler as async def"
-            )
         self._is_async = self._is_async or needs_loop
         self._tasks.append(_Task(function, args, kwargs, needs_loop))
 

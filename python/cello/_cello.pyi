@@ -459,7 +459,7 @@ def connect(
     validation_error: Callable[[list[dict[str, Any]], bytes | None], BaseException],
     body_errors: Callable[[BaseException], list[dict[str, Any]] | None],
     url: type[str],
-    background: Callable[[bool], object],
+    background: Callable[[], object],
     disconnected: type[BaseException],
     /,
 ) -> None: ...

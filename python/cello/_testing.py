@@ -192,7 +192,9 @@ class Pump(Engine):
         self._waits = True
         try:
             while not (server.settled or server.done or (left := clock.left()) == 0):
-                if self._served is None:
+                if self._served is None and server.needs_loop:
+                    self._start_serving(self._loop(), server)
+                elif self._served is None:
                     server.turn(2**63 if left is None else int(left * 1e9))
                 elif not self._served.done():
                     self._run_loop(None, left)
@@ -263,10 +265,12 @@ class Pump(Engine):
             return
         _stop(server)
         try:
-            if served is None:
-                while not server.done:
-                    server.turn(10**9)
-            elif not served.done():
+            while served is None and not server.done:
+                server.turn(10**9)
+                if server.needs_loop:  # for what is left to do
+                    self._start_serving(self._loop(), server)
+                    served, self._served = self._served, None
+            if served is not None and not served.done():
                 self._loop().run_until_complete(served)
         finally:
             server.close()

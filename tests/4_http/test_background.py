@@ -189,21 +189,27 @@ def test_a_handler_that_fails_leaves_nothing(backend: str, hooked: bool) -> None
     assert notes.words() == ["good"]
 
 
-def test_without_a_loop() -> None:
-    """A coroutine function is refused where it is added."""
-    for hooked in (False, True):
-        app = App()
-        if hooked:
-            app.before_request()(lambda req: None)
+@pytest.mark.parametrize("hooked", [False, True], ids=["plain", "hooked"])
+def test_without_a_loop(backend: str, hooked: bool) -> None:
+    """The server starts one for the first coroutine function."""
+    app, notes = App(), Notes()
+    if hooked:
+        app.before_request()(lambda req: None)
 
-        @app.get("/")
-        def handler(tasks: BackgroundTasks) -> str:
-            with pytest.raises(RuntimeError, match=r"write_later is async, but nothing else"):
-                tasks.add_task(Notes().write_later, "never")
-            return "refused"
+    @app.get("/{word}")
+    def handler(word: str, tasks: BackgroundTasks) -> str:
+        tasks.add_task(notes.write_later, word)
+        tasks.add_task(notes.write, word + " after")
+        return "answer"
 
-        with TestClient(app) as client:
-            assert client.get("/").text == "refused"
+    with app.start(backend=backend) as server, Client(server.addresses[0]) as client:
+        for word in ("one", "two"):
+            assert client.ask(request("/" + word)).body == b"answer"
+            eventually(lambda word=word: word + " after" in notes.words(), "the tasks")
+    assert notes.words() == ["one", "one after", "two", "two after"]
+    with TestClient(app) as test_client:
+        assert test_client.get("/three").text == "answer"
+    assert notes.words()[-2:] == ["three", "three after"]
 
 
 def test_what_add_task_refuses() -> None:
