@@ -319,9 +319,12 @@ bool cl_h1_step_reader(struct cl_h1 *c) {
 
 bool cl_h1_skip_body(struct cl_h1 *c) {
     struct cl_str ignored;
+    bool lost = c->piece.len > 0;
     int err;
     c->body_pending = false;
     while ((err = next_piece(c, &ignored)) == CELLO_OK)
-        continue;
+        lost = true;
+    if (lost || err == CELLO_EAGAIN) /* who reads on must not take what it has for all of it */
+        c->req->body_end = CELLO_ECANCELED;
     return err == CELLO_EOF;
 }

@@ -9,10 +9,11 @@ import queue
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cello import App, ClientDisconnected, Request, TimeoutConfig
+from cello import App, BackgroundTasks, ClientDisconnected, Request, Response, TimeoutConfig
 from wire import Address, Client, eventually, fetch, request
 
 LARGE = 200_000_000
@@ -26,6 +27,8 @@ class Readers:
     def __init__(self, backend: str) -> None:
         self.seen: queue.Queue[Any] = queue.Queue()
         self.go = threading.Event()
+        self.tasks: list[asyncio.Future[None]] = []
+        self.file = ""
         self.server = self._app().start(backend=backend)
         self.address: Address = self.server.addresses[0]
 
@@ -88,6 +91,27 @@ class Readers:
             async for chunk in req.stream():
                 return chunk.decode()
             return "nothing"
+
+        async def read_on(stream: AsyncIterator[bytes]) -> None:
+            size = 0
+            try:
+                async for chunk in stream:
+                    size += len(chunk)
+                self.seen.put(size)
+            except ClientDisconnected as error:
+                self.seen.put(error)
+
+        @options("/task")
+        async def task(req: Request, tasks: BackgroundTasks) -> str:
+            tasks.add_task(read_on, req.stream())
+            return "answered"
+
+        @options("/file")
+        async def file(req: Request) -> Response:
+            self.tasks.append(asyncio.ensure_future(read_on(req.stream())))
+            self.seen.put("entered")
+            await asyncio.to_thread(self.go.wait)
+            return Response.file(self.file)
 
         @app.get("/probe")
         def probe() -> str:
@@ -331,3 +355,26 @@ def test_answer_before_the_body_has_come(readers: Readers) -> None:
             client.send(b"x" * 1000)  # is read and dropped: a reset would destroy the answer
             client.end()
             client.assert_closed()
+
+
+@pytest.mark.parametrize("sent", [0, 500, 1000])
+def test_read_on_after_the_answer(readers: Readers, sent: int) -> None:
+    """What was skipped for the next request's sake is missing: the rest is not taken for all."""
+    with Client(readers.address) as client:
+        answer = client.ask(head("/task", "Content-Length: 1000") + b"x" * sent)
+        assert (answer.body, answer.closes) == (b"answered", sent < 1000)
+        assert isinstance(readers.seen.get(timeout=20), ClientDisconnected)
+
+
+@pytest.mark.parametrize("sent", [500, 1000])
+def test_read_on_while_a_file_is_sent(readers: Readers, sent: int, tmp_path: Path) -> None:
+    """The request lives until its client has the file; its body ended with the answer's head."""
+    readers.file = str(tmp_path / "large")
+    Path(readers.file).write_bytes(b"x" * 20_000_000)
+    with Client(readers.address) as client:
+        client.send(head("/file", "Content-Length: 1000") + b"x" * 100)
+        assert readers.seen.get(timeout=20) == "entered"
+        readers.go.set()
+        client.head()
+        client.send(b"x" * (sent - 100))
+        assert isinstance(readers.seen.get(timeout=20), ClientDisconnected)
