@@ -1,6 +1,5 @@
 /* Lines of the server log about requests. */
 #include "bridge/bridge.h"
-#include "bridge/guest.h"
 #include "types/text.h"
 
 /* One str: PyUnicode_FromFormat knows no "%.*s" before Python 3.12. */
@@ -48,9 +47,23 @@ void cl_bridge_tell(const struct cl_entry *e, struct cl_request *r, const char *
     Py_XDECREF(message);
 }
 
+/* asyncio.CancelledError: of what a handler has awaited, or of its own doing. Where nothing has
+ * imported asyncio there is none. */
+static bool is_cancellation(PyObject *exception) {
+    PyObject *name = PyUnicode_FromString("asyncio.exceptions");
+    PyObject *module = name ? PyImport_GetModule(name) : NULL;
+    PyObject *type = module ? PyObject_GetAttrString(module, "CancelledError") : NULL;
+    bool found = type && PyErr_GivenExceptionMatches(exception, type);
+    PyErr_Clear();
+    Py_XDECREF(type);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    return found;
+}
+
 void cl_bridge_end_server_for(struct cl_bridge *b, PyObject *exception) {
     if (!exception || b->fatal || PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception) ||
-        cl_guest_is_cancellation(b->guest, exception))
+        is_cancellation(exception))
         return;
     b->fatal = Py_NewRef(exception);
     if (b->server)

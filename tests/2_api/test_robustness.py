@@ -1,9 +1,11 @@
 """What user code can do to a server: odd exceptions and values, code that runs where none is
 expected, calls at the wrong time, threads, forks and ends of the process."""
 
+import asyncio
 import contextvars
 import datetime
 import gc
+import http.client
 import logging
 import os
 import socket
@@ -13,9 +15,10 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from api_client import BACKENDS, Answer, Client, asking, serving
@@ -219,6 +222,41 @@ def test_exceptions_meant_for_the_program_end_the_server(
     assert ask(server).status == (400 if way == "json_error" else 500)
     with pytest.raises(kind, match="why"):
         server.wait(10)
+
+
+@pytest.mark.parametrize("way", ["handler", "encoder", "headers", "http_error", "json_error"])
+def test_cancellations_do_not_end_the_server(way: str) -> None:
+    """A handler that awaits what somebody else cancels raises it, and so may any client make it."""
+    app = App()
+    app.get("/")(ways_to_raise(asyncio.CancelledError("why"))[way])
+    app.json_encoder(Odd)(lambda _: raise_error(asyncio.CancelledError("why")))
+    with app.start() as server:
+        for _ in range(2):
+            assert ask(server).status == (400 if way == "json_error" else 500)
+
+
+@pytest.mark.parametrize("kind", ["async", "sync", "pool"])
+def test_cancellations_in_streams_do_not_end_the_server(kind: str) -> None:
+    app = App()
+
+    async def steps() -> AsyncIterator[bytes]:
+        yield b"first"
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    def raises() -> Iterator[bytes]:
+        yield b"first"
+        raise asyncio.CancelledError
+
+    app.get("/", blocking=kind == "pool" or None)(steps if kind == "async" else raises)
+    app.get("/alive")(lambda: "alive")
+    with app.start() as server:
+        for _ in range(2):
+            with pytest.raises(http.client.IncompleteRead), urlopen(server.url + "/") as answer:
+                answer.read()
+        with urlopen(server.url + "/alive") as answer:
+            assert answer.read() == b"alive"
 
 
 def test_the_log_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
