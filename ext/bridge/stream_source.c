@@ -94,7 +94,9 @@ int cl_stream_put(struct cl_stream *s, PyObject *item) {
                    ? put_bytes(s, item, PyBytes_AS_STRING(item), (size_t)PyBytes_GET_SIZE(item))
                    : put_buffer(s, item);
     }
-    PyErr_Format(PyExc_TypeError, "a stream gives bytes, str or SseEvent, not %.100s",
+    PyErr_Format(PyExc_TypeError,
+                 "a stream gives bytes, str or SseEvent, not %.100s: make text of it, with "
+                 "json.dumps() for one, or an event, with SseEvent() or Response.sse()",
                  Py_TYPE(item)->tp_name);
     return -1;
 }

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 # What programs of other frameworks stumble over.
-AWAITED = "Cello's body(), text(), json() and form() are plain calls: remove the await."
+AWAITED = (
+    "Cello's body(), text(), json(), form(), files() and is_disconnected(), and the methods of "
+    "UploadedFile, are plain calls: remove the await."
+)
 
 # How lines look that Cello writes itself; of the server that was started last.
 _style = "development"  # or "production", "json"
@@ -61,12 +64,19 @@ def warning(message: str) -> None:
     _write(30, message, None, None)
 
 
+def explain(exception: BaseException) -> None:
+    """Add what to do about a mistake that is often made."""
+    awaited = type(exception) is TypeError and "in 'await' expression" in str(exception)
+    if awaited and AWAITED not in getattr(exception, "__notes__", ()):
+        exception.add_note(AWAITED)
+
+
 def error(
     message: str, exception: BaseException | None = None, request_id: str | None = None
 ) -> None:
     """One problem, with the exception behind it."""
-    if type(exception) is TypeError and "in 'await' expression" in str(exception):
-        exception.add_note(AWAITED)
+    if exception is not None:
+        explain(exception)
     _write(40, message, exception, request_id)
 
 

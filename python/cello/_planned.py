@@ -105,6 +105,7 @@ class Planned(Guarded, Hooks):
         _check_body(endpoint)
         endpoint.result = _result_of(endpoint)
         _check_blocking(endpoint)
+        _check_generator(endpoint)
         if route.const:
             self._add_once(endpoint)
         else:
@@ -229,6 +230,16 @@ def _check_blocking(endpoint: Endpoint) -> None:
         raise TypeError(
             f"{_place_of(endpoint)}: blocking=True is for a def: an async def runs on the event "
             "loop; write def, or await asyncio.to_thread() around what blocks"
+        )
+
+
+def _check_generator(endpoint: Endpoint) -> None:
+    """What an injected Response says goes into the head, which is made before a generator runs."""
+    signature = endpoint.signature
+    if signature.is_generator and any(p.source == "response" for p in signature.parameters):
+        raise TypeError(
+            f"{_place_of(endpoint)}: a handler that yields has no Response: return "
+            "Response.stream(items, status, headers), or set it in a dependency"
         )
 
 

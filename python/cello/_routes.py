@@ -190,8 +190,10 @@ def check_timeout(timeout: float | None) -> float | None:
 
 
 def is_body_mode(body: Any) -> bool:
-    """Whether that says how a body is read, and not what it is."""
-    return isinstance(body, str) and body in ("buffer", "stream")
+    """Whether that says how a body is read, and not what it is. ValueError: it is neither."""
+    if isinstance(body, str) and body not in ("buffer", "stream"):
+        raise ValueError(f'body must be a model, "buffer" or "stream", not {body!r}')
+    return isinstance(body, str)
 
 
 def _listed(what: str, values: Iterable[Any] | None, example: str) -> tuple[Any, ...]:

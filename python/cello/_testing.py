@@ -54,6 +54,7 @@ class Engine:
     def _on_error(self, error: BaseException) -> bool:
         self._stopped = self._stopped or not isinstance(error, Exception)
         if self._raises:
+            _log.explain(error)
             self._errors.append(error)
         return self._raises
 

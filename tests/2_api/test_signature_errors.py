@@ -16,7 +16,10 @@ from cello import (
     Path,
     Query,
     Request,
+    Response,
+    UploadFile,
 )
+from cello.testing import TestClient
 
 
 class Unknown:
@@ -157,3 +160,48 @@ def test_annotations_that_only_type_checkers_import() -> None:
 
     del handler.__globals__["__annotations__"]
     app.get("/")(handler)
+
+
+def test_a_handler_that_yields_has_no_response() -> None:
+    app = App()
+
+    def sync(response: Response) -> Any:
+        yield "a"
+
+    async def later(response: Response) -> Any:
+        yield "a"
+
+    for handler in (sync, later):
+        with pytest.raises(TypeError, match=r"\.py:\d+: handler .*yields has no Response.*stream"):
+            app.get("/")(handler)
+
+    def sets(response: Response) -> None:
+        response.status = 202
+        response.headers["X-Set"] = "1"
+
+    def text(_: Annotated[None, Depends(sets)]) -> Any:
+        yield "a"
+
+    app.get("/")(text)
+    with TestClient(app) as client:
+        answer = client.get("/")
+        assert (answer.status_code, answer.text, answer.headers["X-Set"]) == (202, "a", "1")
+
+
+def test_body_says_what_it_may_be() -> None:
+    with pytest.raises(ValueError, match='a model, "buffer" or "stream", not \'streaming\''):
+        App().post("/", body="streaming")(lambda req: None)
+
+
+def test_an_await_too_many_is_explained() -> None:
+    app = App()
+
+    @app.post("/")
+    async def handler(file: UploadFile) -> Any:
+        return await file.read()  # type: ignore[misc]
+
+    with TestClient(app) as client, pytest.raises(TypeError) as error:
+        client.post("/", files={"file": b"hello"})
+    (note,) = error.value.__notes__
+    assert "UploadedFile" in note
+    assert "remove the await" in note
