@@ -366,6 +366,9 @@ class Reader:
         by_fields = not _types.is_pydantic(model)
         parameters = []
         for field in fields:
+            if _types.file_kind(field.annotation) in ("file", "files"):
+                whose = f"the field {field.key!r} of {_types.show(model)}"
+                self._fail(found.name, f"{whose} is a file: make it a parameter of its own")
             alias = field.name.replace("_", "-") if dashes else field.name
             raw = Raw(field.key, field.annotation, field.default, True, False)
             inner = ParamMarker(source, alias=alias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -32,8 +32,10 @@ class StreamingResponse(Response):
         status_code: int = 200,
         headers: Headers = None,
         media_type: str | None = None,
+        trailers: Mapping[str, str] | Callable[[], Any] | None = None,
     ) -> None:
-        super().__init__(Response.stream(content).body, status_code, headers, media_type)
+        body = Response.stream(content, trailers=trailers).body
+        super().__init__(body, status_code, headers, media_type)
 
 
 class EventSourceResponse(Response):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
+import pydantic
 import pytest
 from cello import (
     App,
@@ -205,3 +206,23 @@ def test_an_await_too_many_is_explained() -> None:
     (note,) = error.value.__notes__
     assert "UploadedFile" in note
     assert "remove the await" in note
+
+
+class UploadOfStruct(msgspec.Struct):
+    title: str
+    file: UploadFile
+
+
+class UploadOfPydantic(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    title: str
+    files: list[UploadFile] | None = None
+
+
+def test_files_are_no_fields_of_models() -> None:
+    def struct(form: Annotated[UploadOfStruct, Form()]) -> None: ...
+    def model(form: Annotated[UploadOfPydantic, Form()]) -> None: ...
+
+    for handler in (struct, model):
+        with pytest.raises(TypeError, match=r"'form': the field 'files?' of \w+ is a file: make"):
+            App().post("/")(handler)

@@ -115,6 +115,13 @@ def test_an_async_stream_of_a_plain_handler() -> None:
         assert client.get("/").text == "ab"
 
 
+def test_a_streaming_response_has_trailers() -> None:
+    app = App()
+    app.get("/")(lambda: StreamingResponse(["a"], trailers={"X-Sum": "1"}))
+    with TestClient(app) as client:
+        assert client.get("/").headers["trailer"] == "X-Sum"
+
+
 def failing_app() -> App:
     app = App()
 
