@@ -370,10 +370,12 @@ static void test_answers_before_the_body(void **state) {
             if (read_first && i < 5)
                 assert_int_equal(cello_request_read(r, NULL, &piece), CELLO_OK);
             cello_respond_bytes(r, CL_STR("early"));
-            assert_int_equal(cello_request_read(r, NULL, &piece),
-                             read_first && !cases[i].close ? CELLO_EOF
-                             : cases[i].close ? (i == 4 ? CELLO_ECHUNK : CELLO_ECANCELED)
-                                              : CELLO_EOF);
+            int end = CELLO_ECANCELED; /* what was skipped is lost */
+            if (read_first && i == 4)
+                end = CELLO_ECHUNK;
+            else if (read_first && !cases[i].close)
+                end = CELLO_EOF;
+            assert_int_equal(cello_request_read(r, NULL, &piece), end);
             cello_request_unref(r);
             fixture_turn(&p.f);
             assert_int_equal(client_expect(&p.c, 200, "early").close, cases[i].close);
