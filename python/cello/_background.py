@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, ParamSpec
@@ -47,7 +48,9 @@ class BackgroundTasks:
         for task in self._tasks:
             try:
                 task.function(*task.arguments, **task.keywords)
-            except Exception as error:
+            except BaseException as error:
+                if not isinstance(error, Exception) and not _is_cancellation(error):
+                    raise
                 _log_failure(where, task, error)
 
     async def _run_async(self, where: str) -> None:
@@ -59,9 +62,24 @@ class BackgroundTasks:
                 else:
                     call = partial(task.function, *task.arguments, **task.keywords)
                     await _cello.offload(call)
-            except Exception as error:
+            except BaseException as error:
+                if not isinstance(error, Exception) and not _is_of_awaited(error):
+                    raise
                 _log_failure(where, task, error)
 
 
-def _log_failure(where: str, task: _Task, error: Exception) -> None:
+def _is_cancellation(error: BaseException) -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
+def _is_of_awaited(error: BaseException) -> bool:
+    """Somebody has cancelled what a task awaited, and nobody the tasks."""
+    import asyncio
+
+    current = asyncio.current_task()
+    return _is_cancellation(error) and current is not None and not current.cancelling()
+
+
+def _log_failure(where: str, task: _Task, error: BaseException) -> None:
     _log.error(f"{where}: exception in the background task {name_of(task.function)}", error)

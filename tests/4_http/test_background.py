@@ -152,6 +152,43 @@ def test_one_that_raises(backend: str, caplog: pytest.LogCaptureFixture) -> None
     ]
 
 
+def test_one_that_is_cancelled(backend: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Or awaits what is: it is one that raises."""
+    app, notes = App(), Notes()
+
+    def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    async def awaits_cancelled() -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        await waiting
+
+    @app.get("/sync")
+    def sync(tasks: BackgroundTasks) -> None:
+        tasks.add_task(cancelled)
+        tasks.add_task(notes.write, "sync")
+
+    @app.get("/async")
+    async def async_(tasks: BackgroundTasks) -> None:
+        for task in (cancelled, awaits_cancelled):
+            tasks.add_task(task)
+            tasks.add_task(notes.write_later, task.__name__)
+
+    with app.start(backend=backend) as server:
+        assert fetch(server.addresses[0], request("/sync")).status == 204
+        eventually(lambda: notes.words() == ["sync"], "the second")
+        assert fetch(server.addresses[0], request("/async")).status == 204
+        words = ["sync", "cancelled", "awaits_cancelled"]
+        eventually(lambda: notes.words() == words, "the others")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "GET /sync: exception in the background task cancelled",
+        "GET /async: exception in the background task cancelled",
+        "GET /async: exception in the background task awaits_cancelled",
+    ]
+
+
 @pytest.mark.parametrize("hooked", [False, True], ids=["bare", "hooked"])
 def test_a_handler_that_fails_leaves_nothing(backend: str, hooked: bool) -> None:
     app, notes = App(), Notes()
