@@ -20,6 +20,7 @@ struct cl_pooled {
     PyObject *callable, *context, *value;
     struct cl_failure failure;
     bool answered; /* with 504 */
+    bool skipped;  /* its client had gone before a thread was free */
     bool held;     /* the drain waits for it */
 };
 
@@ -74,7 +75,8 @@ static void on_overdue(struct cl_note *n, struct cl_bridge *b) {
 
 static void work(struct cl_job *j) {
     struct cl_pooled *p = pooled_of(j);
-    if (p->answered) /* it waited for a thread for too long */
+    p->skipped = cello_request_is_disconnected(p->r); /* as in the queue of the batch */
+    if (p->answered || p->skipped)                    /* it waited for a thread for too long */
         return;
     p->value = cl_bridge_call_in_context(p->bridge, p->callable, &p->call, p->r, p->context);
     if (!p->value) {
@@ -101,6 +103,8 @@ static void answer(struct cl_bridge *b, struct cl_pooled *p) {
     p->context = NULL;
     PyObject *value = p->value;
     p->value = NULL;
+    if (p->skipped)
+        return;
     if (p->answered) {
         if (p->failure.left)
             PyErr_SetObject((PyObject *)Py_TYPE(p->failure.left), p->failure.left);

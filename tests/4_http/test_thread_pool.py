@@ -593,6 +593,28 @@ def test_a_client_that_leaves_does_not_interrupt(backend: str) -> None:
     assert seen == [("127.0.0.1", "/", "b", "test")]
 
 
+def test_nothing_runs_for_clients_that_left_the_queue(backend: str) -> None:
+    app, gate = gated_app(size=1)
+    with app.start(backend=backend) as server:
+        first, last = Client(server.addresses[0]), Client(server.addresses[0])
+        first.send(request("/held?n=1"))
+        eventually(lambda: gate.entered == 1, "the thread to be taken")
+        leavers = [Client(server.addresses[0]) for _ in range(10)]
+        for client in leavers:
+            client.send(request("/held?n=2"))
+        eventually(lambda: server.stats()["inflight"] == 11, "them to wait")
+        for client in leavers:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sock.close()
+        eventually(lambda: server.stats()["connections"] == 2, "them to leave")
+        last.send(request("/held?n=3"))
+        gate.open()
+        assert first.answer().status == last.answer().status == 200
+        assert gate.entered == 2
+        first.sock.close()
+        last.sock.close()
+
+
 def test_stop_waits_for_pooled_handlers(backend: str) -> None:
     """Also for one whose client has gone."""
     app, gate, ended = App(), Gate(), []
