@@ -69,7 +69,13 @@ struct cl_timeouts {
 
 /* Most bytes of a body that wait on one connection for the handler that reads it; a sender that is
  * faster waits. Enough for a system call to be cheap by the byte, and to lie in a core's cache. */
-#define CL_BODY_WINDOW ((size_t)262144)
+#define CL_BODY_WINDOW ((size_t)524288)
+
+/* While the client of a large body sends quickly the server wakes up for this many bytes of it, or
+ * for fewer when they have waited this long (rounded up to a tick of the timers), and not for every
+ * few packets. Less than the window, so that a block has room for it. */
+#define CL_BODY_GATHER ((size_t)262144)
+#define CL_BODY_GATHER_NS (20 * CELLO_SECOND / 1000)
 
 /* After an early answer the rest of the request is read and dropped, so that the peer can read the
  * answer before a reset destroys it: this much at most, this long at most. */

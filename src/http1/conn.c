@@ -63,7 +63,10 @@ static void on_timer(struct cl_timer *t) {
             return;
         }
     }
-    if (c->read_by_ns <= now) {
+    if (c->read_by_ns <= now && c->gathering) {
+        cl_h1_stop_gathering(c);
+        c->read_by_ns = c->body_by_ns;
+    } else if (c->read_by_ns <= now) {
         c->read_by_ns = UINT64_MAX;
         read_timeout(c);
     }
@@ -174,6 +177,7 @@ static bool take_end(struct cl_h1 *c, int result) {
     switch (result) {
     case CELLO_EOF:
         c->peer_eof = true;
+        cl_h1_stop_gathering(c);
         if (c->state == CL_H1_HANDLER && !c->reading) /* a reader is told something better */
             cl_request_left(c->req);
         cl_h1_stream_eof(c);

@@ -24,6 +24,8 @@ void cl_h1_init_body(struct cl_h1 *c) {
     const struct cl_limits *l = &c->super.worker->limits;
     c->body_start_ns = cl_h1_now(c);
     c->body_taken = c->body_waited_ns = 0;
+    c->body_heard_ns = c->body_start_ns;
+    c->fast = false;
     c->piece = cl_str(NULL, 0);
     c->continue_owed = false;
     if (c->chunked)
@@ -32,12 +34,47 @@ void cl_h1_init_body(struct cl_h1 *c) {
 
 void cl_h1_size_reads(struct cl_h1 *c, size_t received) {
     struct cl_stream *s = c->super.stream;
+    uint64_t now = cl_h1_now(c);
+    c->fast = (uint64_t)received * CL_BODY_GATHER_NS >= (now - c->body_heard_ns) * CL_BODY_GATHER;
+    c->body_heard_ns = now;
     if (!s->in_room)
         return;
     if (received >= s->in_room / 4 && s->in && cl_block_room(s->in) < ROOM_MIN)
         s->in_room = CL_MIN(s->in_room * 4, (size_t)CL_BODY_WINDOW);
     else if (received < s->in_room / 8 && s->in_room > READ_FIRST)
         s->in_room /= 4;
+}
+
+/* ---- fewer wake-ups ---- */
+
+void cl_h1_stop_gathering(struct cl_h1 *c) {
+    if (c->gathering)
+        cl_stream_gather(c->super.stream, 1);
+    c->gathering = false;
+}
+
+void cl_h1_end_large_body(struct cl_h1 *c) {
+    cl_h1_stop_gathering(c);
+    c->super.stream->in_room = 0;
+}
+
+/* More is to come of the body, of which `received` bytes are here, until `deadline`. A fast sender
+ * would wake the server for every few packets; once it has been seen to be fast, and as long as it
+ * is, a wake-up is for CL_BODY_GATHER bytes, or for less after CL_BODY_GATHER_NS. Never for more
+ * than what is left, and never so that a deadline is missed by bytes that have come. Returns until
+ * when to wait. */
+static CL_NOINLINE uint64_t gather(struct cl_h1 *c, uint64_t received, uint64_t deadline) {
+    uint64_t now = cl_h1_now(c);
+    if (!c->fast || c->chunked || c->content_length - received < CL_BODY_GATHER ||
+        deadline - now < 4 * CL_BODY_GATHER_NS) {
+        cl_h1_stop_gathering(c);
+        return deadline;
+    }
+    if (!c->gathering)
+        cl_stream_gather(c->super.stream, CL_BODY_GATHER);
+    c->gathering = true;
+    c->body_by_ns = deadline;
+    return now + CL_BODY_GATHER_NS;
 }
 
 /* ---- collected ---- */
@@ -67,7 +104,7 @@ int cl_h1_begin_body(struct cl_h1 *c) {
 
 /* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
  * average. `received` bytes allow it to last until received / rate. */
-static int progress(struct cl_h1 *c, uint64_t received) {
+static CL_NOINLINE int progress(struct cl_h1 *c, uint64_t received) {
     const struct cl_timeouts *t = &c->super.worker->timeouts;
     uint64_t now = cl_h1_now(c);
     uint64_t deadline = t->read_body_ns ? now + t->read_body_ns : UINT64_MAX;
@@ -79,7 +116,7 @@ static int progress(struct cl_h1 *c, uint64_t received) {
             return CELLO_ETIMEOUT;
         deadline = CL_MIN(deadline, end);
     }
-    cl_h1_read_by(c, deadline);
+    cl_h1_read_by(c, gather(c, received, deadline));
     return CELLO_OK;
 }
 
@@ -214,6 +251,17 @@ int cl_h1_collect_body(struct cl_h1 *c) {
 
 /* ---- read by the handler ---- */
 
+/* The block in which the piece lies is the request's, too; it alone keeps one that has little room
+ * left, so that the next piece is as large as this one. */
+static void keep_block(struct cl_h1 *c) {
+    struct cl_stream *s = c->super.stream;
+    c->req->body_block = s->in;
+    if (!cl_block_len(s->in) && cl_block_room(s->in) < s->in_room - s->in_room / 4)
+        s->in = NULL;
+    else
+        cl_block_ref(s->in);
+}
+
 /* Fill c->piece; the request gets a reference to the block it lies in, and lets go of the one it
  * has. */
 static int take_piece(struct cl_h1 *c) {
@@ -225,8 +273,7 @@ static int take_piece(struct cl_h1 *c) {
     if (err == CELLO_EAGAIN && c->peer_eof)
         err = r->body_end = CELLO_ECANCELED;
     if (err == CELLO_OK) {
-        r->body_block = c->super.stream->in;
-        cl_block_ref(r->body_block);
+        keep_block(c);
     } else {
         c->piece = cl_str(NULL, 0); /* what is too much may lie there */
     }
@@ -234,10 +281,10 @@ static int take_piece(struct cl_h1 *c) {
 }
 
 /* There is nothing more to come for the reader. */
-static void end_of_body(struct cl_h1 *c, int err) {
+static void end_reading(struct cl_h1 *c, int err) {
     c->body_pending = false;
+    cl_h1_end_large_body(c);
     c->super.stream->in_max = cl_h1_head_max(c->super.worker);
-    c->super.stream->in_room = 0;
     if (err != CELLO_EOF)
         c->keep_alive = false; /* where the next request would begin is not known */
 }
@@ -294,7 +341,7 @@ int cl_h1_read(struct cl_request *r, struct cl_str *bytes) {
     *bytes = c->piece;
     c->piece = cl_str(NULL, 0);
     if (err && err != CELLO_EAGAIN)
-        end_of_body(c, err);
+        end_reading(c, err);
     cl_h1_settle_input(c);
     return err;
 }

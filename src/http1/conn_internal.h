@@ -43,6 +43,9 @@ struct cl_h1 {
     bool first;           /* no request yet on this connection */
     bool speaking;        /* last_words is being sent */
     bool write_sampled;
+    bool fast;      /* the body comes quickly */
+    bool gathering; /* the transport reports CL_BODY_GATHER bytes of it at once; read_by_ns is when
+                       fewer will do */
     struct cl_request *req;
     struct cl_request *unstopped; /* closed while bytes lent to it were being sent */
     struct cl_h1_out *fill;       /* being filled */
@@ -54,6 +57,8 @@ struct cl_h1 {
     uint64_t body_taken;     /* bytes of it that were fed to a sink or read */
     uint64_t body_start_ns;  /* of collecting or feeding it, or of this wait less those before */
     uint64_t body_waited_ns; /* by a reader */
+    uint64_t body_heard_ns;  /* when bytes of it came last */
+    uint64_t body_by_ns;     /* while gathering: what read_by_ns is otherwise */
     struct cl_str piece;     /* of the body, in req->body_block: the next that is read */
     uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
     uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
@@ -117,7 +122,11 @@ void cl_h1_init_body(struct cl_h1 *c);
 /* Before it is collected, fed or read. Errors: CELLO_ENOMEM, CELLO_ELIMIT. */
 int cl_h1_begin_body(struct cl_h1 *c) CL_MUST_USE;
 /* Bytes of it have come: receive more with one call, or less. */
-void cl_h1_size_reads(struct cl_h1 *c, size_t received);
+CL_NOINLINE void cl_h1_size_reads(struct cl_h1 *c, size_t received);
+/* The transport is to report all bytes again. */
+CL_NOINLINE void cl_h1_stop_gathering(struct cl_h1 *c);
+/* The same, and receive a block with one call again: for bodies that made in_room more than 0. */
+CL_NOINLINE void cl_h1_end_large_body(struct cl_h1 *c);
 /* Collect it, or feed it to its sink. CELLO_OK: it is whole. Errors: CELLO_EAGAIN, CELLO_ENOMEM,
  * CELLO_ELIMIT, CELLO_ETIMEOUT, CELLO_EBODY_TOO_LARGE, those of chunks, those of a sink. */
 int cl_h1_collect_body(struct cl_h1 *c) CL_MUST_USE;

@@ -152,7 +152,8 @@ void cl_h1_finish(struct cl_h1 *c) {
     c->state = CL_H1_IDLE;
     cl_h1_end_request(c);
     c->super.stream->in_max = cl_h1_head_max(c->super.worker);
-    c->super.stream->in_room = 0;
+    if (CL_UNLIKELY(c->super.stream->in_room))
+        cl_h1_end_large_body(c);
     c->read_by_ns = UINT64_MAX; /* idleness begins when all is sent */
     if (!c->keep_alive)
         c->close_after = true;

@@ -28,10 +28,12 @@ struct mem_stream {
     bool hung_up;              /* the peer let go before the stream closed */
     bool gone;                 /* on_closed was reported: only the peer holds the memory */
     size_t chunk;
+    size_t least; /* fewer bytes are not reported */
     uint64_t progress;
     int end; /* CELLO_EOF or CELLO_ESYS behind the input */
     bool hold_sends;
     bool delivering; /* on_recv is on the stack */
+    bool stopped;    /* not all was reported that might have been */
     bool paused, closed, was_shutdown, was_reset;
 };
 
@@ -92,8 +94,10 @@ static void report(struct mem_stream *m, int result) {
 static void deliver(struct mem_stream *m) {
     if (m->delivering)
         return; /* the loop below goes on when the protocol returns */
-    m->delivering = true;
     size_t waiting = cl_sink_len(&m->input.sink) - m->reported;
+    if (CL_UNLIKELY(waiting < m->least) && !m->stopped && !m->end && !m->peer)
+        return;
+    m->delivering = true;
     while (!m->paused && !m->closed && cl_sink_len(&m->input.sink) > m->reported) {
         int result = fill_in(m);
         if (result < 0)
@@ -108,6 +112,8 @@ static void deliver(struct mem_stream *m) {
         report(m, end);
     }
     m->delivering = false;
+    if (CL_UNLIKELY(m->least))
+        m->stopped = cl_sink_len(&m->input.sink) > m->reported;
     if (m->refused && cl_sink_len(&m->input.sink) - m->reported < waiting) {
         m->refused = false;
         tell_peer(m);
@@ -140,6 +146,10 @@ void cl_mem_reset(struct cl_stream *s) {
 
 void cl_mem_set_chunk(struct cl_stream *s, size_t chunk) {
     of_stream(s)->chunk = chunk;
+}
+
+size_t cl_mem_gathers(const struct cl_stream *s) {
+    return of_stream(s)->least;
 }
 
 /* ---- output --------------------------------------------------------------------------------- */
@@ -274,6 +284,15 @@ static void mem_resume(struct cl_stream *s) {
         cl_loop_flush_later(s->loop, &m->later);
 }
 
+static void mem_gather(struct cl_stream *s, size_t least) {
+    struct mem_stream *m = of_stream(s);
+    if (!m->least)
+        m->stopped = cl_sink_len(&m->input.sink) > m->reported;
+    m->least = least;
+    if (!m->delivering && cl_sink_len(&m->input.sink) > m->reported)
+        cl_loop_flush_later(s->loop, &m->later);
+}
+
 static void mem_shutdown(struct cl_stream *s) {
     of_stream(s)->was_shutdown = true;
     tell_peer(of_stream(s));
@@ -310,6 +329,7 @@ static const struct cl_stream_ops stream_ops = {
     .sendfile = mem_sendfile,
     .pause = mem_pause,
     .resume = mem_resume,
+    .gather = mem_gather,
     .shutdown = mem_shutdown,
     .progress = mem_progress,
     .reset_on_close = mem_reset_on_close,

@@ -25,6 +25,10 @@ int cl_mem_push(struct cl_stream *s, const void *bytes, size_t n) CL_MUST_USE;
 void cl_mem_eof(struct cl_stream *s);
 void cl_mem_reset(struct cl_stream *s);
 
+/* What the protocol asked for last with cl_stream_gather; 0: nothing yet. A peer that is attached
+ * (below) is not gathered from. */
+size_t cl_mem_gathers(const struct cl_stream *s);
+
 /* Bytes per on_recv; 0: as many as fit (the default). */
 void cl_mem_set_chunk(struct cl_stream *s, size_t chunk);
 

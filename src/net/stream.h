@@ -18,6 +18,9 @@ struct cl_stream_ops {
     int (*sendfile)(struct cl_stream *s, struct iovec *iov, int count, struct cl_file_part *file);
     void (*pause)(struct cl_stream *s);
     void (*resume)(struct cl_stream *s);
+    /* Bytes that are fewer than `least` need not be reported yet; 1: all are, also those that wait.
+     * The end and errors always are. */
+    void (*gather)(struct cl_stream *s, size_t least);
     void (*shutdown)(struct cl_stream *s);
     /* While a send is in progress: a number that changes when the peer takes bytes. */
     uint64_t (*progress)(const struct cl_stream *s);
@@ -56,6 +59,9 @@ CL_INLINE void cl_stream_pause(struct cl_stream *s) {
 }
 CL_INLINE void cl_stream_resume(struct cl_stream *s) {
     s->ops->resume(s);
+}
+CL_INLINE void cl_stream_gather(struct cl_stream *s, size_t least) {
+    s->ops->gather(s, least);
 }
 CL_INLINE void cl_stream_shutdown(struct cl_stream *s) {
     s->ops->shutdown(s);

@@ -36,6 +36,13 @@ static void tcp_resume(struct cl_stream *s) {
     cl_io_recv_resume(&of_stream(s)->io);
 }
 
+/* Lowering it wakes whoever waits for what is there: tcp_set_rcvlowat in the kernel, which also
+ * makes the socket's buffer large enough. Unix sockets report all the same. */
+static void tcp_gather(struct cl_stream *s, size_t least) {
+    int bytes = (int)least;
+    (void)setsockopt(of_stream(s)->io.fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
 static void tcp_shutdown(struct cl_stream *s) {
     cl_io_shutdown(&of_stream(s)->io);
 }
@@ -71,6 +78,7 @@ static const struct cl_stream_ops stream_ops = {
     .sendfile = tcp_sendfile,
     .pause = tcp_pause,
     .resume = tcp_resume,
+    .gather = tcp_gather,
     .shutdown = tcp_shutdown,
     .progress = tcp_progress,
     .reset_on_close = tcp_reset_on_close,

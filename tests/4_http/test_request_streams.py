@@ -17,7 +17,7 @@ from cello import App, BackgroundTasks, ClientDisconnected, Request, Response, T
 from wire import Address, Client, eventually, fetch, request
 
 LARGE = 200_000_000
-WINDOW = 262_144  # CL_BODY_WINDOW
+WINDOW = 524_288  # CL_BODY_WINDOW
 KINDS = ("async", "sync")
 
 
@@ -165,6 +165,32 @@ def test_large_bodies_come_in_large_pieces(readers: Readers, kind: str) -> None:
     body = b"x" * 20_000_000
     pieces = fetch(readers.address, request(f"/{kind}", method="POST", body=body)).json()["pieces"]
     assert pieces <= 20_000_000 // 8000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fast_sender_that_pauses(readers: Readers, kind: str) -> None:
+    total, sent, got = 20_000_000, 0, 0
+    with Client(readers.address) as client:
+        client.send(head(f"/{kind}", f"Content-Length: {total}"))
+        for size in (9_000_001, 1, 10_000_000, 12_345, 1, total - 19_012_348):
+            client.send(b"x" * size)
+            sent += size
+            while got < sent:  # although nothing more is sent
+                got += readers.seen.get(timeout=10)
+        assert client.answer().status == 200
+        client.assert_open()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_silence_after_a_fast_start(readers: Readers, kind: str) -> None:
+    with Client(readers.address) as client:
+        client.send(head(f"/{kind}", "Content-Length: 20000000") + b"x" * 9_000_001)
+        assert client.answer().status == 408
+        client.assert_closed()
+    got = 0
+    while got < 9_000_001:
+        got += readers.seen.get(timeout=10)
+    assert readers.seen.get(timeout=10).status == 408
 
 
 @pytest.mark.parametrize("kind", KINDS)

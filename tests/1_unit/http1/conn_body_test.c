@@ -596,6 +596,160 @@ static void test_times_of_a_reader(void **state) {
     finish(&p);
 }
 
+/* Read what there is; returns why there is no more. */
+static int read_on(struct pair *p, struct cl_request *r, struct told *told, size_t *got) {
+    struct cl_str piece;
+    int err;
+    for (int i = 0; i < 2; i++) {
+        while ((err = cello_request_read(r, &told->reader, &piece)) == CELLO_OK) {
+            *got += piece.len;
+            i = 0;
+        }
+        if (err == CELLO_EAGAIN)
+            fixture_turn(&p->f);
+    }
+    return err;
+}
+
+/* A fast body is reported in larger steps, never in steps that may not come, and what is less does
+ * not wait long. */
+static void test_fast_bodies_are_gathered(void **state) {
+    (void)state;
+    static char body[CL_BODY_GATHER];
+    struct told told = {.reader = {told_ready}, .observer = {told_event}};
+    struct pair p;
+    begin(&p, NULL);
+    fixture_stop_clock();
+    client_send(&p.c, POST("/later", "Content-Length: 1000000\r\n"));
+    struct cl_request *r = fixture_take(&p.f);
+    size_t sent = 100000, got = 0;
+    client_push(&p.c, body, sent);
+    assert_int_equal(read_on(&p, r, &told, &got), CELLO_EAGAIN);
+    assert_int_equal(got, sent);
+    assert_int_equal(cl_mem_gathers(p.c.stream), CL_BODY_GATHER);
+
+    unsigned ready = told.ready;
+    client_push(&p.c, "x", 1);
+    assert_int_equal(told.ready, ready);
+    fixture_pass(&p.f, 2 * CL_BODY_GATHER_NS);
+    fixture_turn(&p.f);
+    assert_int_equal(told.ready, ready + 1);
+    assert_int_equal(cl_mem_gathers(p.c.stream), 1);
+    assert_int_equal(read_on(&p, r, &told, &got), CELLO_EAGAIN);
+    assert_int_equal(got, ++sent);
+    assert_int_equal(cl_mem_gathers(p.c.stream), 1); /* slow now */
+    fixture_pass(&p.f, 5 * MS);
+    client_push(&p.c, "y", 1);
+    assert_int_equal(read_on(&p, r, &told, &got), CELLO_EAGAIN);
+    assert_int_equal(got, ++sent);
+
+    while (sent < 1000000) { /* until less than a step is left */
+        size_t n = CL_MIN(sizeof body, 1000000 - sent);
+        client_push(&p.c, body, n);
+        sent += n;
+        int err = read_on(&p, r, &told, &got);
+        assert_int_equal(got, sent);
+        assert_int_equal(err, sent < 1000000 ? CELLO_EAGAIN : CELLO_EOF);
+        assert_int_equal(cl_mem_gathers(p.c.stream),
+                         1000000 - sent < CL_BODY_GATHER ? 1 : CL_BODY_GATHER);
+    }
+    assert_int_equal(got, 1000000);
+    cello_respond_bytes(r, CL_STR("read"));
+    cello_request_unref(r);
+    fixture_turn(&p.f);
+    client_expect(&p.c, 200, "read");
+    client_send(&p.c, GET("/"));
+    client_expect(&p.c, 200, "hello");
+    finish(&p);
+}
+
+/* What decides not to gather: chunks, a deadline that is near, an answer before the end. */
+static void test_what_is_not_gathered(void **state) {
+    (void)state;
+    static char body[100000];
+    for (int i = 0; i < 3; i++) {
+        struct told told = {.reader = {told_ready}, .observer = {told_event}};
+        struct cello_server_config cfg = fixture_config();
+        struct pair p;
+        size_t got = 0;
+        if (i == 1)
+            cfg.timeouts.read_body_ns = 3 * CL_BODY_GATHER_NS;
+        begin(&p, &cfg);
+        fixture_stop_clock();
+        client_send(&p.c, i ? POST("/later", "Content-Length: 1000000\r\n")
+                            : POST("/later", CHUNKED) "f4240\r\n");
+        struct cl_request *r = fixture_take(&p.f);
+        client_push(&p.c, body, sizeof body);
+        assert_int_equal(read_on(&p, r, &told, &got), CELLO_EAGAIN);
+        assert_int_equal(got, sizeof body);
+        assert_int_equal(cl_mem_gathers(p.c.stream), i == 2 ? CL_BODY_GATHER : 0);
+        cello_respond_bytes(r, CL_STR("early"));
+        cello_request_unref(r);
+        assert_int_equal(cl_mem_gathers(p.c.stream), i == 2 ? 1 : 0);
+        fixture_turn(&p.f);
+        assert_true(client_expect(&p.c, 200, "early").close);
+        client_expect_closed(&p.c);
+        finish(&p);
+    }
+}
+
+/* A sender that stops in the middle of a step has not stopped earlier than it has. */
+static void test_gathered_bytes_count_in_time(void **state) {
+    (void)state;
+    static char body[400000];
+    struct pair p;
+    begin(&p, NULL);
+    fixture_stop_clock();
+    client_send(&p.c, POST("/read", "Content-Length: 1000000\r\n"));
+    client_push(&p.c, body, 100000);
+    assert_int_equal(cl_mem_gathers(p.c.stream), CL_BODY_GATHER);
+    fixture_pass(&p.f, 10 * MS);
+    client_push(&p.c, "x", 1);
+    for (int i = 0; i < 3; i++) {
+        fixture_pass(&p.f, 29000 * MS);
+        client_push(&p.c, "x", 1);
+    }
+    client_push(&p.c, body, 400000);
+    client_push(&p.c, body, 400000);
+    client_push(&p.c, body, 99996);
+    client_expect(&p.c, 200, NULL);
+    finish(&p);
+}
+
+/* Nothing at all comes after a fast start: the silence is that of every body, and so is the end. */
+static void test_fast_bodies_end_in_time(void **state) {
+    (void)state;
+    static char body[100000];
+    for (int eof = 0; eof < 2; eof++) {
+        struct told told = {.reader = {told_ready}, .observer = {told_event}};
+        struct pair p;
+        size_t got = 0;
+        begin(&p, NULL);
+        fixture_stop_clock();
+        client_send(&p.c, POST("/later", "Content-Length: 1000000\r\n"));
+        struct cl_request *r = fixture_take(&p.f);
+        client_push(&p.c, body, sizeof body);
+        assert_int_equal(read_on(&p, r, &told, &got), CELLO_EAGAIN);
+        assert_int_equal(cl_mem_gathers(p.c.stream), CL_BODY_GATHER);
+        if (eof) {
+            client_eof(&p.c);
+            assert_int_equal(cl_mem_gathers(p.c.stream), 1);
+        } else {
+            fixture_pass(&p.f, 2 * CL_BODY_GATHER_NS);
+            assert_int_equal(cl_mem_gathers(p.c.stream), 1);
+            fixture_pass(&p.f, 31000 * MS);
+        }
+        assert_int_equal(read_on(&p, r, &told, &got), eof ? CELLO_ECANCELED : CELLO_ETIMEOUT);
+        assert_int_equal(got, sizeof body);
+        cello_respond_problem(r, 408, CL_STR("slow"));
+        cello_request_unref(r);
+        fixture_turn(&p.f);
+        client_expect(&p.c, 408, NULL);
+        client_expect_closed(&p.c);
+        finish(&p);
+    }
+}
+
 /* The handler's own time is not spent by waiting for the client, and begins again with each piece.
  */
 static void test_deadline_of_a_reader(void **state) {
@@ -692,6 +846,10 @@ int main(void) {
         T(reader_or_observer),
         T(told_piece_stays),
         T(times_of_a_reader),
+        T(fast_bodies_are_gathered),
+        T(what_is_not_gathered),
+        T(gathered_bytes_count_in_time),
+        T(fast_bodies_end_in_time),
         T(deadline_of_a_reader),
         T(other_routes_are_not_read),
         T(no_memory_to_read_into),

@@ -171,6 +171,49 @@ static void no_allocation_in_steady_state(void **state) {
 }
 
 /* Out of memory drops the connection; the next one is served. */
+/* Few bytes wait in the kernel until there are more, until they are asked for, or until the end. */
+static void gathers(void **state) {
+    struct cl_loop *l = test_loop(state);
+    struct cl_addr addr;
+    struct echo e;
+    char got[2000], many[1500];
+    int fd;
+    assert_int_equal(cl_addr_parse(&addr, "127.0.0.1", 0), CELLO_OK);
+    assert_int_equal(cl_listen_tcp(&addr, 16, false, &fd), CELLO_OK);
+    assert_int_equal(cl_listen_addr(fd, &addr), CELLO_OK);
+    echo_open(&e, l, fd);
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(c, &addr.sa, addr.len), 0);
+    turn_until(l, e.accepted == 1);
+    e.stream->in_room = 65536;
+    for (int i = 0; i < 3; i++) { /* the first is received as ever, the others in bulk */
+        send_str(c, "x");
+        turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
+    }
+    memset(many, 'm', sizeof many);
+    cl_stream_gather(e.stream, 1000);
+    send_str(c, "few");
+    settle(l);
+    assert_int_equal(recv(c, got, sizeof got, MSG_DONTWAIT), -1);
+    assert_int_equal(send(c, many, sizeof many, 0), sizeof many);
+    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT | MSG_PEEK) == 3 + sizeof many);
+    assert_int_equal(recv(c, got, sizeof got, 0), 3 + sizeof many);
+    send_str(c, "few");
+    settle(l);
+    assert_int_equal(recv(c, got, sizeof got, MSG_DONTWAIT), -1);
+    cl_stream_gather(e.stream, 1);
+    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 3);
+    cl_stream_gather(e.stream, 1000);
+    send_str(c, "last");
+    settle(l);
+    assert_int_equal(recv(c, got, sizeof got, MSG_DONTWAIT), -1);
+    assert_int_equal(shutdown(c, SHUT_WR), 0);
+    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT | MSG_PEEK) == 4);
+    turn_until(l, e.closed == 1);
+    close(c);
+    echo_close(&e);
+}
+
 static void every_allocation_may_fail(void **state) {
     struct cl_loop *l = test_loop(state);
     struct cl_addr addr;
@@ -194,10 +237,8 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BOTH(echo_over_tcp),
-        BOTH(echo_over_a_unix_socket),
-        BOTH(no_allocation_in_steady_state),
-        BOTH(every_allocation_may_fail),
+        BOTH(echo_over_tcp), BOTH(echo_over_a_unix_socket),   BOTH(no_allocation_in_steady_state),
+        BOTH(gathers),       BOTH(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

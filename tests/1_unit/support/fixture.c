@@ -11,18 +11,25 @@
 
 /* ---- the clock ---- */
 
-static uint64_t skew_ns;
+static uint64_t skew_ns, stopped_ns; /* the second 0: it runs */
 
 /* Stands in for the C library's: the library under test reads the time that the test wants. */
 int clock_gettime(clockid_t id, struct timespec *t) {
     if (syscall(SYS_clock_gettime, id, t))
         return -1;
     if (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE) {
-        uint64_t ns = (uint64_t)t->tv_sec * CL_NS_PER_S + (uint64_t)t->tv_nsec + skew_ns;
+        uint64_t ns = (uint64_t)t->tv_sec * CL_NS_PER_S + (uint64_t)t->tv_nsec;
+        ns = (stopped_ns ? stopped_ns : ns) + skew_ns;
         t->tv_sec = (time_t)(ns / CL_NS_PER_S);
         t->tv_nsec = (long)(ns % CL_NS_PER_S);
     }
     return 0;
+}
+
+void fixture_stop_clock(void) {
+    struct timespec t;
+    assert_int_equal(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t), 0);
+    stopped_ns = (uint64_t)t.tv_sec * CL_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
 void fixture_pass(struct fixture *f, uint64_t ns) {
@@ -383,6 +390,7 @@ void fixture_init(struct fixture *f, const struct cello_server_config *cfg) {
 void fixture_free(struct fixture *f) {
     while (f->held_count)
         cello_request_unref(f->held[--f->held_count]);
+    stopped_ns = 0;
     fixture_turn(f);
     assert_int_equal(f->server->worker.conn_count, 0);
     assert_int_equal(f->server->worker.inflight, 0);

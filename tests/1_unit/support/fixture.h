@@ -65,6 +65,8 @@ char fixture_file_byte(uint64_t offset);
 
 /* Turns that do not wait, until nothing moves any more. */
 void fixture_turn(struct fixture *f);
+/* From now on time passes only by fixture_pass, until fixture_free: for what depends on speed. */
+void fixture_stop_clock(void);
 /* Let time pass: what is due then happens. */
 void fixture_pass(struct fixture *f, uint64_t ns);
 struct cl_request *fixture_take(struct fixture *f); /* the oldest of held[] */
