@@ -8,9 +8,15 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stddef.h>
+
 #include <cello/cello.h>
 
 #include "convert/state.h"
+
+/* The struct that `member`, at `pointer`, lies in. */
+#define CL_OWNER_OF(pointer, type, member)                                                         \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Interned strings that C compares or looks up. */
 struct cl_ext_names {

@@ -1,6 +1,5 @@
 /* The batch: all requests that are ready, under one hold of the GIL. */
 #include <errno.h>
-#include <time.h>
 
 #include "bridge/bridge.h"
 #include "bridge/pace.h"
@@ -17,12 +16,6 @@ struct cl_pinned {
     struct cl_bridge *bridge;
     PyObject *object;
 };
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- pinned objects ---- */
 
@@ -145,7 +138,7 @@ static void serve(struct cl_bridge *b, struct cl_request *r) {
 bool cl_bridge_run(void *ctx) {
     struct cl_bridge *b = ctx;
     PyEval_RestoreThread(b->thread);
-    uint64_t start_ns = now_ns(), held_ns = 0;
+    uint64_t start_ns = cl_bridge_now_ns(), held_ns = 0;
     unsigned served = 0, every = b->slow ? 1 : CLOCK_EVERY;
     cl_bridge_drop_pinned(b);
     (void)cl_pace_lap(b);
@@ -159,11 +152,11 @@ bool cl_bridge_run(void *ctx) {
         if (r)
             serve(b, r);
         if (++served % every == 0)
-            held_ns = now_ns() - start_ns;
+            held_ns = cl_bridge_now_ns() - start_ns;
     }
     b->slow = held_ns >= HOLD_NS && served <= CLOCK_EVERY;
     b->gil_acquisitions++;
-    b->gil_held_ns += now_ns() - start_ns;
+    b->gil_held_ns += cl_bridge_now_ns() - start_ns;
     b->thread = PyEval_SaveThread();
     return held_ns >= HOLD_NS;
 }

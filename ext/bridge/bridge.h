@@ -9,6 +9,8 @@
 #ifndef CL_EXT_BRIDGE_H
 #define CL_EXT_BRIDGE_H
 
+#include <time.h>
+
 #include "module.h"
 #include "registry.h"
 
@@ -73,6 +75,13 @@ struct cl_bridge {
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;
 };
+
+/* CLOCK_MONOTONIC. */
+static inline uint64_t cl_bridge_now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 /* The application slot's run callback; ctx is the bridge. Called without the GIL. */
 bool cl_bridge_run(void *ctx);

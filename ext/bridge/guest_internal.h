@@ -112,6 +112,9 @@ int cl_guest_wait(struct cl_guest *g, double timeout_s);
 
 /* ---- guest_runner.c ---- */
 
+/* What a coroutine's throw(exception), or the older throw(type, value, traceback), is to raise; a
+ * new reference. NULL: exception set. */
+PyObject *cl_runner_thrown(PyObject *const *args, Py_ssize_t n);
 struct cl_runner *cl_runner_new(struct cl_guest *g, bool pooled);
 /* Put a handler in (coro stolen). -1: exception set, coro is gone. */
 int cl_runner_load(struct cl_runner *r, struct cl_entry *e, PyObject *coro, PyObject *context);

@@ -295,22 +295,25 @@ static PyObject *iternext(PyObject *o) {
     return send_method(o, Py_None);
 }
 
-/* throw(exception), or the older throw(type, value, traceback). */
-static PyObject *throw_method(PyObject *o, PyObject *const *args, Py_ssize_t n) {
+PyObject *cl_runner_thrown(PyObject *const *args, Py_ssize_t n) {
     if (n < 1 || n > 3) {
         PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
         return NULL;
     }
-    PyObject *exception = args[0], *made = NULL, *result = NULL;
-    if (n > 1 && args[1] != Py_None && PyExceptionInstance_Check(args[1]))
-        exception = args[1];
-    else if (PyExceptionClass_Check(exception))
-        exception = made = n > 1 && args[1] != Py_None ? PyObject_CallOneArg(exception, args[1])
-                                                       : PyObject_CallNoArgs(exception);
+    bool has_value = n > 1 && args[1] != Py_None;
+    if (has_value && PyExceptionInstance_Check(args[1]))
+        return Py_NewRef(args[1]);
+    if (!PyExceptionClass_Check(args[0]))
+        return Py_NewRef(args[0]);
+    return has_value ? PyObject_CallOneArg(args[0], args[1]) : PyObject_CallNoArgs(args[0]);
+}
+
+static PyObject *throw_method(PyObject *o, PyObject *const *args, Py_ssize_t n) {
+    PyObject *result = NULL, *exception = cl_runner_thrown(args, n);
     if (!exception)
         return NULL;
     PySendResult how = runner_step(runner_of(o), exception, &result);
-    Py_XDECREF(made);
+    Py_DECREF(exception);
     return to_object(how, result);
 }
 

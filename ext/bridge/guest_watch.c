@@ -5,8 +5,7 @@
 
 /* The engine's thread, without the GIL. */
 static void on_event(struct cello_observer *o, struct cl_request *request, enum cello_event event) {
-    struct cl_runner *r =
-        (struct cl_runner *)(void *)((char *)o - offsetof(struct cl_runner, observer));
+    struct cl_runner *r = CL_OWNER_OF(o, struct cl_runner, observer);
     (void)request;
     if (event == CELLO_EVENT_LEFT)
         r->left = true;
@@ -36,8 +35,7 @@ static void cancel(struct cl_runner *r) {
 }
 
 static void on_note(struct cl_note *n, struct cl_bridge *b) {
-    struct cl_runner *r =
-        (struct cl_runner *)(void *)((char *)n - offsetof(struct cl_runner, note));
+    struct cl_runner *r = CL_OWNER_OF(n, struct cl_runner, note);
     if (r->unwatched)
         watch(r, b);
     if (!r->left && !r->overdue)

@@ -10,12 +10,10 @@ static uint64_t ns_of_timeval(struct timeval t) {
 }
 
 static struct cl_pace read_pace(void) {
-    struct timespec wall;
     struct rusage usage;
-    clock_gettime(CLOCK_MONOTONIC, &wall);
     getrusage(RUSAGE_THREAD, &usage);
     return (struct cl_pace){
-        .wall_ns = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec,
+        .wall_ns = cl_bridge_now_ns(),
         .cpu_ns = ns_of_timeval(usage.ru_utime) + ns_of_timeval(usage.ru_stime),
         .switches = usage.ru_nvcsw,
     };

@@ -46,7 +46,7 @@ static struct cl_job *pop(struct queue *q) {
 static void run_home(struct cl_note *n, struct cl_bridge *b);
 
 static void on_post(struct cl_post *post) {
-    struct cl_pool *p = (struct cl_pool *)(void *)((char *)post - offsetof(struct cl_pool, post));
+    struct cl_pool *p = CL_OWNER_OF(post, struct cl_pool, post);
     pthread_mutex_lock(&p->lock);
     p->posted = false;
     bool detached = p->detached;
@@ -134,7 +134,7 @@ static void send_home(struct cl_pool *p, struct cl_job *j) {
 }
 
 static void run_home(struct cl_note *n, struct cl_bridge *b) {
-    struct cl_pool *p = (struct cl_pool *)(void *)((char *)n - offsetof(struct cl_pool, note));
+    struct cl_pool *p = CL_OWNER_OF(n, struct cl_pool, note);
     struct cl_job *j;
     for (int i = 0; i < HOME_AT_ONCE; i++) {
         pthread_mutex_lock(&p->lock);

@@ -54,8 +54,7 @@ static void unlist(struct cl_bridge *b, struct cl_pooled *p) {
 /* The connection keeps the drain waiting until it is closed, which may be before the thread is done
  * with what the program holds on to. */
 static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
-    struct cl_pooled *p =
-        (struct cl_pooled *)(void *)((char *)o - offsetof(struct cl_pooled, observer));
+    struct cl_pooled *p = CL_OWNER_OF(o, struct cl_pooled, observer);
     (void)r;
     if (!p->held)
         cello_server_hold(p->bridge->server);
@@ -65,8 +64,7 @@ static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_
 }
 
 static void on_overdue(struct cl_note *n, struct cl_bridge *b) {
-    struct cl_pooled *p =
-        (struct cl_pooled *)(void *)((char *)n - offsetof(struct cl_pooled, overdue));
+    struct cl_pooled *p = CL_OWNER_OF(n, struct cl_pooled, overdue);
     p->answered = true;
     cl_bridge_answer_overdue(b, p->call.entry, p->r);
 }

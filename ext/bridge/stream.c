@@ -6,19 +6,19 @@
 #include "types/text.h"
 
 static struct cl_stream *of_generator(struct cl_generator *g) {
-    return (struct cl_stream *)(void *)((char *)g - offsetof(struct cl_stream, generator));
+    return CL_OWNER_OF(g, struct cl_stream, generator);
 }
 
 static struct cl_stream *of_note(struct cl_note *n) {
-    return (struct cl_stream *)(void *)((char *)n - offsetof(struct cl_stream, note));
+    return CL_OWNER_OF(n, struct cl_stream, note);
 }
 
 static struct cl_stream *of_post(struct cl_post *p) {
-    return (struct cl_stream *)(void *)((char *)p - offsetof(struct cl_stream, post));
+    return CL_OWNER_OF(p, struct cl_stream, post);
 }
 
 static struct cl_stream *of_observer(struct cello_observer *o) {
-    return (struct cl_stream *)(void *)((char *)o - offsetof(struct cl_stream, observer));
+    return CL_OWNER_OF(o, struct cl_stream, observer);
 }
 
 /* ---- the end ---- */

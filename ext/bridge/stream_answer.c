@@ -32,16 +32,8 @@ static PyObject *iternext(PyObject *o) {
     return send_method(o, Py_None);
 }
 
-/* throw(exception), or the older throw(type, value, traceback). */
 static PyObject *throw_method(PyObject *o, PyObject *const *args, Py_ssize_t n) {
-    PyObject *result = NULL;
-    if (n < 1 || n > 3) {
-        PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
-        return NULL;
-    }
-    PyObject *given = n > 1 && args[1] != Py_None ? args[1] : args[0];
-    PyObject *exception =
-        PyExceptionClass_Check(given) ? PyObject_CallNoArgs(given) : Py_NewRef(given);
+    PyObject *result = NULL, *exception = cl_runner_thrown(args, n);
     if (!exception)
         return NULL;
     PySendResult how = cl_stream_step_task(cl_stream_of(o), exception, &result);

@@ -2,7 +2,6 @@
 #include "bridge/stream_internal.h"
 
 #include <stddef.h>
-#include <time.h>
 
 #include "types/app.h"
 #include "types/sse.h"
@@ -14,18 +13,12 @@ enum {
     GATHER_NS = 100000, /* of items that come at once; a slower one leaves alone */
 };
 
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 uint64_t cl_stream_deadline(void) {
-    return now_ns() + GATHER_NS;
+    return cl_bridge_now_ns() + GATHER_NS;
 }
 
 bool cl_stream_is_late(uint64_t deadline) {
-    return now_ns() >= deadline;
+    return cl_bridge_now_ns() >= deadline;
 }
 
 /* ---- items ---- */
@@ -172,7 +165,7 @@ static void settle(struct cl_stream *s) {
 /* ---- on the thread pool ---- */
 
 static struct cl_stream *of_job(struct cl_job *j) {
-    return (struct cl_stream *)(void *)((char *)j - offsetof(struct cl_stream, job));
+    return CL_OWNER_OF(j, struct cl_stream, job);
 }
 
 static void job_work(struct cl_job *j) {

@@ -158,7 +158,7 @@ static bool ask_background(struct cl_after *job, const char *name) {
 /* ---- on the thread pool ---- */
 
 static struct cl_after *after_of_job(struct cl_job *j) {
-    return (struct cl_after *)(void *)((char *)j - offsetof(struct cl_after, job));
+    return CL_OWNER_OF(j, struct cl_after, job);
 }
 
 static void work(struct cl_job *j) {
