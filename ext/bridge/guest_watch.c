@@ -7,6 +7,8 @@
 static void on_event(struct cello_observer *o, struct cl_request *request, enum cello_event event) {
     struct cl_runner *r = CL_OWNER_OF(o, struct cl_runner, observer);
     (void)request;
+    if (event == CELLO_EVENT_DRAINING)
+        return; /* it is waited for */
     if (event == CELLO_EVENT_LEFT)
         r->left = true;
     else

@@ -56,6 +56,8 @@ static void unlist(struct cl_bridge *b, struct cl_pooled *p) {
 static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
     struct cl_pooled *p = CL_OWNER_OF(o, struct cl_pooled, observer);
     (void)r;
+    if (event == CELLO_EVENT_DRAINING)
+        return; /* it is waited for */
     if (!p->held)
         cello_server_hold(p->bridge->server);
     p->held = true;

@@ -129,9 +129,11 @@ void cl_stream_forget(struct cl_stream *s) {
 
 void cl_stream_give(struct cl_stream *s) {
     struct cl_str bytes = {NULL, 0};
-    if (!s->asked || s->stopped || s->busy)
+    if (!s->asked || s->stopped || (s->busy && !s->leaving))
         return;
-    if (s->fill.len) {
+    if (s->busy) {
+        /* It ends with what was given: the buffers are the step's. */
+    } else if (s->fill.len) {
         s->given = s->fill;
         s->fill = (struct cl_buffer){0};
         bytes = (struct cl_str){s->given.data, s->given.len};
@@ -139,7 +141,7 @@ void cl_stream_give(struct cl_stream *s) {
         s->given_large = s->large;
         s->large = NULL;
         bytes = s->large_bytes;
-    } else if (!s->over) {
+    } else if (!s->over && !s->leaving) {
         return;
     }
     s->asked = false;
@@ -147,12 +149,13 @@ void cl_stream_give(struct cl_stream *s) {
         cello_response_abort(s->request);
         return;
     }
-    cello_response_chunk(s->request, bytes, s->over && !s->failed && !cl_stream_has_items(s));
+    bool last = (s->over || s->leaving) && !s->failed && (s->busy || !cl_stream_has_items(s));
+    cello_response_chunk(s->request, bytes, last);
 }
 
 /* Python has something to do for the items behind those that were given. */
 static bool is_behind(const struct cl_stream *s) {
-    if (s->over || s->busy || cl_stream_is_full(s))
+    if (s->over || s->leaving || s->busy || cl_stream_is_full(s))
         return false;
     switch ((enum cl_stream_kind)s->kind) {
     case CL_STREAM_SYNC: return true;
@@ -182,14 +185,26 @@ static void stop(struct cl_generator *g, struct cl_request *r) {
     cl_bridge_note(s->bridge, &s->note);
 }
 
-/* The client left before the head was given; or nothing was sent for a heartbeat. */
+/* An event stream has no end of its own, and an EventSource, which sends GET, comes back by itself:
+ * nothing is lost when the engine ends it, and it then stops its source as that of any other. */
+static bool leaves_at_drain(const struct cl_stream *s) {
+    struct cl_str method = cello_request_method(s->request);
+    return s->sse && method.len == 3 && memcmp(method.ptr, "GET", 3) == 0;
+}
+
+/* The client left before the head was given; nothing was sent for a heartbeat; the server drains.
+ */
 static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
     struct cl_stream *s = of_observer(o);
-    if (!s->begun) {
+    if (event == CELLO_EVENT_DRAINING) {
+        s->leaving = s->begun && leaves_at_drain(s);
+        if (s->leaving)
+            cl_stream_give(s);
+    } else if (!s->begun) {
         s->left = s->left || event == CELLO_EVENT_LEFT;
         s->overdue = s->overdue || event == CELLO_EVENT_OVERDUE;
         cl_bridge_note(s->bridge, &s->note);
-    } else if (s->begun && event == CELLO_EVENT_OVERDUE && !s->stopped) {
+    } else if (event == CELLO_EVENT_OVERDUE && !s->stopped) {
         if (s->asked && (s->busy || !cl_stream_has_items(s))) {
             s->asked = false;
             cello_response_chunk(r, CL_LITERAL(CL_SSE_COMMENT), false);
@@ -220,10 +235,11 @@ static void begin(struct cl_stream *s) {
     s->begun = true;
     Py_INCREF(s); /* the engine's */
     cello_server_hold(s->bridge->server);
+    s->leaving = cello_server_draining(s->bridge->server) && leaves_at_drain(s);
     cello_respond_stream(r, &s->generator, false, 0);
     if (!s->sse || s->stopped)
         s->heartbeat_ns = 0;
-    if (s->heartbeat_ns)
+    if (s->sse && !s->stopped)
         cello_request_observe(r, &s->observer);
 }
 

@@ -29,20 +29,21 @@ struct cl_stream {
     PyObject_HEAD struct cl_generator generator;
     struct cl_note note;
     struct cl_post post;
-    struct cl_job job;              /* a step on the thread pool */
-    struct cello_observer observer; /* of the client while the head waits, then of the heartbeat */
-    struct cl_bridge *bridge;       /* NULL: the server is gone */
-    struct cl_request *request;     /* a reference; NULL once retired */
-    struct cl_call call;            /* what stays open, and what an error's answer needs */
-    PyObject *source;               /* the iterator; strong, NULL once it is over */
-    PyObject *trailers;             /* NULL: none */
-    PyObject *context;              /* that the source runs in */
-    PyObject *task, *step;          /* async: the task */
-    PyObject *pending;              /* async: what the task drives, an item's or aclose()'s */
-    PyObject *waiter;               /* async: the future that it waits with for a slow client */
-    PyObject *error;                /* that ended the source */
-    struct cl_buffer fill, given;   /* items to be sent; those being sent */
-    void *large, *given_large;      /* pins of an item that is sent where it lies, after `fill` */
+    struct cl_job job; /* a step on the thread pool */
+    struct cello_observer
+        observer; /* of the client while the head waits, then of the heartbeat and the drain */
+    struct cl_bridge *bridge;     /* NULL: the server is gone */
+    struct cl_request *request;   /* a reference; NULL once retired */
+    struct cl_call call;          /* what stays open, and what an error's answer needs */
+    PyObject *source;             /* the iterator; strong, NULL once it is over */
+    PyObject *trailers;           /* NULL: none */
+    PyObject *context;            /* that the source runs in */
+    PyObject *task, *step;        /* async: the task */
+    PyObject *pending;            /* async: what the task drives, an item's or aclose()'s */
+    PyObject *waiter;             /* async: the future that it waits with for a slow client */
+    PyObject *error;              /* that ended the source */
+    struct cl_buffer fill, given; /* items to be sent; those being sent */
+    void *large, *given_large;    /* pins of an item that is sent where it lies, after `fill` */
     struct cl_str large_bytes;
     uint32_t burst;                /* sync: items that the next step may gather */
     struct cl_str type;            /* by the first item, or said; lives as long as the request */
@@ -56,6 +57,7 @@ struct cl_stream {
     bool over;    /* the source has ended, in whatever way */
     bool failed;  /* and not as it should: what is sent must not look whole */
     bool stopped; /* by the engine: all was taken, or the client has gone */
+    bool leaving; /* the server drains: no item after those that are there */
     bool left;    /* the client has gone while the head waited */
     bool overdue; /* the head waited for too long: answered with 504 */
     bool pooled;  /* a sync source of a handler that runs on the thread pool */

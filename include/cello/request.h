@@ -43,21 +43,22 @@ CELLO_API bool cello_request_has_left(const struct cl_request *r);
 
 /* What happens to a request that waits for its handler. */
 enum cello_event {
-    CELLO_EVENT_LEFT,    /* the client has gone, or will send nothing more; once */
-    CELLO_EVENT_OVERDUE, /* the deadline has passed; once for each deadline */
+    CELLO_EVENT_LEFT,     /* the client has gone, or will send nothing more; once */
+    CELLO_EVENT_OVERDUE,  /* the deadline has passed; once for each deadline */
+    CELLO_EVENT_DRAINING, /* the server is to stop, and waits for the request; once */
 };
 
 /* Told until the request is answered (a stream may be watched anew, from its begin to its end, of
- * which only its deadlines are told), within a turn, on the thread of the turns. An answer may
- * still be given: it is dropped when the client has gone, and sent when it had only ended its side.
- * on_event may answer, or let go of the request. */
+ * which only its deadlines and the drain are told), within a turn, on the thread of the turns. An
+ * answer may still be given: it is dropped when the client has gone, and sent when it had only
+ * ended its side. on_event may answer, or let go of the request. */
 struct cello_observer {
     void (*on_event)(struct cello_observer *o, struct cl_request *r, enum cello_event event);
 };
 
 /* NULL: nobody, nor a deadline. The observer's memory is the caller's, until the request is
- * answered or has another one. Nothing is told of a client that has left already:
- * cello_request_has_left. */
+ * answered or has another one. Nothing is told of a client that has left already
+ * (cello_request_has_left), nor of a drain that has begun (cello_server_draining). */
 CELLO_API void cello_request_observe(struct cl_request *r, struct cello_observer *o);
 /* For the observer, from now, and from each piece of the body that is read; 0: none. Late by up to
  * 20 ms. Nothing while a cello_reader waits, or once the request is answered. */

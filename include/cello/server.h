@@ -76,6 +76,8 @@ CELLO_API void cello_server_stop(struct cl_server *s, uint64_t timeout_ns);
  * begin. Each hold needs a release. Thread: the one that runs the server. */
 CELLO_API void cello_server_hold(struct cl_server *s);
 CELLO_API void cello_server_release(struct cl_server *s);
+/* It was stopped: requests in flight are waited for. Thread: that of the turns. */
+CELLO_API bool cello_server_draining(const struct cl_server *s);
 /* Stopped and drained. */
 CELLO_API bool cello_server_done(const struct cl_server *s);
 CELLO_API void cello_server_wake(struct cl_server *s);

@@ -162,6 +162,11 @@ void cl_request_left(struct cl_request *r) {
         r->watch.observer->on_event(r->watch.observer, r, CELLO_EVENT_LEFT);
 }
 
+void cl_request_draining(struct cl_request *r) {
+    if (r->watched)
+        r->watch.observer->on_event(r->watch.observer, r, CELLO_EVENT_DRAINING);
+}
+
 /* ---- read ---- */
 
 int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {

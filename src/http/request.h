@@ -153,6 +153,8 @@ void cl_request_observe(struct cl_request *r, struct cello_observer *o);
 void cl_request_set_deadline(struct cl_request *r, uint64_t timeout_ns);
 /* The client has ended its side. r may be gone afterwards unless the caller holds it. */
 void cl_request_left(struct cl_request *r);
+/* No new requests will come: r's observer is told. r may be answered and gone afterwards. */
+CL_COLD void cl_request_draining(struct cl_request *r);
 /* The connection has let go of r: its reader is told, or else its observer. Nobody is afterwards.
  * The caller holds r. */
 CL_COLD void cl_request_given_up(struct cl_request *r);

@@ -51,7 +51,8 @@ struct cl_conn_ops {
     int (*hints)(struct cl_request *r, const struct cl_header *headers, size_t count);
     void (*chunk)(struct cl_request *r, struct cl_str bytes, bool last);
     void (*abort)(struct cl_request *r);
-    /* No new requests: close when idle, else after the requests in flight. */
+    /* No new requests: close when idle, else after the requests in flight, whose observers are
+     * told. */
     void (*drain)(struct cl_conn *c);
     void (*close)(struct cl_conn *c);
 };

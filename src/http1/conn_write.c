@@ -483,6 +483,10 @@ static void drain(struct cl_conn *super) {
         cl_h1_close(c);
     else if (c->state == CL_H1_IDLE)
         c->close_after = true;
+    if (c->req)
+        cl_request_draining(c->req);
+    if (c->fill && !c->fly && c->state != CL_H1_CLOSED)
+        cl_h1_flush(&c->flush); /* what it said then leaves before a stop without time closes all */
 }
 
 static void close_conn(struct cl_conn *super) {

@@ -122,6 +122,10 @@ void cello_server_stop(struct cl_server *s, uint64_t timeout_ns) {
     cl_loop_wake(s->worker.loop);
 }
 
+bool cello_server_draining(const struct cl_server *s) {
+    return s->draining;
+}
+
 bool cello_server_done(const struct cl_server *s) {
     return s->draining && s->worker.conn_count == 0 && s->open_listeners == 0 &&
            (s->holds == 0 || s->overdue);

@@ -29,11 +29,12 @@ needs_services = pytest.mark.skipif(bool(services.missing()), reason=services.mi
 
 
 class _Place:
-    """The part of a Server that Client reads."""
+    """The part of a Server that tests use. stop() cancels serve(), which leaves no time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.addresses = [sock.getsockname()]
         self.url = "http://{}:{}".format(*self.addresses[0])
+        self.stop: Callable[..., None]
 
 
 class _Thread:
@@ -86,6 +87,7 @@ def guest(app: App, driver: Driver, debug: bool = False) -> Iterator[Client]:
         # Connections wait in the backlog until the start-up hooks are through.
         options = {"fd": os.dup(sock.fileno()), "backend": backend, "logs": False, "debug": False}
         thread = _Thread(app, loop, debug, options)
+        place.stop = lambda timeout=None: thread.stop()
     try:
         yield Client(place)  # type: ignore[arg-type]
     finally:

@@ -1,8 +1,9 @@
 """Server-sent events: SseEvent, Response.sse(), SseStream."""
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,23 +228,223 @@ def test_a_stream_is_returned_once() -> None:
         assert at.get("/")[0] == 500
 
 
+# ---- the end of the server ----
+
+
+@contextlib.contextmanager
+def stopped(at: Any) -> Iterator[None]:
+    """The server is stopped while the block runs, with the time that a signal gives it."""
+    thread = threading.Thread(target=at.server.stop, args=(30,))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def refused(at: Any) -> bool:
+    try:
+        Reader(at, "/").sock.close()
+    except ConnectionError:
+        return True
+    return False
+
+
 @drivers
-def test_a_stop_ends_streams_that_are_sent_to(driver: Driver) -> None:
+def test_a_stop_ends_event_streams(driver: Driver) -> None:
+    """At once, as a whole body, without its time being over; and their sources, which it waits
+    for."""
+    said = Said()
     streams: list[SseStream] = []
 
-    def events() -> SseStream:
+    async def silent() -> AsyncIterator[SseEvent]:
+        try:
+            yield SseEvent("a")
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            said("cancelled")
+            raise
+        finally:
+            await asyncio.sleep(0.01)
+            said("silent")
+
+    async def busy() -> Any:
+        try:
+            while True:
+                yield SseEvent("a")
+                await asyncio.sleep(0.001)
+        finally:
+            said("busy")
+
+    async def quiet() -> Any:
+        async def events() -> Any:
+            try:
+                yield "a"
+                await asyncio.sleep(3600)
+            finally:
+                said("quiet")
+
+        return Response.sse(events(), heartbeat=None)
+
+    def sync() -> Any:
+        try:
+            while True:
+                yield SseEvent("a" * 100)
+        except GeneratorExit:
+            said("closed")
+            raise
+        finally:
+            said("sync")
+
+    def pushed() -> SseStream:
         streams.append(SseStream())
+        streams[-1].send("a")
         return streams[-1]
 
-    async def other() -> None:
-        pass
+    names = ("silent", "busy", "quiet", "sync", "pushed")
+    functions = {f.__name__: f for f in (silent, busy, quiet, sync, pushed)}
+    with contextlib.ExitStack() as stack:
+        with serving(driver, **functions) as at:
+            readers = [stack.enter_context(Reader(at, f"/{name}")) for name in names]
+            for reader in readers:
+                reader.head()
+                assert reader.text(9).startswith("data: a")
+            with stopped(at):
+                for reader in readers:
+                    rest = reader.rest()
+                    assert rest == "" or rest.endswith("\n\n")
+                    assert reader.until(b"\r\n") == b""
+                    assert reader.sock.recv(1) == b""
+                    reader.sock.close()
+        assert sorted(said.all) == ["busy", "cancelled", "closed", "quiet", "silent", "sync"]
+        assert streams[0].closed and not streams[0].send("late")
 
-    with serving(driver, events=events, other=other) as at:
-        readers = [Reader(at, "/events") for _ in range(5)]
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_a_stop_ends_event_streams_without_asyncio(backend: str) -> None:
+    """Also those that wait on the thread pool: what their threads do is waited for."""
+    said, gate = Said(), threading.Event()
+
+    def sync() -> Iterator[SseEvent]:
+        try:
+            while True:
+                yield SseEvent("a" * 100)
+        finally:
+            said("sync")
+
+    def waits() -> Any:
+        try:
+            yield SseEvent("a")
+            said("waiting")
+            gate.wait()
+            yield SseEvent("b")
+        finally:
+            said("waits")
+
+    def ended() -> SseStream:
+        stream = SseStream()
+        stream.send("a")
+        return stream
+
+    app = App()
+    app.get("/sync")(sync)
+    app.get("/waits", blocking=True)(waits)
+    app.get("/ended")(ended)
+    with contextlib.ExitStack() as stack, guest(app, ("engine", backend)) as at:
+        readers = [stack.enter_context(Reader(at, f"/{n}")) for n in ("sync", "waits", "ended")]
         for reader in readers:
             reader.head()
-        if hasattr(at.server, "stop"):
-            at.server.stop(0.05)
-    assert len(streams) == 5 and all(stream.closed for stream in streams)
-    for reader in readers:
-        reader.sock.close()
+            assert reader.text(9).startswith("data: a")
+        said.wait_for("waiting")
+        with stopped(at):
+            for reader in readers:
+                reader.rest()
+                reader.sock.close()
+            assert "waits" not in said.all
+            gate.set()
+        assert sorted(said.all) == ["sync", "waiting", "waits"]
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_a_stop_finishes_other_streams(backend: str) -> None:
+    """Those whose clients would miss the rest: of other types, and of other methods than the one
+    that an EventSource sends. A stream of events that begins afterwards ends with what is there."""
+    gate = threading.Event()
+    app = App()
+
+    @app.get("/text", blocking=True)
+    def text() -> Iterator[str]:
+        yield "a"
+        gate.wait()
+        yield "b"
+
+    @app.post("/tokens", blocking=True)
+    def tokens() -> Iterator[SseEvent]:
+        yield SseEvent("a")
+        gate.wait()
+        yield SseEvent("b")
+
+    @app.get("/late", blocking=True)
+    def late() -> SseStream:
+        started.set()
+        gate.wait()
+        stream = SseStream()
+        stream.send("a")
+        return stream
+
+    started = threading.Event()
+    with (
+        guest(app, ("engine", backend)) as at,
+        Reader(at, "/text") as a,
+        Reader(at, "/tokens", method="POST") as b,
+        Reader(at, "/late") as c,
+    ):
+        for reader in (a, b):
+            reader.head()
+            reader.piece()
+        assert started.wait(20)
+        with stopped(at):
+            while not refused(at):
+                threading.Event().wait(0.005)
+            gate.set()
+            assert a.rest() == "b"
+            assert b.rest() == "data: b\n\n"
+            assert c.head()[0] == 200
+            assert c.rest() == "data: a\n\n"
+            for reader in (a, b, c):
+                reader.sock.close()
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_a_stop_leaves_slow_clients_what_was_given(backend: str) -> None:
+    """The end comes behind it."""
+    said = Said()
+
+    async def events() -> Any:
+        try:
+            while True:
+                yield SseEvent("a" * 9990)
+                said("more")
+        finally:
+            said("ended")
+
+    async def other() -> str:
+        return "other"
+
+    with (
+        serving(("engine", backend), events=events, other=other) as at,
+        Reader(at, "/events") as reader,
+    ):
+        reader.head()
+        count = -1
+        while count != len(said.all):  # until it waits for the client
+            count = len(said.all)
+            threading.Event().wait(0.1)
+            at.body("/other")
+        assert "ended" not in said.all
+        with stopped(at):
+            text = reader.rest()
+            reader.sock.close()
+        assert text.endswith("a\n\n") and len(text) % 9998 == 0
+        assert count <= text.count("data") <= len(said.all)
+    assert said.all[-1] == "ended"

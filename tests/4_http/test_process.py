@@ -15,7 +15,7 @@ from wire_process import Process, ServerProcess, listening, program, server_proc
 # A program whose handlers tell through a pipe that they have begun, and are then slow.
 SLOW = """
 import asyncio, os, sys, time
-from cello import App
+from cello import App, SseEvent, SseStream
 
 app = App()
 pipe = int(sys.argv[2])
@@ -33,7 +33,24 @@ def sleep(req):
     time.sleep(seconds(req))
     return "slept"
 
+@app.get("/events")
+def events():
+    return SseStream()
+
+@app.get("/many")
+def many():
+    while True:
+        yield SseEvent("a")
+
 if "async" in sys.argv:
+    @app.get("/ticks")
+    async def ticks():
+        try:
+            yield SseEvent("a")
+            await asyncio.sleep(3600)
+        finally:
+            os.write(pipe, b"x")
+
     @app.get("/wait")
     async def wait(req):
         os.write(pipe, b"x")
@@ -106,6 +123,26 @@ def test_signal_drains(backend: str, number: int, kind: str, path: str, body: st
             assert answer.closes or path == "/sleep"
             busy.assert_closed()
             idle.assert_closed()
+        assert slow.process.wait() == 0
+        assert slow.process.stderr() in ("", FINISHING)
+
+
+EVENTS = [("sync", "/events"), ("sync", "/many"), ("async", "/events"), ("async", "/ticks")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(("kind", "path"), EVENTS)
+def test_signal_ends_event_streams(backend: str, number: int, kind: str, path: str) -> None:
+    """They are not what a drain waits for; the sources of those that have one clean up."""
+    with slow_program(backend, kind) as slow:
+        with Client(slow.address) as client:
+            client.send(request(path))
+            assert client.head().get("Content-Type") == "text/event-stream"
+            slow.process.send_signal(number)
+            client.chunks()
+            client.assert_closed()
+        if path == "/ticks":
+            wait_readable(slow.pipe)
         assert slow.process.wait() == 0
         assert slow.process.stderr() in ("", FINISHING)
 

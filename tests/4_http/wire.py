@@ -125,7 +125,8 @@ class Client:
         part, self._buffer = self._buffer[:size], self._buffer[size:]
         return part
 
-    def _chunks(self) -> bytes:
+    def chunks(self) -> bytes:
+        """A chunked body to its end."""
         body = b""
         while True:
             line = self._until(b"\r\n")
@@ -170,7 +171,7 @@ class Client:
             body = self.exactly(int(length))
         else:
             assert coding == "chunked"
-            body = self._chunks()
+            body = self.chunks()
         return Answer(head.status, head.reason, head.fields, body)
 
     def rest(self) -> bytes:

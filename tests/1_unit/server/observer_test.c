@@ -10,7 +10,7 @@
 struct watcher {
     struct cello_observer super;
     struct cl_request *request;
-    unsigned left, overdue;
+    unsigned left, overdue, draining;
     int answer; /* with this status when an event comes; 0: not */
 };
 
@@ -19,6 +19,7 @@ static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_
     assert_ptr_equal(r, w->request);
     w->left += event == CELLO_EVENT_LEFT;
     w->overdue += event == CELLO_EVENT_OVERDUE;
+    w->draining += event == CELLO_EVENT_DRAINING;
     if (w->answer)
         cello_respond_problem(r, w->answer, cl_str(NULL, 0));
 }
@@ -109,6 +110,54 @@ static void test_nothing_is_told_after_the_answer(void **state) {
     end(&f, &c, &w);
 }
 
+static void test_a_drain(void **state) {
+    (void)state;
+    struct fixture f;
+    struct client c;
+    struct watcher w = {0};
+    begin(&f, &c, &w);
+    assert_false(cello_server_draining(f.server));
+    cello_server_stop(f.server, 100 * SECOND);
+    fixture_turn(&f);
+    assert_true(cello_server_draining(f.server));
+    assert_int_equal(w.draining, 1);
+    cello_server_stop(f.server, 50 * SECOND); /* the same drain */
+    fixture_turn(&f);
+    assert_int_equal(w.draining, 1);
+    assert_false(cello_server_done(f.server));
+    cello_respond_bytes(w.request, CL_STR("x"));
+    fixture_turn(&f);
+    client_expect(&c, 200, "x");
+    end(&f, &c, &w);
+}
+
+/* Whoever answers then does so in time, even when a stop leaves none. */
+static void test_an_answer_to_a_drain(void **state) {
+    (void)state;
+    struct fixture f;
+    struct client c;
+    struct watcher w = {.answer = 503};
+    begin(&f, &c, &w);
+    cello_server_stop(f.server, 0);
+    fixture_turn(&f);
+    assert_int_equal(w.draining, 1);
+    client_expect(&c, 503, NULL);
+    end(&f, &c, &w);
+}
+
+static void test_nobody_is_told_of_a_drain(void **state) {
+    (void)state;
+    struct fixture f;
+    struct client c;
+    struct watcher w = {0};
+    begin(&f, &c, &w);
+    cello_request_observe(w.request, NULL);
+    cello_server_stop(f.server, 0);
+    fixture_turn(&f);
+    assert_int_equal(w.draining, 0);
+    end(&f, &c, &w);
+}
+
 /* ---- posts and batches ---- */
 
 struct caller {
@@ -174,8 +223,15 @@ static void test_a_batch_goes_on(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(a_client_that_ends_its_side_has_left), T(a_client_that_is_gone),   T(deadlines),
-        T(nothing_is_told_after_the_answer),     T(a_post_asks_for_a_batch), T(a_batch_goes_on),
+        T(a_client_that_ends_its_side_has_left),
+        T(a_client_that_is_gone),
+        T(deadlines),
+        T(nothing_is_told_after_the_answer),
+        T(a_drain),
+        T(an_answer_to_a_drain),
+        T(nobody_is_told_of_a_drain),
+        T(a_post_asks_for_a_batch),
+        T(a_batch_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
