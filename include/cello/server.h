@@ -58,6 +58,14 @@ CELLO_API int cello_server_listen_unix(struct cl_server *s, const char *path);
 /* A listening socket made by somebody else; the server owns it on success. Errors: CELLO_ESYS,
  * CELLO_ELIMIT, CELLO_ENOMEM. */
 CELLO_API int cello_server_listen_fd(struct cl_server *s, int fd);
+/* Every connection comes from a proxy and begins with a PROXY protocol head, version 1 or 2, that
+ * says who the client is: from unix sockets, and from `networks`, "10.0.0.0/8, ::1" (64 at most).
+ * Others are closed, as are those that begin with anything else, or not within the time of a
+ * request's head. Before the first connection; copied. Errors: CELLO_EINVAL and CELLO_ELIMIT
+ * (networks), CELLO_ENOMEM. */
+CELLO_API int cello_server_expect_proxy(struct cl_server *s, struct cl_str networks);
+/* Whether cello_server_expect_proxy takes them. Thread: any. */
+CELLO_API bool cello_networks_valid(struct cl_str networks);
 CELLO_API size_t cello_server_address_count(const struct cl_server *s);
 /* "127.0.0.1" and the port; "unix:PATH" and 0. NUL-terminated into `host`. */
 CELLO_API void cello_server_address(const struct cl_server *s, size_t i, char host[128],

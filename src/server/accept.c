@@ -52,6 +52,10 @@ int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) {
     return err;
 }
 
+int cl_server_begin(struct cl_server *s, struct cl_stream *stream) {
+    return s->proxies ? cl_server_await_proxy(s, stream) : cl_server_take_in(s, stream);
+}
+
 void cl_server_on_accept(struct cl_listener *l, int fd) {
     struct cl_server *s = CL_CONTAINER_OF(l, struct cl_server_listener, super)->server;
     struct cl_stream *stream;
@@ -61,7 +65,7 @@ void cl_server_on_accept(struct cl_listener *l, int fd) {
         close(fd);
         return;
     }
-    if (cl_server_take_in(s, stream) != CELLO_OK)
+    if (cl_server_begin(s, stream) != CELLO_OK)
         cl_stream_close(stream);
 }
 

@@ -25,7 +25,7 @@ static int open_stream(struct cl_server *s, const struct cl_addr *peer, struct c
     if (err)
         return err;
     stream->peer = *peer;
-    err = cl_server_take_in(s, stream);
+    err = cl_server_begin(s, stream);
     if (err)
         cl_stream_close(stream);
     else

@@ -225,6 +225,7 @@ static void finalize(struct cl_server *s) {
     cl_worker_free(&s->worker);
     cl_loop_del(s->worker.loop);
     cl_ip_table_free(&s->per_ip);
+    cl_free(s->proxies);
     pthread_mutex_destroy(&s->lock);
     cello_app_del(s->app);
     cl_free(s->upload_directory);

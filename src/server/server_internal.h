@@ -10,6 +10,7 @@
 #include "handler/application.h"
 #include "http/worker.h"
 #include "net/addr.h"
+#include "net/network.h"
 #include "observe/access_log.h"
 #include "server/app.h"
 #include "server/ip_table.h"
@@ -31,6 +32,7 @@ struct cl_server {
     struct cl_app_queue queue;
     struct cl_access_log *log; /* NULL: off */
     struct cl_ip_table per_ip;
+    struct cl_networks *proxies; /* whose connections begin with a PROXY head; NULL: nobody's */
     size_t listener_count;
     size_t open_listeners; /* the kernel still accepts for them: io_uring closes by a completion */
     struct cl_server_listener listeners[CL_MAX_LISTENERS];
@@ -72,8 +74,12 @@ int cl_server_expect_form(struct cl_server *s, struct cl_request *r) CL_MUST_USE
 void cl_server_on_accept(struct cl_listener *l, int fd);
 /* Whether one more may come; at the limit, by closing the one that has been idle for longest. */
 bool cl_server_make_room(struct cl_server *s);
-/* A stream that was just opened with cl_h1_stream_handler becomes a connection. Errors:
- * CELLO_ELIMIT (too many of this address), CELLO_ENOMEM; the stream is then still the caller's. */
+/* A stream that was just opened with cl_h1_stream_handler: waits for its proxy's word where one is
+ * expected, else becomes a connection. Errors: CELLO_EINVAL (no trusted proxy), those of
+ * cl_server_take_in; the stream is then still the caller's. */
+int cl_server_begin(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
+/* It becomes a connection. Errors: CELLO_ELIMIT (too many of this address), CELLO_ENOMEM; the
+ * stream is then still the caller's. */
 int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
 /* A connection went: room for others. */
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
@@ -81,5 +87,10 @@ void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
  * CL_IDLE_GRACE_NS. */
 void cl_server_review_accepting(struct cl_worker *w);
 void cl_server_on_accept_timer(struct cl_timer *t);
+
+/* proxied.c */
+/* Wait for a PROXY head, then take the stream in. Errors: CELLO_EINVAL (its peer is not trusted),
+ * CELLO_ENOMEM; the stream is then still the caller's. */
+int cl_server_await_proxy(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
 
 #endif
