@@ -166,7 +166,8 @@ static int exec(PyObject *module) {
         cl_sse_stream_setup_types(module, ext) < 0 || cl_stream_body_setup_types(module, ext) < 0 ||
         cl_stream_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0 ||
         cl_form_parts_setup_types(module, ext) < 0 || cl_upload_setup_types(module, ext) < 0 ||
-        cl_multipart_setup_types(module, ext) < 0 || cl_part_file_setup_types(module, ext) < 0)
+        cl_multipart_setup_types(module, ext) < 0 || cl_part_file_setup_types(module, ext) < 0 ||
+        cl_cluster_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 ||
         PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)
@@ -180,6 +181,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->after_type);
     Py_VISIT(ext->app_type);
     Py_VISIT(ext->body_view_type);
+    Py_VISIT(ext->cluster_type);
     Py_VISIT(ext->connection_type);
     Py_VISIT(ext->converter_type);
     Py_VISIT(ext->file_body_type);
@@ -231,6 +233,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->validation_error);
     Py_CLEAR(ext->body_errors);
     Py_CLEAR(ext->app_type);
+    Py_CLEAR(ext->cluster_type);
     Py_CLEAR(ext->connection_type);
     Py_CLEAR(ext->converter_type);
     Py_CLEAR(ext->file_body_type);

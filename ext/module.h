@@ -37,6 +37,7 @@ struct cl_ext {
     PyTypeObject *after_type;
     PyTypeObject *app_type;
     PyTypeObject *body_view_type;
+    PyTypeObject *cluster_type;
     PyTypeObject *connection_type;
     PyTypeObject *converter_type;
     PyTypeObject *file_body_type;
@@ -107,6 +108,7 @@ static inline PyObject *cl_ext_fetch_exception(void) {
 /* Each adds its types to the module; 0, or -1 with an exception set. One per file in types/. */
 int cl_after_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_app_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_cluster_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_connection_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_body_view_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_file_body_setup_types(PyObject *module, struct cl_ext *ext);

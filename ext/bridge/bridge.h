@@ -71,6 +71,7 @@ struct cl_bridge {
     bool turning;         /* inside cl_bridge_turn: not to be entered again, or closed */
     bool slow;            /* few requests made the last batch as long as one may be */
     bool signalled;       /* a signal came: its Python handler is to run */
+    PyObject *cluster;    /* that the server serves for; NULL: none */
     PyObject *fatal; /* raised in a handler, meant for the program: run() and turn() raise it */
     uint64_t gil_acquisitions;
     uint64_t gil_held_ns;

@@ -245,6 +245,7 @@ static void close_server(struct server *o) {
         cello_server_del(server);
         PyEval_RestoreThread(o->bridge.thread);
     }
+    Py_CLEAR(o->bridge.cluster);
     cl_pool_close(pool);
     cl_bridge_run_notes(&o->bridge);
     cl_stream_orphan_all(&o->bridge);

@@ -3,6 +3,7 @@
 #define CELLO_CELLO_H
 
 #include <cello/app.h>
+#include <cello/cluster.h>
 #include <cello/connection.h>
 #include <cello/error.h>
 #include <cello/file.h>

@@ -79,6 +79,10 @@ CELLO_API int cello_server_run(struct cl_server *s);
  * `timeout_ns`, then what is left is closed. Any thread, any signal handler; a second call with a
  * shorter time shortens it. */
 CELLO_API void cello_server_stop(struct cl_server *s, uint64_t timeout_ns);
+/* The same for a server whose addresses another process serves as well: connections that are idle
+ * stay, may send one more request within the time, and are told to close with its answer. A stop
+ * afterwards closes them. Any thread, any signal handler. */
+CELLO_API void cello_server_retire(struct cl_server *s, uint64_t timeout_ns);
 /* Work that outlives its requests: a stop waits for it, within its time, as for requests in flight.
  * What was answered before a hold has left the process when the turn ends, so that the work can
  * begin. Each hold needs a release. Thread: the one that runs the server. */

@@ -75,6 +75,7 @@ int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) {
     }
     l->wake_fd = wake_fd;
     l->now_ns = cl_now_ns();
+    l->busy_since_ns = &l->nobody_asks;
     l->flushes_end = &l->flushes;
     l->ready_end = &l->ready;
     l->all.all_next = l->all.all_prev = &l->all;
@@ -139,6 +140,10 @@ void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks) {
     l->hooks = *hooks;
 }
 
+void cl_loop_set_heartbeat(struct cl_loop *l, _Atomic uint64_t *busy_since_ns) {
+    l->busy_since_ns = busy_since_ns ? busy_since_ns : &l->nobody_asks;
+}
+
 /* ---- a turn --------------------------------------------------------------------------------- */
 
 static bool has_work(const struct cl_loop *l) {
@@ -169,6 +174,7 @@ static int wait_events(struct cl_loop *l, uint64_t limit_ns) {
         return l->ops->wait(l, 0);
     if (l->hooks.before_wait)
         l->hooks.before_wait(l->hooks.ctx);
+    atomic_store_explicit(l->busy_since_ns, 0, memory_order_relaxed);
     int err = l->ops->wait(l, limit_ns);
     if (l->hooks.after_wait) {
         int saved = errno;
@@ -225,6 +231,7 @@ static void report_closed(struct cl_loop *l) {
 int cl_loop_turn(struct cl_loop *l, uint64_t timeout_ns) {
     int err = wait_events(l, wait_limit(l, timeout_ns));
     l->now_ns = cl_now_ns();
+    atomic_store_explicit(l->busy_since_ns, l->now_ns, memory_order_relaxed);
     if (CL_UNLIKELY(err) && errno == EINTR)
         return err;
     int saved = errno;

@@ -17,6 +17,7 @@
 #ifndef CL_EVENT_LOOP_H
 #define CL_EVENT_LOOP_H
 
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -124,6 +125,9 @@ void cl_loop_stop(struct cl_loop *l);
 /* Stops it first. NULL is ignored. Thread: as cl_loop_stop. */
 void cl_loop_del(struct cl_loop *l);
 void cl_loop_set_hooks(struct cl_loop *l, const struct cl_loop_hooks *hooks);
+/* Where each turn writes since when the loop has been away from its wait, as CLOCK_MONOTONIC: 0
+ * while it waits. The word stays the caller's, until the loop goes or NULL: nowhere. */
+void cl_loop_set_heartbeat(struct cl_loop *l, _Atomic uint64_t *busy_since_ns);
 
 /* One turn. Waits at most `timeout_ns` (0: do not wait; UINT64_MAX: until something happens).
  * Every turn of a loop must come from the same thread, which need not be the one that made it: from

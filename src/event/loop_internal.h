@@ -82,7 +82,8 @@ struct cl_loop {
     bool work_left; /* for the batch hook */
     bool in_turn;
     bool stopped;
-    bool driven; /* a foreign loop waits on poll_fd */
+    bool driven;                                  /* a foreign loop waits on poll_fd */
+    _Atomic uint64_t *busy_since_ns, nobody_asks; /* the latter, or what a heartbeat reads */
     int wake_fd;
     _Atomic int notify_fd;           /* io_uring's eventfd for a foreign loop; -1: none */
     _Atomic(struct cl_post *) posts; /* newest first */

@@ -51,8 +51,8 @@ struct cl_conn_ops {
     int (*hints)(struct cl_request *r, const struct cl_header *headers, size_t count);
     void (*chunk)(struct cl_request *r, struct cl_str bytes, bool last);
     void (*abort)(struct cl_request *r);
-    /* No new requests: close when idle, else after the requests in flight, whose observers are
-     * told. */
+    /* No new requests: close when idle (not when the worker is retiring: one more may be on its
+     * way), else after the requests in flight, whose observers are told. */
     void (*drain)(struct cl_conn *c);
     void (*close)(struct cl_conn *c);
 };
@@ -72,6 +72,8 @@ struct cl_worker {
     uint32_t conn_count;
     uint32_t inflight; /* requests given to on_head and not done */
     bool draining;
+    bool retiring;   /* draining, and idle connections may send one more request */
+    bool drain_told; /* observers of requests know of it */
     struct cl_request *free_requests;
     uint32_t request_count; /* live and free; for leak checks */
     uint32_t free_count;

@@ -77,7 +77,7 @@ static void on_timer(struct cl_timer *t) {
 void cl_h1_idle(struct cl_h1 *c) {
     const struct cl_timeouts *t = &c->super.worker->timeouts;
     uint64_t timeout_ns = c->first && t->read_header_ns ? t->read_header_ns : t->idle_ns;
-    if (c->super.worker->draining)
+    if (c->super.worker->draining && !c->super.worker->retiring)
         timeout_ns = CL_DRAIN_GRACE_NS;
     cl_h1_read_by(c, cl_h1_after(c, timeout_ns));
     cl_conn_set_idle(&c->super, true);

@@ -474,8 +474,7 @@ void cl_h1_flush(struct cl_flush *f) {
     }
 }
 
-static void drain(struct cl_conn *super) {
-    struct cl_h1 *c = cl_h1_of(super);
+static void refuse_more(struct cl_h1 *c) {
     c->keep_alive = false;
     if (c->first && c->state == CL_H1_IDLE)
         cl_h1_idle(c);
@@ -483,7 +482,15 @@ static void drain(struct cl_conn *super) {
         cl_h1_close(c);
     else if (c->state == CL_H1_IDLE)
         c->close_after = true;
-    if (c->req)
+}
+
+/* While the worker retires, the answer to the next request is what says close, as all do from here
+ * on. */
+static void drain(struct cl_conn *super) {
+    struct cl_h1 *c = cl_h1_of(super);
+    if (!super->worker->retiring)
+        refuse_more(c);
+    if (c->req && !super->worker->drain_told)
         cl_request_draining(c->req);
     if (c->fill && !c->fly && c->state != CL_H1_CLOSED)
         cl_h1_flush(&c->flush); /* what it said then leaves before a stop without time closes all */

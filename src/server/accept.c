@@ -10,10 +10,7 @@ static void set_accepting(struct cl_server *s, bool on) {
     if (s->accepting_paused == !on)
         return;
     s->accepting_paused = !on;
-    for (size_t i = 0; i < s->listener_count; i++) {
-        struct cl_server_listener *l = &s->listeners[i];
-        if (!l->open)
-            continue;
+    for (struct cl_server_listener *l = s->open; l; l = l->next) {
         if (on)
             cl_listener_resume(&l->super);
         else

@@ -8,10 +8,9 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "handler/file_cache.h"
-#include "net/listen.h"
 #include "server/server_internal.h"
 
-enum { BACKLOG = 4096, UNIX_MODE = 0666, CLOSE_TURNS = 500 };
+enum { CLOSE_TURNS = 500 };
 #define CLOSE_TURN_NS (10 * CL_NS_PER_MS)
 
 /* So much memory given back by blocks is worth a look, when no more has come for so long. */
@@ -73,27 +72,20 @@ static void kill_connections(struct cl_server *s) {
         w->conns.next->ops->close(w->conns.next);
 }
 
-static void close_listeners(struct cl_server *s) {
-    for (size_t i = 0; i < s->listener_count; i++) {
-        struct cl_server_listener *l = &s->listeners[i];
-        if (!l->open)
-            continue;
-        l->open = false;
-        cl_listener_close(&l->super);
-        if (l->owns_path)
-            unlink(l->addr.un.sun_path);
-    }
-}
-
-static void begin_drain(struct cl_server *s) {
+/* A server that retires may be stopped later on. */
+static void begin_drain(struct cl_server *s, bool retire) {
     struct cl_worker *w = &s->worker;
     s->draining = w->draining = true;
-    close_listeners(s);
+    w->retiring = retire;
+    if (s->cluster)
+        atomic_store(&s->cluster->member->state, (uint32_t)CL_MEMBER_DRAINING);
+    cl_server_close_listeners(s);
     struct cl_conn *next;
     for (struct cl_conn *c = w->conns.next; c != &w->conns; c = next) {
         next = c->next;
         c->ops->drain(c);
     }
+    w->drain_told = true;
 }
 
 static void on_drain_timer(struct cl_timer *t) {
@@ -107,8 +99,9 @@ static void on_drain_timer(struct cl_timer *t) {
 static void check_stop(struct cl_server *s) {
     if (!atomic_exchange(&s->stop_asked, false))
         return;
-    if (!s->draining)
-        begin_drain(s);
+    bool retire = atomic_exchange(&s->retire_asked, false);
+    if (!s->draining || (s->worker.retiring && !retire))
+        begin_drain(s, retire);
     uint64_t timeout_ns = atomic_load(&s->stop_timeout_ns);
     uint64_t now = cl_now_ns(); /* the loop's is as old as its last turn */
     uint64_t at = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
@@ -116,10 +109,20 @@ static void check_stop(struct cl_server *s) {
         cl_timer_set(cl_loop_timers(s->worker.loop), &s->drain_timer, at);
 }
 
-void cello_server_stop(struct cl_server *s, uint64_t timeout_ns) {
+static void ask_to_stop(struct cl_server *s, uint64_t timeout_ns, bool retire) {
     atomic_store(&s->stop_timeout_ns, timeout_ns);
+    atomic_store(&s->retire_asked, retire);
     atomic_store(&s->stop_asked, true);
     cl_loop_wake(s->worker.loop);
+}
+
+void cello_server_stop(struct cl_server *s, uint64_t timeout_ns) {
+    ask_to_stop(s, timeout_ns, false);
+}
+
+void cello_server_retire(struct cl_server *s, uint64_t timeout_ns) {
+    if (!atomic_load(&s->stop_asked))
+        ask_to_stop(s, timeout_ns, true);
 }
 
 bool cello_server_draining(const struct cl_server *s) {
@@ -247,10 +250,11 @@ void cello_server_del(struct cl_server *s) {
     if (!s)
         return;
     struct cl_loop *loop = s->worker.loop;
+    cello_cluster_leave(s->cluster, s);
     const struct cl_loop_hooks none = {0};
     cl_loop_set_hooks(loop, &none);
     s->draining = s->worker.draining = true;
-    close_listeners(s);
+    cl_server_close_listeners(s);
     kill_connections(s);
     struct cl_request *r;
     while ((r = cl_app_queue_pop(&s->queue)))
@@ -320,69 +324,6 @@ void cl_server_unref(struct cl_request *r) {
     drop_from_zombie(s, r);
 }
 
-/* ---- listening ---- */
-
-static void on_listener_closed(struct cl_listener *l) {
-    CL_CONTAINER_OF(l, struct cl_server_listener, super)->server->open_listeners--;
-}
-
-int cello_server_listen_fd(struct cl_server *s, int fd) {
-    if (s->listener_count == CL_MAX_LISTENERS)
-        return CELLO_ELIMIT;
-    struct cl_server_listener *l = &s->listeners[s->listener_count];
-    *l = (struct cl_server_listener){.server = s};
-    l->super.on_accept = cl_server_on_accept;
-    l->super.on_closed = on_listener_closed;
-    int err = cl_listen_addr(fd, &l->addr);
-    if (!err)
-        err = cl_listener_open(s->worker.loop, &l->super, fd);
-    if (err)
-        return err;
-    l->open = true;
-    s->listener_count++;
-    s->open_listeners++;
-    return CELLO_OK;
-}
-
-static int adopt(struct cl_server *s, int fd) {
-    int err = cello_server_listen_fd(s, fd);
-    if (err) {
-        int saved = errno;
-        close(fd);
-        errno = saved;
-    }
-    return err;
-}
-
-int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
-    struct cl_addr addr;
-    int fd;
-    int err = cl_addr_parse(&addr, host, port);
-    if (!err)
-        err = cl_listen_tcp(&addr, BACKLOG, false, &fd);
-    return err ? err : adopt(s, fd);
-}
-
-int cello_server_listen_unix(struct cl_server *s, const char *path) {
-    int fd;
-    int err = cl_listen_unix(path, UNIX_MODE, BACKLOG, &fd);
-    if (!err)
-        err = adopt(s, fd);
-    if (!err)
-        s->listeners[s->listener_count - 1].owns_path = true;
-    return err;
-}
-
-size_t cello_server_address_count(const struct cl_server *s) {
-    return s->listener_count;
-}
-
-void cello_server_address(const struct cl_server *s, size_t i, char host[128], uint16_t *port) {
-    _Static_assert(CL_ADDR_TEXT_MAX == 128, "the public header says 128");
-    cl_addr_host(&s->listeners[i].addr, host);
-    *port = cl_addr_port(&s->listeners[i].addr);
-}
-
 /* ---- turning ---- */
 
 int cello_server_turn(struct cl_server *s, uint64_t timeout_ns) {
@@ -398,6 +339,8 @@ int cello_server_turn(struct cl_server *s, uint64_t timeout_ns) {
         errno = saved;
         s->hold_begun = false;
     }
+    if (s->cluster)
+        cl_server_publish(s);
     check_stop(s);
     if (s->log && cello_server_done(s))
         (void)cl_access_log_flush(s->log); /* no turn may come in which the timer would */

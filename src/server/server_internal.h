@@ -7,6 +7,7 @@
 
 #include <cello/server.h>
 
+#include "cluster/member.h"
 #include "handler/application.h"
 #include "http/worker.h"
 #include "net/addr.h"
@@ -20,8 +21,10 @@ enum { CL_MAX_LISTENERS = 16 };
 struct cl_server_listener {
     struct cl_listener super;
     struct cl_server *server;
+    struct cl_server_listener *next; /* of the open ones */
     struct cl_addr addr;
-    bool open;
+    bool adopted; /* the socket of worker id `owner`, who is gone; on the heap */
+    uint32_t owner;
     bool owns_path; /* of a unix socket: the file goes with the listener */
 };
 
@@ -36,8 +39,12 @@ struct cl_server {
     size_t listener_count;
     size_t open_listeners; /* the kernel still accepts for them: io_uring closes by a completion */
     struct cl_server_listener listeners[CL_MAX_LISTENERS];
-    bool accepting_paused;        /* at max_connections, nothing idle to close */
-    struct cl_timer accept_timer; /* when there may be */
+    struct cl_server_listener *open; /* of those and the adopted ones: what accepts */
+    struct cl_cluster *cluster;      /* NULL: none */
+    struct cl_watch *control;        /* packets of the supervisor */
+    uint64_t orphan_drain_ns;        /* time to drain when that is gone */
+    bool accepting_paused;           /* at max_connections, nothing idle to close */
+    struct cl_timer accept_timer;    /* when there may be */
     bool draining;
     bool overdue;    /* the time to drain is over: holds count no more */
     bool hold_begun; /* since the last turn */
@@ -53,7 +60,7 @@ struct cl_server {
     _Atomic(pthread_t) thread; /* that ran the last turn */
     pthread_mutex_t lock;      /* guards `zombie` against drops from other threads */
     bool zombie;               /* deleted, but somebody holds a request */
-    atomic_bool stop_asked;
+    atomic_bool stop_asked, retire_asked;
     atomic_ullong stop_timeout_ns;
 };
 
@@ -64,6 +71,18 @@ extern const struct cl_service cl_server_service;
 void cl_server_log_request(struct cl_server *s, const struct cl_request *r);
 /* Unref, and finish what cello_server_del had to leave when r was the last request held. */
 void cl_server_unref(struct cl_request *r);
+
+/* listen.c */
+void cl_server_close_listeners(struct cl_server *s);
+/* Also accept from `fd`, a socket of worker id `owner`; the server owns it on success. Errors: as
+ * cello_server_listen_fd. */
+int cl_server_adopt(struct cl_server *s, int fd, uint32_t owner) CL_MUST_USE;
+/* No more from those of that worker. */
+void cl_server_release(struct cl_server *s, uint32_t owner);
+
+/* cluster.c */
+/* The numbers of the server's record, as they are now. */
+void cl_server_publish(struct cl_server *s);
 
 /* form.c */
 /* The body of r goes to a CELLO_BODY_FORM route: when it is multipart/form-data it is parsed and

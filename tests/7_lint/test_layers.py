@@ -112,6 +112,7 @@ GIL = re.compile(
 GIL_FILES = {
     "ext/bridge/batch.c": "for the handlers of a turn, and around a turn inside asyncio",
     "ext/bridge/pool.c": "while a thread of the pool waits for work, or for the engine",
+    "ext/types/cluster.c": "while a worker waits for the others, at its start and its end",
     "ext/types/server.c": "while a server runs without asyncio, and while it is deleted",
     "ext/types/selector.c": "while asyncio waits and no server turns",
     "ext/types/upload_io.c": "while an upload is read from a file, or saved",
