@@ -21,7 +21,6 @@ struct cl_pooled {
     struct cl_failure failure;
     bool answered; /* with 504 */
     bool skipped;  /* its client had gone before a thread was free */
-    bool held;     /* the drain waits for it */
 };
 
 static struct cl_pooled *pooled_of(struct cl_job *j) {
@@ -51,16 +50,9 @@ static void unlist(struct cl_bridge *b, struct cl_pooled *p) {
 
 /* ---- events: the engine's thread, without the GIL ---- */
 
-/* The connection keeps the drain waiting until it is closed, which may be before the thread is done
- * with what the program holds on to. */
 static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
     struct cl_pooled *p = CL_OWNER_OF(o, struct cl_pooled, observer);
     (void)r;
-    if (event == CELLO_EVENT_DRAINING)
-        return; /* it is waited for */
-    if (!p->held)
-        cello_server_hold(p->bridge->server);
-    p->held = true;
     if (event == CELLO_EVENT_OVERDUE)
         cl_bridge_note(p->bridge, &p->overdue);
 }
@@ -126,8 +118,7 @@ static void done(struct cl_job *j, struct cl_bridge *b) {
     answer(b, p);
     cl_call_end(b->ext, &p->call);
     cello_request_unref(p->r);
-    if (p->held)
-        cello_server_release(b->server);
+    cello_server_release(b->server);
     del(p);
 }
 
@@ -188,6 +179,8 @@ static void watch(struct cl_bridge *b, struct cl_pooled *p) {
     cello_request_observe(p->r, &p->observer);
     cello_request_set_deadline(p->r, cl_bridge_timeout_of(b, p->call.entry));
     list(b, p);
+    /* The connection may be closed long before the thread is done with what the program holds. */
+    cello_server_hold(b->server);
 }
 
 /* Nothing of the program has run. */
@@ -210,6 +203,7 @@ void cl_pool_call(struct cl_bridge *b, struct cl_entry *e, struct cl_request *r)
         return;
     PyObject *exception = cl_ext_fetch_exception();
     unlist(b, p);
+    cello_server_release(b->server);
     cl_call_end(b->ext, &p->call);
     del(p);
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);

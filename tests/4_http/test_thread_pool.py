@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from cello import App, Body, Depends, HTTPError, Request, Response, ThreadPoolConfig, TimeoutConfig
-from wire import TIMEOUT, Client, Closed, eventually, fetch, request
+from cello import (
+    App,
+    Body,
+    ClientDisconnected,
+    Depends,
+    HTTPError,
+    Request,
+    Response,
+    ThreadPoolConfig,
+    TimeoutConfig,
+)
+from wire import TIMEOUT, Client, Closed, eventually, fetch, refused, request
 from wire_process import program
 
 VALUE: contextvars.ContextVar[str] = contextvars.ContextVar("VALUE", default="empty")
@@ -27,6 +37,11 @@ def here() -> str:
 
 def is_pooled(name: object) -> bool:
     return str(name).startswith("cello-pool-")
+
+
+def reset(client: Client) -> None:
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.sock.close()
 
 
 class Gate:
@@ -604,8 +619,7 @@ def test_nothing_runs_for_clients_that_left_the_queue(backend: str) -> None:
             client.send(request("/held?n=2"))
         eventually(lambda: server.stats()["inflight"] == 11, "them to wait")
         for client in leavers:
-            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.sock.close()
+            reset(client)
         eventually(lambda: server.stats()["connections"] == 2, "them to leave")
         last.send(request("/held?n=3"))
         gate.open()
@@ -630,17 +644,46 @@ def test_stop_waits_for_pooled_handlers(backend: str) -> None:
         for client in (stayer, leaver):
             client.send(request("/"))
         eventually(lambda: gate.entered == 2, "both handlers")
-        leaver.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        leaver.sock.close()
+        reset(leaver)
         eventually(lambda: server.stats()["connections"] == 1, "one to leave")
         stopper = threading.Thread(target=server.stop)
         stopper.start()
+        eventually(lambda: refused(server.addresses[0]), "the drain")
         gate.open()
         answer = stayer.answer()
         assert answer.body == b"done" and answer.closes
         stayer.sock.close()
         stopper.join(TIMEOUT)
         assert not stopper.is_alive() and len(ended) == 2
+
+
+def test_stop_waits_for_one_that_read_from_a_client_that_left(backend: str) -> None:
+    app, gate, ended = App(), Gate(), []
+
+    @app.post("/", body="stream")
+    def upload(req: Request) -> None:
+        try:
+            list(req.stream())
+        except ClientDisconnected:
+            gate.pass_through()
+            ended.append("cleaned up")
+            raise
+
+    with app.start(backend=backend) as server:
+        client = Client(server.addresses[0])
+        expect = b"Content-Length: 9\r\nExpect: 100-continue"
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\n%b\r\n\r\n" % expect)
+        assert client.head().status == 100  # it waits for the body
+        reset(client)
+        eventually(lambda: gate.entered == 1 and not server.stats()["connections"], "its end")
+        stopper = threading.Thread(target=server.stop)
+        stopper.start()
+        eventually(lambda: refused(server.addresses[0]), "the drain")
+        stopper.join(0.1)  # nothing tells of a stop that waits
+        assert stopper.is_alive()
+        gate.open()
+        stopper.join(TIMEOUT)
+        assert not stopper.is_alive() and ended == ["cleaned up"]
 
 
 def test_stop_gives_up_on_a_stuck_handler(backend: str) -> None:
