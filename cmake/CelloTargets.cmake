@@ -37,6 +37,13 @@ function(cello_add_python_module name)
   cello_set_cpu_flags(${ARGN})
 endfunction()
 
+# A program that is installed beside the Python module; it may look inside src/.
+function(cello_add_tool name source)
+  add_executable(${name} "${source}")
+  target_link_libraries(${name} PRIVATE cello cello_flags)
+  target_include_directories(${name} PRIVATE src)
+endfunction()
+
 # A program of one source file that uses the public API; benchmarks may look inside src/.
 function(cello_add_program source folder)
   get_filename_component(name "${source}" NAME_WE)

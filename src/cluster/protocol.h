@@ -31,6 +31,7 @@ enum cl_control_kind {
     CL_CONTROL_READY, /* it accepts connections */
     CL_CONTROL_ENDED, /* drained, its own shutdown hooks have run. Worker id 0 then waits for LAST,
                          or for the end of the packets */
+    CL_CONTROL_NO_PROGRAM, /* in the worker's stead: exec has failed, errno is `value` */
 };
 
 struct cl_control {

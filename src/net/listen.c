@@ -16,7 +16,7 @@ static int set_flag(int fd, int level, int option) {
     return setsockopt(fd, level, option, &(int){1}, sizeof(int));
 }
 
-int cl_listen_tcp(const struct cl_addr *addr, int backlog, bool reuseport, int *fd) {
+int cl_bind_tcp(const struct cl_addr *addr, bool reuseport, int *fd) {
     int family = addr->len ? addr->sa.sa_family : AF_UNSPEC;
     if (family != AF_INET && family != AF_INET6)
         return CELLO_EINVAL;
@@ -28,10 +28,17 @@ int cl_listen_tcp(const struct cl_addr *addr, int backlog, bool reuseport, int *
     if (set_flag(s, SOL_SOCKET, SO_REUSEADDR) || set_flag(s, IPPROTO_TCP, TCP_NODELAY) ||
         (reuseport && set_flag(s, SOL_SOCKET, SO_REUSEPORT)) ||
         (family == AF_INET6 && set_flag(s, IPPROTO_IPV6, IPV6_V6ONLY)) ||
-        bind(s, &addr->sa, addr->len) || listen(s, backlog))
+        bind(s, &addr->sa, addr->len))
         return fail_close(s);
     *fd = s;
     return CELLO_OK;
+}
+
+int cl_listen_tcp(const struct cl_addr *addr, int backlog, bool reuseport, int *fd) {
+    int err = cl_bind_tcp(addr, reuseport, fd);
+    if (err)
+        return err;
+    return listen(*fd, backlog) ? fail_close(*fd) : CELLO_OK;
 }
 
 /* CELLO_OK: nothing is at the path (any more). Only a socket that refuses connections is removed.

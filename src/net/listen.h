@@ -11,6 +11,9 @@
  * Errors: CELLO_EINVAL (not an IP address), CELLO_ESYS (errno EADDRINUSE, EACCES, ...). */
 int cl_listen_tcp(const struct cl_addr *addr, int backlog, bool reuseport, int *fd) CL_MUST_USE;
 
+/* The same, bound but not listening yet: nobody can connect before listen(). */
+int cl_bind_tcp(const struct cl_addr *addr, bool reuseport, int *fd) CL_MUST_USE;
+
 /* A unix socket at `path` with the permissions `mode`. A socket file that nobody listens on any
  * more is replaced; one in use is an error, and so is a file that is no socket.
  * Errors: CELLO_EINVAL (empty or too long), CELLO_ESYS (errno EADDRINUSE, ENOTSOCK, ...). */

@@ -12,7 +12,7 @@ C_FILE_LINES = 1200
 HEADER_LINES = 300
 PYTHON_LINES = 600
 
-OWN_C = ("src", "ext", "include", "tests", "fuzz", "bench", "examples", "tools")
+OWN_C = ("src", "ext", "include", "programs", "tests", "fuzz", "bench", "examples", "tools")
 
 
 def banned_calls(text: str) -> list[str]:

@@ -105,6 +105,19 @@ def violations_in_public(text: str, *, python: bool = False) -> list[str]:
     return found
 
 
+def violations_in_program(text: str) -> list[str]:
+    """Programs that are installed may look inside libcello, and need no other library."""
+    found = []
+    for include in includes(text):
+        name = include[1:-1]
+        if include[0] == "<":
+            public = name.startswith("cello/") or SYSTEM.fullmatch(name)
+            found += [] if public else [f"{include} is fenced off"]
+        elif name.endswith("_internal.h") or name.split("/")[0] not in LAYERS:
+            found.append(f"{include} is not to be seen from outside its folder")
+    return found
+
+
 GIL = re.compile(
     r"\b(PyEval_(Save|Restore|Acquire|Release)Thread|PyGILState_\w+|Py_BEGIN_ALLOW_\w+)"
 )
@@ -130,13 +143,15 @@ def violations(path: Path) -> list[str]:
         found = violations_in_src(second, text)
     elif top == "ext":
         found = violations_in_ext(name, text)
+    elif top == "programs":
+        found = violations_in_program(text)
     else:
         found = violations_in_public(text, python=name.endswith("_module.c"))
     return [f"{name}: {what}" for what in found]
 
 
 def test_every_include_is_allowed() -> None:
-    files = c_files("src", "ext", "include", "examples/c")
+    files = c_files("src", "ext", "include", "programs", "examples/c")
     assert files
     assert [what for path in files for what in violations(path)] == []
 
@@ -177,6 +192,13 @@ def test_finds_what_ext_must_not_include() -> None:
     assert violations_in_ext("ext/module.c", '#include "http/request.h"')
     assert violations_in_ext("ext/convert/walk.c", '#include "server/server.h"')
     assert violations_in_ext("ext/module.c", "#include <liburing.h>")
+
+
+def test_finds_what_programs_must_not_include() -> None:
+    assert violations_in_program('#include <stdio.h>\n#include "cluster/supervisor.h"') == []
+    assert violations_in_program('#include "cluster/policy_internal.h"')
+    assert violations_in_program('#include "types/request.h"')
+    assert violations_in_program("#include <Python.h>")
 
 
 def test_finds_what_public_headers_must_not_include() -> None:
