@@ -15,6 +15,8 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_library(cello_flags INTERFACE)
+# Reports of crashes name the build.
+target_link_options(cello_flags INTERFACE -Wl,--build-id)
 target_compile_options(cello_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
   $<$<BOOL:${CELLO_WERROR}>:-Werror>

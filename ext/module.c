@@ -6,6 +6,7 @@
 #include "capi.h"
 #include "convert/json_bytes.h"
 #include "convert/json_decode.h"
+#include "diagnosis.h"
 #include "plan/converter.h"
 #include "plan/result.h"
 #include "types/app.h"
@@ -115,6 +116,16 @@ static PyMethodDef methods[] = {
      METH_FASTCALL,
      "security_headers_step(x_frame_options, referrer_policy, csp, permissions_policy, coep, coop, "
      "corp, x_content_type_options, /)\n--\n\nThe native step of SecurityHeadersConfig."},
+    {"start_diagnosis", cl_diagnosis_start, METH_O,
+     "start_diagnosis(worker_id, /)\n--\n\nReport crashes of this process on standard error, and "
+     "give stacks to who asks. worker_id: -1 for none. On this thread, which may then exhaust its "
+     "stack. OSError: no descriptors or memory."},
+    {"end_diagnosis", cl_diagnosis_end, METH_NOARGS,
+     "end_diagnosis()\n--\n\nNo stacks of Python any more: the interpreter is about to end."},
+    {"stacks", (PyCFunction)(void (*)(void))cl_diagnosis_stacks, METH_FASTCALL,
+     "stacks(pid, fd, timeout, /)\n--\n\nWrite the stacks of another process of Cello to a "
+     "descriptor. ProcessLookupError: there is none. ValueError: it gives no stacks. TimeoutError: "
+     "it does not answer within so many seconds. OSError: not allowed."},
     {NULL, NULL, 0, NULL},
 };
 

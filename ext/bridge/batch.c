@@ -118,6 +118,7 @@ static void call_and_answer(struct cl_bridge *b, struct cl_call *call, struct cl
 static void serve(struct cl_bridge *b, struct cl_request *r) {
     struct cl_call call = {.entry = b->handlers->entries[cello_request_route_id(r)]};
     uint32_t flags = call.entry->flags;
+    cello_request_enter(r); /* until the next one, or the end of the batch */
     if (flags & (CL_ENTRY_POOLED | CL_ENTRY_NEEDS_POOL) && leave_to_pool(b, call.entry, r))
         return;
     if (flags & CL_ENTRY_MEASURED) {
@@ -154,6 +155,7 @@ bool cl_bridge_run(void *ctx) {
         if (++served % every == 0)
             held_ns = cl_bridge_now_ns() - start_ns;
     }
+    cello_request_enter(NULL);
     b->slow = held_ns >= HOLD_NS && served <= CLOCK_EVERY;
     b->gil_acquisitions++;
     b->gil_held_ns += cl_bridge_now_ns() - start_ns;

@@ -108,8 +108,10 @@ static PySendResult advance(struct cl_runner *r, PyObject *exception, PyObject *
         Py_DECREF(context);
         return PYGEN_ERROR;
     }
+    cello_request_enter(r->request);
     PySendResult how = exception ? cl_guest_throw(r->steps, exception, result)
                                  : PyIter_Send(r->steps, Py_None, result);
+    cello_request_enter(NULL);
     if (context) {
         if (PyContext_Exit(context) < 0) {
             if (how != PYGEN_ERROR)

@@ -196,10 +196,12 @@ static PyObject *work(PyObject *capsule, PyObject *ignored) {
     (void)PyCapsule_SetContext(capsule, &BEGUN);
     struct cl_job *j;
     here = p; /* which it has a reference to */
+    cello_diagnosis_thread_begin();
     for (bool first = true; (j = next_job(p, first)) != NULL; first = false) {
         j->work(j);
         send_home(p, j);
     }
+    cello_diagnosis_thread_end();
     Py_RETURN_NONE;
 }
 

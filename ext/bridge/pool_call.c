@@ -70,7 +70,9 @@ static void work(struct cl_job *j) {
     p->skipped = cello_request_is_disconnected(p->r); /* as in the queue of the batch */
     if (p->answered || p->skipped)                    /* it waited for a thread for too long */
         return;
+    cello_request_enter(p->r);
     p->value = cl_bridge_call_in_context(p->bridge, p->callable, &p->call, p->r, p->context);
+    cello_request_enter(NULL);
     if (!p->value) {
         if (p->call.generators)
             p->call.context = Py_NewRef(p->context); /* which they are resumed in */

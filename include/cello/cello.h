@@ -5,6 +5,7 @@
 #include <cello/app.h>
 #include <cello/cluster.h>
 #include <cello/connection.h>
+#include <cello/diagnosis.h>
 #include <cello/error.h>
 #include <cello/file.h>
 #include <cello/limits.h>

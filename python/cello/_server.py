@@ -231,6 +231,7 @@ class Serving(Lifespan, Base):
             from cello import _reload
 
             settings.fd = _reload.socket_of_child(settings)
+        _diagnose()
         try:
             engine = self._open(settings)
         except OSError as error:
@@ -254,6 +255,17 @@ class Serving(Lifespan, Base):
             await serve(engine, self._lifespan_run())
         finally:
             engine.close()
+
+
+def _diagnose() -> None:
+    """Crashes of this process are reported, and it gives its stacks to who asks."""
+    import atexit
+
+    try:
+        _cello.start_diagnosis(-1)
+    except OSError as error:
+        _log.warning(f"a crash will not be reported: {error.strerror}")
+    atexit.register(_cello.end_diagnosis)
 
 
 def _called_from_main() -> bool:

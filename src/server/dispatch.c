@@ -212,7 +212,9 @@ static int on_head(struct cl_worker *w, struct cl_request *r) {
 
 static void on_request(struct cl_worker *w, struct cl_request *r) {
     (void)w;
+    cl_request_entered = r;
     r->route->handler->on_request(r->route->handler, r);
+    cl_request_entered = NULL;
 }
 
 static void on_done(struct cl_worker *w, struct cl_request *r) {

@@ -66,6 +66,12 @@ struct cl_server {
 
 extern const struct cl_service cl_server_service;
 
+/* diagnosis.c */
+/* What this thread is handling, for reports of crashes. Read in handlers of signals, which is why
+ * it must lie where no call is needed to find it. */
+extern _Thread_local const struct cl_request *cl_request_entered
+    __attribute__((tls_model("initial-exec")));
+
 /* server.c */
 /* There is an access log: a line for r. */
 void cl_server_log_request(struct cl_server *s, const struct cl_request *r);

@@ -66,7 +66,7 @@ int cl_segment_new(struct cl_segment **out, const size_t sizes[CL_AREA_COUNT]) {
     memcpy(header.magic, MAGIC, sizeof MAGIC);
     if (!lay_out(&header, sizes))
         return CELLO_EINVAL;
-    int fd = memfd_create("cello", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfd_create(CL_SEGMENT_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return CELLO_ESYS;
     int err = CELLO_ESYS;

@@ -23,6 +23,9 @@ enum cl_area {
 /* Areas begin on a page of their own. */
 enum { CL_AREA_ALIGN = 4096 };
 
+/* Of the memfd, below /proc/PID/fd. */
+#define CL_SEGMENT_NAME "cello"
+
 struct cl_segment;
 
 /* A new one; sizes[area] bytes, 0 for an area that nobody uses. Errors: CELLO_EINVAL (more bytes

@@ -25,6 +25,7 @@ examples:
   cello dev app:app             serve it, and again whenever a file is saved
   cello run app:app --port 80 --host 0.0.0.0 --env production
   cello routes app:app          what it answers
+  cello stacks 4242             what process 4242 is doing
 """
 
 
@@ -82,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help="a small project to start from")
     new.add_argument("name", metavar="NAME", help="of the folder to make")
     new.set_defaults(command=_new)
+
+    stacks = commands.add_parser("stacks", help="what a process is doing, also when it hangs")
+    stacks.add_argument("pid", metavar="PID", type=int, help="of a worker, or of a supervisor")
+    stacks.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=5.0, help="to wait (default: 5)"
+    )
+    stacks.set_defaults(command=_stacks)
     return parser
 
 
@@ -183,6 +191,15 @@ def _new(options: argparse.Namespace) -> int:
     from cello._cli.new import new
 
     return new(options.name)
+
+
+def _stacks(options: argparse.Namespace) -> int:
+    try:
+        _cello.stacks(options.pid, sys.stdout.fileno(), options.timeout)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise Stop(f"no stacks of process {options.pid}: {why}", 1) from None
+    return 0
 
 
 class _Version(argparse.Action):
