@@ -8,9 +8,9 @@ from source_tree import ROOT, c_files, code_only, relative, without_comments
 
 # ISO C, POSIX and Linux: what every folder may include. All else is third-party.
 SYSTEM = re.compile(
-    r"(assert|ctype|dirent|endian|errno|fcntl|float|grp|ifaddrs|inttypes|limits|malloc|math|netdb|"
-    r"poll|pthread|pwd|sched|semaphore|setjmp|signal|stdalign|stdarg|stdatomic|stdbool|stddef|"
-    r"stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|time|unistd|"
+    r"(assert|ctype|dirent|elf|endian|errno|execinfo|fcntl|float|grp|ifaddrs|inttypes|limits|link|"
+    r"malloc|math|netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|stdalign|stdarg|stdatomic|"
+    r"stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|time|ucontext|unistd|"
     r"(arpa|linux|net|netinet|sys|sanitizer)/\w+|"
     r"arm_neon|cpuid|[a-z]mmintrin|x86intrin)\.h"
 )
