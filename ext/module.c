@@ -10,6 +10,7 @@
 #include "plan/converter.h"
 #include "plan/result.h"
 #include "types/app.h"
+#include "types/server.h"
 
 /* ---- functions ---- */
 
@@ -126,6 +127,9 @@ static PyMethodDef methods[] = {
      "stacks(pid, fd, timeout, /)\n--\n\nWrite the stacks of another process of Cello to a "
      "descriptor. ProcessLookupError: there is none. ValueError: it gives no stacks. TimeoutError: "
      "it does not answer within so many seconds. OSError: not allowed."},
+    {"are_networks", cl_server_are_networks, METH_O,
+     "are_networks(text, /)\n--\n\nWhether it lists networks and addresses as "
+     "Server.expect_proxy() takes them."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -189,6 +193,7 @@ static int exec(PyObject *module) {
 static int traverse(PyObject *module, visitproc visit, void *arg) {
     struct cl_ext *ext = cl_ext_of_module(module);
     Py_VISIT(ext->address_type);
+    Py_VISIT(ext->credentials_type);
     Py_VISIT(ext->after_type);
     Py_VISIT(ext->app_type);
     Py_VISIT(ext->body_view_type);
@@ -236,6 +241,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->spare_request);
     Py_CLEAR(ext->spare_body_view);
     Py_CLEAR(ext->address_type);
+    Py_CLEAR(ext->credentials_type);
     Py_CLEAR(ext->url_type);
     Py_CLEAR(ext->background_type);
     Py_CLEAR(ext->after_type);

@@ -33,7 +33,8 @@ struct cl_guest;
 struct cl_ext {
     struct cl_convert_state convert;
     struct cl_ext_names names;
-    PyTypeObject *address_type; /* of Request.client, a struct sequence */
+    PyTypeObject *credentials_type; /* of Request.peer_credentials, likewise */
+    PyTypeObject *address_type;     /* of Request.client, a struct sequence */
     PyTypeObject *after_type;
     PyTypeObject *app_type;
     PyTypeObject *body_view_type;

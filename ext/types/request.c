@@ -195,8 +195,16 @@ static int setup_address(PyObject *module, struct cl_ext *ext) {
     return ext->address_type ? PyModule_AddType(module, ext->address_type) : -1;
 }
 
+static int setup_credentials(PyObject *module, struct cl_ext *ext) {
+    static PyStructSequence_Field fields[] = {
+        {"pid", NULL}, {"uid", NULL}, {"gid", NULL}, {NULL, NULL}};
+    static PyStructSequence_Desc desc = {"cello._cello.Credentials", "Of a process.", fields, 3};
+    ext->credentials_type = PyStructSequence_NewType(&desc);
+    return ext->credentials_type ? PyModule_AddType(module, ext->credentials_type) : -1;
+}
+
 int cl_request_setup_types(PyObject *module, struct cl_ext *ext) {
-    if (setup_address(module, ext) < 0)
+    if (setup_address(module, ext) < 0 || setup_credentials(module, ext) < 0)
         return -1;
     ext->request_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     return ext->request_type ? PyModule_AddType(module, ext->request_type) : -1;

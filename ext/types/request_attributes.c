@@ -93,6 +93,22 @@ static PyObject *make_client(struct cl_pyrequest *self) {
     return client;
 }
 
+static PyObject *make_credentials(struct cl_pyrequest *self) {
+    struct cello_credentials found;
+    if (!self->r || !cello_request_peer_credentials(self->r, &found))
+        return Py_NewRef(Py_None);
+    const int64_t values[] = {found.pid, found.uid, found.gid};
+    PyObject *credentials = PyStructSequence_New(self->ext->credentials_type);
+    for (Py_ssize_t i = 0; credentials && i < 3; i++) {
+        PyObject *number = PyLong_FromLongLong(values[i]);
+        if (!number)
+            Py_CLEAR(credentials);
+        else
+            PyStructSequence_SetItem(credentials, i, number);
+    }
+    return credentials;
+}
+
 static PyObject *make_route(struct cl_pyrequest *self) {
     return none_if_empty(self->r ? cello_request_route(self->r) : (struct cl_str){NULL, 0});
 }
@@ -164,6 +180,7 @@ static const struct attribute METHOD = {CL_KEPT_METHOD, make_method};
 static const struct attribute PATH = {CL_KEPT_PATH, make_path};
 static const struct attribute HOST = {CL_KEPT_HOST, make_host};
 static const struct attribute CLIENT = {CL_KEPT_CLIENT, make_client};
+static const struct attribute CREDENTIALS = {CL_KEPT_CREDENTIALS, make_credentials};
 static const struct attribute ROUTE = {CL_KEPT_ROUTE, make_route};
 static const struct attribute BODY = {CL_KEPT_BODY, make_body};
 static const struct attribute STATE = {CL_KEPT_STATE, make_state};
@@ -324,6 +341,9 @@ PyGetSetDef cl_pyrequest_attributes[] = {
     {"remote_addr", get_remote_addr, NULL, "The peer's address, or None.", NULL},
     {"ip_addr", get_remote_addr, NULL, "The same as remote_addr.", NULL},
     KEPT("client", CLIENT, "The peer's (host, port), a tuple with these names, or None."),
+    KEPT("peer_credentials", CREDENTIALS,
+         "(pid, uid, gid) of the process at the other end of a unix socket, a tuple with these "
+         "names, or None."),
     KEPT("state", STATE, "A namespace for the program's own values."),
     KEPT("context", CONTEXT, "A dict of what native steps found, such as request_id."),
     {"identity", get_identity, set_identity,

@@ -14,6 +14,7 @@ enum cl_pyrequest_kept {
     CL_KEPT_BASE_URL,
     CL_KEPT_HOST,
     CL_KEPT_CLIENT,
+    CL_KEPT_CREDENTIALS,
     CL_KEPT_ROUTE,
     CL_KEPT_REQUEST_ID,
     CL_KEPT_BODY,

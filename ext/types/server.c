@@ -311,14 +311,18 @@ static PyObject *listen_tcp(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return err ? raise_engine(err) : Py_NewRef(Py_None);
 }
 
-PyDoc_STRVAR(listen_unix_doc, "listen_unix($self, path, /)\n--\n\nListen on a unix socket.");
+PyDoc_STRVAR(listen_unix_doc,
+             "listen_unix($self, path, mode=0o666, /)\n--\n\nListen on a unix socket with these "
+             "permissions.");
 
-static PyObject *listen_unix(PyObject *self, PyObject *arg) {
+static PyObject *listen_unix(PyObject *self, PyObject *args) {
     struct server *o = self_of(self);
     PyObject *path;
-    if (!is_open(o) || !PyUnicode_FSConverter(arg, &path))
+    unsigned mode = CELLO_UNIX_MODE;
+    if (!is_open(o) ||
+        !PyArg_ParseTuple(args, "O&|I:listen_unix", PyUnicode_FSConverter, &path, &mode))
         return NULL;
-    int err = cello_server_listen_unix(o->bridge.server, PyBytes_AS_STRING(path));
+    int err = cello_server_listen_unix(o->bridge.server, PyBytes_AS_STRING(path), mode);
     Py_DECREF(path);
     return err ? raise_engine(err) : Py_NewRef(Py_None);
 }
@@ -338,6 +342,31 @@ static PyObject *listen_fd(PyObject *self, PyObject *arg) {
     }
     int err = cello_server_listen_fd(o->bridge.server, (int)fd);
     return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(
+    expect_proxy_doc,
+    "expect_proxy($self, networks, /)\n--\n\nConnections over unix sockets and from these networks "
+    "('10.0.0.0/8,::1') begin with a PROXY protocol head; others are closed. ValueError: "
+    "networks.");
+
+static PyObject *expect_proxy(PyObject *self, PyObject *arg) {
+    struct server *o = self_of(self);
+    Py_ssize_t n;
+    const char *text = PyUnicode_AsUTF8AndSize(arg, &n);
+    if (!text || !is_open(o))
+        return NULL;
+    int err = cello_server_expect_proxy(o->bridge.server, (struct cl_str){text, (size_t)n});
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
+PyObject *cl_server_are_networks(PyObject *module, PyObject *arg) {
+    (void)module;
+    Py_ssize_t n;
+    const char *text = PyUnicode_AsUTF8AndSize(arg, &n);
+    if (!text)
+        return NULL;
+    return PyBool_FromLong(cello_networks_valid((struct cl_str){text, (size_t)n}));
 }
 
 static PyObject *get_addresses(PyObject *self, void *closure) {
@@ -658,8 +687,9 @@ static PyObject *get_backend(PyObject *self, void *closure) {
 
 static PyMethodDef server_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))listen_tcp, METH_FASTCALL, listen_doc},
-    {"listen_unix", listen_unix, METH_O, listen_unix_doc},
+    {"listen_unix", listen_unix, METH_VARARGS, listen_unix_doc},
     {"listen_fd", listen_fd, METH_O, listen_fd_doc},
+    {"expect_proxy", expect_proxy, METH_O, expect_proxy_doc},
     {"connect", (PyCFunction)(void (*)(void))connect_method, METH_FASTCALL, connect_doc},
     {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, run_doc},
     {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},

@@ -10,4 +10,7 @@ struct cl_bridge *cl_server_bridge(struct cl_ext *ext, PyObject *server);
 /* Whether a turn of the server may be going on, without the GIL, on another thread than this. */
 bool cl_server_turns_elsewhere(PyObject *server);
 
+/* are_networks(text) of the module. */
+PyObject *cl_server_are_networks(PyObject *module, PyObject *text);
+
 #endif

@@ -34,6 +34,13 @@ CELLO_API struct cl_str cello_request_body(const struct cl_request *r);
 CELLO_API int cello_request_version_minor(const struct cl_request *r);
 /* The peer's address, numeric, in the request's memory; empty when it is not known any more. */
 CELLO_API struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port);
+/* The process at the other end of a unix socket, as the kernel knows it: when it connected, and in
+ * this process's namespaces (0: not in this one). */
+struct cello_credentials {
+    int64_t pid, uid, gid;
+};
+/* False: the request came another way, or it is not known any more. */
+CELLO_API bool cello_request_peer_credentials(struct cl_request *r, struct cello_credentials *out);
 /* The id that a request-id step found or made; empty without one. */
 CELLO_API struct cl_str cello_request_id(const struct cl_request *r);
 /* The client has gone, or was answered. */

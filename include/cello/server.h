@@ -52,9 +52,11 @@ CELLO_API int cello_server_new(struct cl_server **out, struct cl_app *app,
  * EADDRINUSE), CELLO_EINVAL and CELLO_ENOENT (host), CELLO_ELIMIT (more than 16 addresses),
  * CELLO_ENOMEM. */
 CELLO_API int cello_server_listen(struct cl_server *s, const char *host, uint16_t port);
-/* A unix socket; a file left behind by a server that is gone is replaced. Errors: CELLO_EINVAL
- * (empty or too long), CELLO_ESYS, CELLO_ELIMIT, CELLO_ENOMEM. */
-CELLO_API int cello_server_listen_unix(struct cl_server *s, const char *path);
+/* A unix socket with these permissions; who may write to it may connect. A file left behind by a
+ * server that is gone is replaced. Errors: CELLO_EINVAL (empty or too long), CELLO_ESYS,
+ * CELLO_ELIMIT, CELLO_ENOMEM. */
+enum { CELLO_UNIX_MODE = 0666 }; /* the usual: its folder decides */
+CELLO_API int cello_server_listen_unix(struct cl_server *s, const char *path, unsigned mode);
 /* A listening socket made by somebody else; the server owns it on success. Errors: CELLO_ESYS,
  * CELLO_ELIMIT, CELLO_ENOMEM. */
 CELLO_API int cello_server_listen_fd(struct cl_server *s, int fd);

@@ -254,7 +254,7 @@ def listen(settings: Settings) -> socket.socket:
     if settings.fd is not None:
         return socket.socket(fileno=settings.fd)
     if settings.uds is not None:
-        return _listen_unix(settings.uds)
+        return _listen_unix(settings.uds, settings.uds_mode)
     found = socket.getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -262,7 +262,7 @@ def listen(settings: Settings) -> socket.socket:
     return socket.create_server(address[:2], family=family, backlog=BACKLOG)
 
 
-def _listen_unix(path: str) -> socket.socket:
+def _listen_unix(path: str, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -270,6 +270,7 @@ def _listen_unix(path: str) -> socket.socket:
         except ConnectionRefusedError:
             os.unlink(path)  # left behind by a process that was killed
     listener.bind(path)
+    os.chmod(path, mode)
     listener.listen(BACKLOG)
     return listener
 

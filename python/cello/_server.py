@@ -163,10 +163,12 @@ class Serving(Lifespan, Base):
         engine = self._engine(settings)
         style = "json" if self._log_format == "json" else settings.env
         _log.configure(level=settings.log_level, style=style)
+        if settings.proxy_protocol:
+            engine.expect_proxy(settings.proxy_protocol)
         if settings.fd is not None:
             engine.listen_fd(settings.fd)
         elif settings.uds is not None:
-            engine.listen_unix(settings.uds)
+            engine.listen_unix(settings.uds, settings.uds_mode)
         else:
             try:
                 engine.listen(settings.host, settings.port)
@@ -203,17 +205,20 @@ class Serving(Lifespan, Base):
 
         The first signal finishes what is in flight (30 s at most), the second ends the process at
         once. Off the main thread signals are the caller's. What is not given here is read from the
-        command line (--host --port --reload --debug --env --no-logs --log-level --uds --fd
-        --backend; only in the program's own main thread, argv=False turns it off), then from the
-        environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the program with exit
-        code 2. A busy port ends it with 1.
+        command line (--host --port --reload --debug --env --no-logs --log-level --uds --uds-mode
+        --fd --proxy-protocol --backend; only in the program's own main thread, argv=False turns it
+        off), then from the environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the
+        program with exit code 2. A busy port ends it with 1.
 
         reload: run the program in another process, and again whenever a Python file below the
         current folder or the program's is saved; the socket stays. Needs watchfiles.
         env: "development" (debug pages and the access log) or "production" (neither). debug, logs:
         on or off, whatever env says. log_level: of the server log. uds: path of a unix socket
-        instead of host and port. fd: a listening socket instead. backend: "auto", "epoll" or
-        "io_uring". ValueError, TypeError: an option that is wrong.
+        instead of host and port; uds_mode: its permissions, 0o666. fd: a listening socket instead.
+        proxy_protocol: connections come from a proxy and begin with a PROXY protocol head: True
+        (the proxy is on this machine) or the addresses and networks of proxies; connections from
+        elsewhere are closed. backend: "auto", "epoll" or "io_uring". ValueError, TypeError: an
+        option that is wrong.
         """
         if loading:
             return

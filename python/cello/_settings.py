@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypedDict
 
+from cello import _cello
 from cello._log import LEVELS
 
 DEFAULT_PORT = 8000  # of run() and serve()
 BACKENDS = ("auto", "epoll", "io_uring")
 ENVIRONMENTS = ("development", "production")
+UDS_MODE = 0o666
+LOOPBACK = "127.0.0.0/8,::1"
 
 
 class SettingError(ValueError):
@@ -30,7 +33,9 @@ class Options(TypedDict, total=False):
     debug: bool | None
     log_level: str | None
     uds: str | None
+    uds_mode: int | str | None
     fd: int | None
+    proxy_protocol: bool | str | Iterable[str] | None
     backend: str | None
     workers: int | None
 
@@ -78,6 +83,36 @@ def _level(value: Any) -> str:
     return _one_of(*LEVELS)(value.lower() if isinstance(value, str) else value)
 
 
+def _mode(value: Any) -> int:
+    """Text is octal, as chmod reads it."""
+    try:
+        mode = int(value, 8) if isinstance(value, str) else value
+    except ValueError:
+        mode = None
+    if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= 0o777:
+        raise ValueError("must be permissions from 0 to 0o777")
+    return mode
+
+
+def _proxies(value: Any) -> str:
+    """Networks for the engine; empty: off."""
+    try:
+        return LOOPBACK if _switch(value) else ""
+    except ValueError:
+        pass
+    networks = value if isinstance(value, str) else _joined(value)
+    if not networks or not _cello.are_networks(networks):
+        raise ValueError("must be on, off, or addresses and networks such as 10.0.0.0/8")
+    return networks
+
+
+def _joined(value: Any) -> str | None:
+    if not isinstance(value, Iterable):
+        return None
+    items = list(value)
+    return ",".join(items) if all(isinstance(item, str) for item in items) else None
+
+
 class _Setting(NamedTuple):
     check: Callable[[Any], Any]
     default: Any
@@ -88,7 +123,9 @@ _SETTINGS = {
     "host": _Setting(_text, "127.0.0.1", {}),
     "port": _Setting(_number(0, 65535, "a port from 0 to 65535"), DEFAULT_PORT, {}),
     "uds": _Setting(_text, None, {}),
+    "uds_mode": _Setting(_mode, UDS_MODE, {}),
     "fd": _Setting(_number(0, 2**31 - 1, "the number of a descriptor"), None, {}),
+    "proxy_protocol": _Setting(_proxies, "", {"--proxy-protocol": True}),
     "env": _Setting(_one_of(*ENVIRONMENTS), "development", {}),
     "debug": _Setting(_switch, None, {"--debug": True}),
     "logs": _Setting(_switch, None, {"--no-logs": False}),
@@ -130,7 +167,9 @@ class Settings:
     host: str
     port: int
     uds: str | None
+    uds_mode: int
     fd: int | None
+    proxy_protocol: str  # networks, split by commas; empty: off
     env: str
     debug: bool  # error pages with tracebacks, and templates that are read again
     logs: bool  # the access log
@@ -191,6 +230,7 @@ def _command_line(argv: list[str]) -> dict[str, tuple[str, Any]]:
     """name -> (option, value) for Cello's own options; what else is there is the program's."""
     flags = {flag: (name, v) for name, s in _SETTINGS.items() for flag, v in s.flags.items()}
     valued = {"--" + n.replace("_", "-"): n for n, s in _SETTINGS.items() if not s.flags}
+    either = {"--proxy-protocol": "proxy_protocol"}  # alone, or with a value behind "="
     found: dict[str, tuple[str, Any]] = {}
     items = iter(argv)
     for item in items:
@@ -198,6 +238,8 @@ def _command_line(argv: list[str]) -> dict[str, tuple[str, Any]]:
         if item in flags:
             name, meaning = flags[item]
             found[name] = (item, meaning)
+        elif equals and option in either:
+            found[either[option]] = (option, value)
         elif option in valued:
             if not equals:
                 value = next(items, "")

@@ -21,6 +21,7 @@
 #include "http/generator.h"
 #include "http/header.h"
 #include "http/method.h"
+#include "net/addr.h"
 
 struct cl_conn;
 struct cl_route;
@@ -123,7 +124,8 @@ struct cl_request {
     struct cl_str request_id;
 
     struct cl_response response;
-    struct cl_arena arena;
+    struct cl_arena arena;                  /* what is in front of it is zeroed for each request */
+    struct cl_credentials peer_credentials; /* valid with peer_host */
     struct cl_request_watch watch;
     uint32_t param_count;
     uint32_t header_count;

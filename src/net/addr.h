@@ -20,6 +20,14 @@ struct cl_addr {
     };
 };
 
+/* The process at the other end of a unix socket, as it was when it connected. */
+struct cl_credentials {
+    bool known; /* false: of another kind of socket */
+    pid_t pid;  /* 0: of another pid namespace */
+    uid_t uid;
+    gid_t gid;
+};
+
 /* Numeric IPv4 or IPv6 ("127.0.0.1", "::1", with or without brackets) or a name ("localhost",
  * resolved by getaddrinfo, first answer). Errors: CELLO_EINVAL, CELLO_ENOENT. */
 int cl_addr_parse(struct cl_addr *a, const char *host, uint16_t port) CL_MUST_USE;

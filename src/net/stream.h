@@ -45,6 +45,7 @@ struct cl_stream {
     size_t in_max;
     size_t in_room; /* bytes to receive with one call; less than a block: a block */
     struct cl_addr peer;
+    struct cl_credentials credentials;
 };
 
 CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov, int count) {

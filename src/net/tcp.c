@@ -116,6 +116,13 @@ static void read_peer(struct cl_addr *a, int fd) {
     a->len = getpeername(fd, &a->sa, &len) ? 0 : len;
 }
 
+static void read_credentials(struct cl_credentials *c, int fd) {
+    struct ucred found;
+    socklen_t len = sizeof found;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &found, &len) == 0)
+        *c = (struct cl_credentials){true, found.pid, found.uid, found.gid};
+}
+
 int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handler, void *protocol,
                 struct cl_stream **out) {
     struct tcp_stream *t = cl_loop_obj_new(l, sizeof *t);
@@ -129,6 +136,9 @@ int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handl
     s->in = NULL;
     s->in_max = CL_BLOCK_SIZE;
     read_peer(&s->peer, fd);
+    s->credentials.known = false;
+    if (CL_UNLIKELY(s->peer.len && s->peer.sa.sa_family == AF_UNIX))
+        read_credentials(&s->credentials, fd);
     t->io.ops = &io_ops;
     t->io.in = &s->in;
     t->io.in_max = &s->in_max;

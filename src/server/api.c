@@ -59,10 +59,21 @@ struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port) {
         if (copy.ptr) {
             r->peer_host = copy;
             r->peer_port = cl_addr_port(r->peer);
+            const struct cl_conn *c = r->conn;
+            r->peer_credentials = c ? c->stream->credentials : (struct cl_credentials){0};
         }
     }
     *port = r->peer_port;
     return r->peer_host;
+}
+
+bool cello_request_peer_credentials(struct cl_request *r, struct cello_credentials *out) {
+    uint16_t port;
+    bool known = cello_request_peer(r, &port).len && r->peer_credentials.known;
+    if (known)
+        *out = (struct cello_credentials){r->peer_credentials.pid, r->peer_credentials.uid,
+                                          r->peer_credentials.gid};
+    return known;
 }
 
 struct cl_str cello_request_id(const struct cl_request *r) {

@@ -6,7 +6,7 @@
 #include "net/listen.h"
 #include "server/server_internal.h"
 
-enum { BACKLOG = 4096, UNIX_MODE = 0666 };
+enum { BACKLOG = 4096 };
 
 static void on_closed(struct cl_listener *listener) {
     struct cl_server_listener *l = CL_CONTAINER_OF(listener, struct cl_server_listener, super);
@@ -103,9 +103,9 @@ int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
     return err ? err : take(s, fd);
 }
 
-int cello_server_listen_unix(struct cl_server *s, const char *path) {
+int cello_server_listen_unix(struct cl_server *s, const char *path, unsigned mode) {
     int fd;
-    int err = cl_listen_unix(path, UNIX_MODE, BACKLOG, &fd);
+    int err = cl_listen_unix(path, mode, BACKLOG, &fd);
     if (!err)
         err = take(s, fd);
     if (!err)

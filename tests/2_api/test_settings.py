@@ -17,7 +17,9 @@ DEFAULTS = {
     "host": "127.0.0.1",
     "port": 8000,
     "uds": None,
+    "uds_mode": 0o666,
     "fd": None,
+    "proxy_protocol": "",
     "env": "development",
     "debug": True,
     "logs": True,
@@ -30,6 +32,13 @@ PLACES: dict[str, tuple[Any, list[str], str, tuple[Any, Any, Any]]] = {
     "host": ("::1", ["--host", "0.0.0.0"], "127.0.0.2", ("::1", "0.0.0.0", "127.0.0.2")),
     "port": (1, ["--port=2"], "3", (1, 2, 3)),
     "uds": ("/a", ["--uds", "/b"], "/c", ("/a", "/b", "/c")),
+    "uds_mode": (0o600, ["--uds-mode", "660"], "0o640", (0o600, 0o660, 0o640)),
+    "proxy_protocol": (
+        ["10.0.0.0/8", "::1"],
+        ["--proxy-protocol=192.0.2.1"],
+        "on",
+        ("10.0.0.0/8,::1", "192.0.2.1", "127.0.0.0/8,::1"),
+    ),
     "fd": (4, ["--fd", "5"], "6", (4, 5, 6)),
     "env": (
         "production",
@@ -107,11 +116,34 @@ def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         (["--log-level", "loud"], "--log-level must be one of debug"),
         (["--host="], "--host must be text"),
         (["--fd", "-1"], "--fd must be the number of a descriptor"),
+        (["--uds-mode", "888"], "--uds-mode must be permissions from 0 to 0o777, not '888'"),
+        (["--uds-mode=1777"], "--uds-mode must be permissions"),
+        (["--proxy-protocol=10.0.0.0/33"], "--proxy-protocol must be on, off, or addresses"),
+        (["--proxy-protocol="], "--proxy-protocol must be on, off, or addresses"),
     ],
 )
 def test_wrong_values_name_their_place(argv: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Settings(argv=argv)
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "localhost", [], [1], 2, b"::1", ["::1", ""]])
+def test_wrong_proxies(value: object) -> None:
+    with pytest.raises(ValueError, match=r"proxy_protocol must be on, off, or addresses"):
+        Settings(proxy_protocol=value)
+
+
+def test_proxies_alone_are_those_of_this_machine() -> None:
+    argv = ["--proxy-protocol", "10.0.0.0/8"]  # the second is the program's
+    assert Settings(argv=argv).proxy_protocol == "127.0.0.0/8,::1"
+    assert Settings(proxy_protocol=True).proxy_protocol == "127.0.0.0/8,::1"
+    assert Settings(argv=argv, proxy_protocol=False).proxy_protocol == ""
+
+
+@pytest.mark.parametrize("mode", [-1, 0o1000, "rw", True, 6.0])
+def test_wrong_modes(mode: object) -> None:
+    with pytest.raises(ValueError, match="uds_mode must be permissions"):
+        Settings(uds_mode=mode)
 
 
 def test_wrong_variables_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,8 @@ def user(req: Request) -> dict[str, Any]:
     assert_type(req.body(), bytes)
     assert_type(req.text(), str)
     assert_type(req.remote_addr, str | None)
+    credentials = req.peer_credentials
+    assert_type(credentials.uid if credentials else None, int | None)
     if not req.params:
         raise HTTPError(404, "none", headers={"a": "b"}, extra=[1])
     return dict(req.query)

@@ -18,7 +18,10 @@ from cello._settings import BACKENDS, ENVIRONMENTS, SettingError, Settings
 
 APP_HELP = "MODULE:ATTRIBUTE (attribute `app` when it is left out), or path/to/file.py[:ATTRIBUTE]"
 # Options of `run` and `dev` that app.run() reads, as it reads them from a program's command line.
-PASSED_ON = ("host", "port", "uds", "fd", "env", "log_level", "backend")
+PASSED_ON = (
+    *("host", "port", "uds", "uds_mode", "fd", "proxy_protocol"),
+    *("env", "log_level", "backend"),
+)
 EXAMPLES = """\
 examples:
   cello new shop                a project to start from
@@ -111,7 +114,16 @@ def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address or name to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="TCP port; 0: any free one (default: 8000)")
     parser.add_argument("--uds", metavar="PATH", help="a unix socket instead")
+    parser.add_argument("--uds-mode", metavar="OCTAL", help="its permissions (default: 666)")
     parser.add_argument("--fd", help="an inherited listening socket instead")
+    parser.add_argument(
+        "--proxy-protocol",
+        nargs="?",
+        const="on",
+        metavar="NETWORKS",
+        help="connections begin with what a proxy says of their client; with =10.0.0.0/8,...: "
+        "proxies there, else on this machine",
+    )
     parser.add_argument(
         "--env",
         choices=ENVIRONMENTS,

@@ -792,7 +792,7 @@ static void test_unix_socket(void **state) {
         struct live l;
         start(&l, NULL);
         if (own) {
-            assert_int_equal(cello_server_listen_unix(l.f.server, path), CELLO_OK);
+            assert_int_equal(cello_server_listen_unix(l.f.server, path, 0600), CELLO_OK);
         } else {
             int fd;
             assert_int_equal(cl_listen_unix(path, 0600, 10, &fd), CELLO_OK);
