@@ -37,9 +37,10 @@ static void unlink_stream(struct cl_stream *s) {
 static void retire(struct cl_stream *s) {
     struct cl_bridge *b = s->bridge;
     struct cl_request *r = s->request;
-    if (s->retired)
+    bool had_begun = cl_stream_has_begun(s);
+    if (s->state == CL_STREAM_RETIRED)
         return;
-    s->retired = true;
+    s->state = CL_STREAM_RETIRED;
     s->request = NULL;
     unlink_stream(s);
     if (cl_call_has_more(&s->call))
@@ -48,7 +49,7 @@ static void retire(struct cl_stream *s) {
     Py_CLEAR(s->context);
     Py_CLEAR(s->task); /* which has this object as its coroutine */
     cello_request_unref(r);
-    if (s->begun && b->server)
+    if (had_begun && b->server)
         cello_server_release(b->server);
     if (s->waits) {
         s->waits = false;
@@ -74,9 +75,9 @@ static bool is_disconnect(const struct cl_ext *ext, PyObject *error) {
 /* What ended it before its time is thrown into the dependencies; what they leave of it is logged.
  * Steals `error`. */
 static void fail(struct cl_stream *s, PyObject *error) {
-    bool expected = cl_stream_is_unwanted(s) || s->cancelled;
-    s->failed = true;
-    if (!s->begun && !cl_stream_has_items(s)) { /* it is answered as a handler's */
+    bool expected = cl_stream_is_unwanted(s);
+    s->supply = CL_SOURCE_FAILED;
+    if (!cl_stream_has_begun(s) && !cl_stream_has_items(s)) { /* it is answered as a handler's */
         s->error = error;
         return;
     }
@@ -97,12 +98,12 @@ void cl_stream_source_over(struct cl_stream *s, PyObject *error) {
     if (s->kind == CL_STREAM_PUSHED)
         cl_sse_stream_detach(s->source);
     Py_CLEAR(s->source);
-    s->over = true;
+    s->supply = CL_SOURCE_OVER;
     if (!s->bridge) {
         Py_XDECREF(error);
         return;
     }
-    if (!error && s->trailers && !s->stopped && add_trailers(s) < 0)
+    if (!error && s->trailers && s->state < CL_STREAM_STOPPED && add_trailers(s) < 0)
         error = cl_ext_fetch_exception();
     if (error)
         fail(s, error);
@@ -129,9 +130,10 @@ void cl_stream_forget(struct cl_stream *s) {
 
 void cl_stream_give(struct cl_stream *s) {
     struct cl_str bytes = {NULL, 0};
-    if (!s->asked || s->stopped || (s->busy && !s->leaving))
+    bool leaving = s->state == CL_STREAM_LEAVING, busy = cl_stream_is_busy(s);
+    if (!s->asked || s->state >= CL_STREAM_STOPPED || (busy && !leaving))
         return;
-    if (s->busy) {
+    if (busy) {
         /* It ends with what was given: the buffers are the step's. */
     } else if (s->fill.len) {
         s->given = s->fill;
@@ -141,21 +143,22 @@ void cl_stream_give(struct cl_stream *s) {
         s->given_large = s->large;
         s->large = NULL;
         bytes = s->large_bytes;
-    } else if (!s->over && !s->leaving) {
+    } else if (!cl_stream_is_over(s) && !leaving) {
         return;
     }
     s->asked = false;
-    if (s->failed && !bytes.len) {
+    bool failed = s->supply == CL_SOURCE_FAILED;
+    if (failed && !bytes.len) {
         cello_response_abort(s->request);
         return;
     }
-    bool last = (s->over || s->leaving) && !s->failed && (s->busy || !cl_stream_has_items(s));
-    cello_response_chunk(s->request, bytes, last);
+    bool is_end = (cl_stream_is_over(s) || leaving) && !failed;
+    cello_response_chunk(s->request, bytes, is_end && (busy || !cl_stream_has_items(s)));
 }
 
 /* Python has something to do for the items behind those that were given. */
 static bool is_behind(const struct cl_stream *s) {
-    if (s->over || s->leaving || s->busy || cl_stream_is_full(s))
+    if (s->state == CL_STREAM_LEAVING || s->supply != CL_SOURCE_OPEN || cl_stream_is_full(s))
         return false;
     switch ((enum cl_stream_kind)s->kind) {
     case CL_STREAM_SYNC: return true;
@@ -171,7 +174,7 @@ static void proceed(struct cl_generator *g, struct cl_request *r) {
     drop_given(s);
     if (s->heartbeat_ns) /* all was sent: silence begins */
         cello_request_set_deadline(r, s->heartbeat_ns);
-    bool gives = !s->busy && cl_stream_has_items(s);
+    bool gives = !cl_stream_is_busy(s) && cl_stream_has_items(s);
     cl_stream_give(s);
     if (is_behind(s) && (gives || s->kind == CL_STREAM_SYNC))
         cl_bridge_note(s->bridge, &s->note);
@@ -180,7 +183,7 @@ static void proceed(struct cl_generator *g, struct cl_request *r) {
 static void stop(struct cl_generator *g, struct cl_request *r) {
     struct cl_stream *s = of_generator(g);
     (void)r;
-    s->stopped = true;
+    s->state = CL_STREAM_STOPPED;
     drop_given(s);
     cl_bridge_note(s->bridge, &s->note);
 }
@@ -197,15 +200,18 @@ static bool leaves_at_drain(const struct cl_stream *s) {
 static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_event event) {
     struct cl_stream *s = of_observer(o);
     if (event == CELLO_EVENT_DRAINING) {
-        s->leaving = s->begun && leaves_at_drain(s);
-        if (s->leaving)
+        if (s->state == CL_STREAM_BEGUN && leaves_at_drain(s)) {
+            s->state = CL_STREAM_LEAVING;
             cl_stream_give(s);
-    } else if (!s->begun) {
-        s->left = s->left || event == CELLO_EVENT_LEFT;
-        s->overdue = s->overdue || event == CELLO_EVENT_OVERDUE;
+        }
+    } else if (!cl_stream_has_begun(s)) {
+        if (event == CELLO_EVENT_OVERDUE)
+            s->state = CL_STREAM_OVERDUE;
+        else if (s->state == CL_STREAM_OPENING)
+            s->state = CL_STREAM_LEFT;
         cl_bridge_note(s->bridge, &s->note);
-    } else if (event == CELLO_EVENT_OVERDUE && !s->stopped) {
-        if (s->asked && (s->busy || !cl_stream_has_items(s))) {
+    } else if (event == CELLO_EVENT_OVERDUE && s->state < CL_STREAM_STOPPED) {
+        if (s->asked && (cl_stream_is_busy(s) || !cl_stream_has_items(s))) {
             s->asked = false;
             cello_response_chunk(r, CL_LITERAL(CL_SSE_COMMENT), false);
         }
@@ -232,14 +238,16 @@ static void begin(struct cl_stream *s) {
         add_event_headers(r);
     if (s->type.len)
         cello_response_type(r, s->type);
-    s->begun = true;
-    Py_INCREF(s); /* the engine's */
+    bool leaves = s->state == CL_STREAM_LEFT ||
+                  (cello_server_draining(s->bridge->server) && leaves_at_drain(s));
+    s->state = leaves ? CL_STREAM_LEAVING : CL_STREAM_BEGUN;
+    s->lent = true;
+    Py_INCREF(s);
     cello_server_hold(s->bridge->server);
-    s->leaving = cello_server_draining(s->bridge->server) && leaves_at_drain(s);
     cello_respond_stream(r, &s->generator, false, 0);
-    if (!s->sse || s->stopped)
+    if (!s->sse || s->state == CL_STREAM_STOPPED)
         s->heartbeat_ns = 0;
-    if (s->sse && !s->stopped)
+    if (s->sse && s->state != CL_STREAM_STOPPED)
         cello_request_observe(r, &s->observer);
 }
 
@@ -248,12 +256,12 @@ static void answer_error(struct cl_stream *s) {
     struct cl_bridge *b = s->bridge;
     PyObject *error = s->error;
     s->error = NULL;
-    if (s->overdue) { /* it was answered */
+    if (cl_stream_is_overdue(s)) { /* it was answered */
         Py_DECREF(error);
         return;
     }
     PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    if (s->left || s->cancelled || cl_guest_is_cancellation(b->guest, error))
+    if (s->state == CL_STREAM_LEFT || cl_guest_is_cancellation(b->guest, error))
         cl_bridge_answer_cancelled(b, &s->call, s->request);
     else
         cl_bridge_answer_exception(b, &s->call, s->request);
@@ -261,18 +269,19 @@ static void answer_error(struct cl_stream *s) {
 }
 
 void cl_stream_progress(struct cl_stream *s) {
-    if (!s->bridge || s->retired)
+    bool over = cl_stream_is_over(s);
+    if (!s->bridge || s->state == CL_STREAM_RETIRED)
         return;
-    if (!s->begun && s->over && (s->error || s->overdue)) {
+    if (!cl_stream_has_begun(s) && over && (s->error || cl_stream_is_overdue(s))) {
         if (s->error)
             answer_error(s);
         retire(s);
         return;
     }
-    if (!s->begun && !s->overdue && (s->typed || s->over))
+    if (s->state <= CL_STREAM_LEFT && (s->typed || over))
         begin(s);
     cl_stream_give(s);
-    if (s->over && s->stopped)
+    if (over && s->state == CL_STREAM_STOPPED)
         retire(s);
 }
 
@@ -286,17 +295,17 @@ void cl_stream_watch(struct cl_stream *s) {
 
 static void watch(struct cl_stream *s) {
     s->unwatched = false;
-    s->left = cello_request_has_left(s->request);
-    if (s->left)
+    if (cello_request_has_left(s->request)) {
+        s->state = CL_STREAM_LEFT;
         return;
+    }
     cello_request_observe(s->request, &s->observer);
     cello_request_set_deadline(s->request, cl_bridge_timeout_of(s->bridge, s->call.entry));
 }
 
 static void answer_overdue(struct cl_stream *s) {
-    if (!s->told)
-        cl_bridge_answer_overdue(s->bridge, s->call.entry, s->request);
-    s->told = true;
+    s->state = CL_STREAM_TOLD;
+    cl_bridge_answer_overdue(s->bridge, s->call.entry, s->request);
 }
 
 /* ---- notes ---- */
@@ -306,26 +315,26 @@ static void leave_source(struct cl_stream *s) {
     switch ((enum cl_stream_kind)s->kind) {
     case CL_STREAM_SYNC: cl_stream_step_sync(s); break;
     case CL_STREAM_PUSHED:
-        if (!s->over)
+        if (!cl_stream_is_over(s))
             cl_stream_source_over(s, NULL);
         break;
     case CL_STREAM_ASYNC:
-        if (s->over)
+        if (cl_stream_is_over(s))
             break;
         if (!s->task && s->bridge->guest && !PyAsyncGen_CheckExact(s->source)) {
             if (cl_stream_start_task(s) < 0) /* for aclose() alone */
                 PyErr_WriteUnraisable(s->source);
         }
-        if (s->task && !s->over)
+        if (s->task && !cl_stream_is_over(s))
             cl_stream_cancel_task(s);
-        else if (!s->over)
+        else if (!cl_stream_is_over(s))
             cl_stream_source_over(s, NULL);
         break;
     }
 }
 
 void cl_stream_take_queue(struct cl_stream *s) {
-    if (s->over || s->fill.len)
+    if (cl_stream_is_over(s) || s->fill.len)
         return;
     bool closed = cl_sse_stream_take(s->source, &s->fill);
     if (closed)
@@ -346,15 +355,15 @@ static void go_on(struct cl_stream *s) {
 
 static void run_note(struct cl_note *n, struct cl_bridge *b) {
     struct cl_stream *s = of_note(n);
-    bool posted = s->posted, ends = s->begun && s->stopped && !s->released;
+    bool posted = s->posted, ends = s->lent && s->state >= CL_STREAM_STOPPED;
     (void)b;
     Py_INCREF(s);
     s->posted = false;
-    s->released = s->released || ends;
-    if (!s->retired) {
-        if (s->unwatched && !s->begun)
+    s->lent = s->lent && !ends;
+    if (s->state != CL_STREAM_RETIRED) {
+        if (s->unwatched && s->state == CL_STREAM_OPENING)
             watch(s);
-        if (!s->begun && s->overdue && !cello_request_is_disconnected(s->request))
+        if (s->state == CL_STREAM_OVERDUE && !cello_request_is_disconnected(s->request))
             answer_overdue(s);
         if (cl_stream_is_unwanted(s))
             leave_source(s);
@@ -398,7 +407,7 @@ void cl_stream_orphan_all(struct cl_bridge *b) {
         unlink_stream(s);
         s->bridge = NULL;
         s->request = NULL;
-        s->retired = true;
+        s->state = CL_STREAM_RETIRED;
         cl_call_clear(b->ext, &s->call);
         cello_request_unref(r);
         if (s->waits)

@@ -205,7 +205,7 @@ static void first_step(struct cl_stream *s) {
         b->wants_loop = s->waits = true; /* cl_stream_loop_is_here goes on */
         Py_INCREF(s);
     } else if (s->kind == CL_STREAM_ASYNC && cl_stream_start_task(s) < 0) {
-        if (s->over)
+        if (cl_stream_is_over(s))
             PyErr_Clear();
         else
             cl_stream_source_over(s, cl_ext_fetch_exception());
@@ -243,9 +243,10 @@ int cl_stream_answer(struct cl_bridge *b, struct cl_call *call, struct cl_reques
     else
         first_step(s);
     cl_stream_progress(s);
-    if (s->bridge && !s->retired && !s->begun)
+    if (s->bridge && !cl_stream_has_begun(s))
         cl_stream_watch(s);
-    if (!s->over && s->kind != CL_STREAM_SYNC) /* it may last: thousands of them shall be small */
+    if (!cl_stream_is_over(s) &&
+        s->kind != CL_STREAM_SYNC) /* it may last: thousands of them shall be small */
         cello_request_compact(r);
     Py_DECREF(s);
     return 0;
@@ -270,7 +271,7 @@ void cl_stream_unref(struct cl_stream *s) {
 }
 
 void cl_stream_wake(struct cl_stream *s) {
-    if (s->posted || s->retired || !s->bridge || !s->bridge->server)
+    if (s->posted || !s->request || !s->bridge || !s->bridge->server)
         return;
     s->posted = true;
     Py_INCREF(s);

@@ -5,12 +5,29 @@
  *   stream_task.c    async sources
  *   stream_answer.c  the object: made for an answer
  *
- *      OPENING --first item, or the type is known--> begun --source is over, all taken--> retired
- *         | raised: an ordinary answer                 | raised: cut off, logged
- *                                                      | stop: the source is closed
+ * A stream is an answer and a source, each with a state.
  *
- * Flags that the engine's calls read are written by the engine's thread only, with or without the
- * GIL. */
+ *   the answer
+ *      OPENING  -> BEGUN     the first item is there, or the type is known
+ *               -> LEFT      the client has gone, or ended its side: the source is closed
+ *      OPENING, LEFT
+ *               -> OVERDUE   no item came in time; -> TOLD: 504 is given, the source is closed
+ *      LEFT     -> LEAVING   the source ended all the same, and a client may still read
+ *      BEGUN    -> LEAVING   the server drains, and it is an event stream
+ *      BEGUN, LEAVING
+ *               -> STOPPED   all was taken, or the client has gone: the source is closed
+ *      STOPPED  -> RETIRED   the source is over
+ *      OPENING, LEFT, OVERDUE, TOLD
+ *               -> RETIRED   the source has raised (an ordinary answer), or is over after a 504
+ *
+ *   the source
+ *      OPEN    <-> BUSY      sync, pooled: a step on a thread
+ *      OPEN     -> CLOSING   async: no more items, it raised, or nobody wants more
+ *      OPEN, CLOSING
+ *               -> OVER, or FAILED when it raised: the body is cut off
+ *
+ * The states, and flags that the engine's calls read, are written by the engine's thread only, with
+ * or without the GIL. */
 #ifndef CL_EXT_STREAM_INTERNAL_H
 #define CL_EXT_STREAM_INTERNAL_H
 
@@ -22,6 +39,25 @@
 
 enum cl_stream_kind { CL_STREAM_SYNC, CL_STREAM_ASYNC, CL_STREAM_PUSHED };
 
+enum cl_stream_state {
+    CL_STREAM_OPENING, /* the head waits for the first item */
+    CL_STREAM_LEFT,    /* and the client has gone, or ended its side */
+    CL_STREAM_OVERDUE, /* for too long */
+    CL_STREAM_TOLD,    /* which was answered */
+    CL_STREAM_BEGUN,   /* the head is given */
+    CL_STREAM_LEAVING, /* no item will come after those that are there */
+    CL_STREAM_STOPPED, /* the engine has done with it */
+    CL_STREAM_RETIRED, /* the source, too */
+};
+
+enum cl_source_state {
+    CL_SOURCE_OPEN,
+    CL_SOURCE_BUSY,    /* a step is on its way on a thread: the buffers are its own */
+    CL_SOURCE_CLOSING, /* async: aclose() is next, or runs */
+    CL_SOURCE_OVER,
+    CL_SOURCE_FAILED, /* what is sent must not look whole */
+};
+
 /* Items wait up to this; a source that has given so much is not asked for more. */
 enum { CL_STREAM_AHEAD = 16384 };
 
@@ -29,43 +65,39 @@ struct cl_stream {
     PyObject_HEAD struct cl_generator generator;
     struct cl_note note;
     struct cl_post post;
-    struct cl_job job; /* a step on the thread pool */
-    struct cello_observer
-        observer; /* of the client while the head waits, then of the heartbeat and the drain */
-    struct cl_bridge *bridge;     /* NULL: the server is gone */
-    struct cl_request *request;   /* a reference; NULL once retired */
-    struct cl_call call;          /* what stays open, and what an error's answer needs */
-    PyObject *source;             /* the iterator; strong, NULL once it is over */
-    PyObject *trailers;           /* NULL: none */
-    PyObject *context;            /* that the source runs in */
-    PyObject *task, *step;        /* async: the task */
-    PyObject *pending;            /* async: what the task drives, an item's or aclose()'s */
-    PyObject *waiter;             /* async: the future that it waits with for a slow client */
-    PyObject *error;              /* that ended the source */
-    struct cl_buffer fill, given; /* items to be sent; those being sent */
-    void *large, *given_large;    /* pins of an item that is sent where it lies, after `fill` */
+    struct cl_job job;              /* a step on the thread pool */
+    struct cello_observer observer; /* of the client and time; begun: of silence and the drain */
+    struct cl_bridge *bridge;       /* NULL: the server is gone */
+    struct cl_request *request;     /* a reference; NULL once retired */
+    struct cl_call call;            /* what stays open, and what an error's answer needs */
+    PyObject *source;               /* the iterator; strong, NULL once it is over */
+    PyObject *trailers;             /* NULL: none */
+    PyObject *context;              /* that the source runs in */
+    PyObject *task;                 /* async */
+    PyObject *pending;              /* async: what the task drives, an item's or aclose()'s */
+    PyObject *waiter;               /* async: the future that it waits with for a slow client */
+    PyObject *error;                /* that ended the source */
+    struct cl_buffer fill, given;   /* items to be sent; those being sent */
+    void *large, *given_large;      /* pins of an item that is sent where it lies, after `fill` */
     struct cl_str large_bytes;
     uint32_t burst;                /* sync: items that the next step may gather */
     struct cl_str type;            /* by the first item, or said; lives as long as the request */
     struct cl_stream *next, *prev; /* of the bridge */
     uint64_t heartbeat_ns;
-    uint8_t kind; /* enum cl_stream_kind */
-    bool sse;     /* every item is an event */
-    bool typed;   /* the content type is known */
-    bool begun;   /* the head is given */
-    bool asked;   /* by the engine, and not answered */
-    bool over;    /* the source has ended, in whatever way */
-    bool failed;  /* and not as it should: what is sent must not look whole */
-    bool stopped; /* by the engine: all was taken, or the client has gone */
-    bool leaving; /* the server drains: no item after those that are there */
-    bool left;    /* the client has gone while the head waited */
-    bool overdue; /* the head waited for too long: answered with 504 */
-    bool pooled;  /* a sync source of a handler that runs on the thread pool */
-    bool ended;   /* sync: as its last step found */
-    bool busy;    /* a step is on its way there: the buffers are its own */
-    bool closing; /* async: aclose() is next, or runs */
-    bool starting, cancelled, posted, released, retired, unwatched, told;
-    bool waits; /* for a loop, and has a reference until there is one */
+    uint8_t kind;   /* enum cl_stream_kind */
+    uint8_t state;  /* enum cl_stream_state */
+    uint8_t supply; /* enum cl_source_state */
+    bool sse;       /* every item is an event */
+    bool typed;     /* the content type is known */
+    bool pooled;    /* a sync source of a handler that runs on the thread pool */
+    bool asked;     /* by the engine, and not answered */
+    bool lent;      /* the engine has a reference */
+    bool waits;     /* for a loop, and has a reference until there is one */
+    bool posted;    /* a message is on its way, and has a reference */
+    bool unwatched; /* the head waits, and the observer is to be set in a turn */
+    bool starting;  /* async: in the task's first step */
+    bool cancelled; /* async: the task was told */
+    bool ended;     /* sync: as its last step found */
 };
 
 static inline struct cl_stream *cl_stream_of(PyObject *object) {
@@ -77,9 +109,25 @@ static inline bool cl_stream_is_full(const struct cl_stream *s) {
     return s->fill.len >= CL_STREAM_AHEAD || s->large;
 }
 
+static inline bool cl_stream_has_begun(const struct cl_stream *s) {
+    return s->state >= CL_STREAM_BEGUN;
+}
+
+static inline bool cl_stream_is_overdue(const struct cl_stream *s) {
+    return s->state == CL_STREAM_OVERDUE || s->state == CL_STREAM_TOLD;
+}
+
 /* Nobody waits for more of it. */
 static inline bool cl_stream_is_unwanted(const struct cl_stream *s) {
-    return s->stopped || s->left || s->overdue;
+    return s->state == CL_STREAM_LEFT || cl_stream_is_overdue(s) || s->state >= CL_STREAM_STOPPED;
+}
+
+static inline bool cl_stream_is_busy(const struct cl_stream *s) {
+    return s->supply == CL_SOURCE_BUSY;
+}
+
+static inline bool cl_stream_is_over(const struct cl_stream *s) {
+    return s->supply >= CL_SOURCE_OVER;
 }
 
 static inline bool cl_stream_has_items(const struct cl_stream *s) {

@@ -175,9 +175,9 @@ static void job_work(struct cl_job *j) {
 static void job_done(struct cl_job *j, struct cl_bridge *b) {
     struct cl_stream *s = of_job(j);
     (void)b;
-    s->busy = false;
+    s->supply = CL_SOURCE_OPEN;
     settle(s);
-    if (cl_stream_is_unwanted(s) && !s->over) /* since a moment ago */
+    if (cl_stream_is_unwanted(s) && !cl_stream_is_over(s)) /* since a moment ago */
         cl_stream_step_sync(s);
     cl_stream_progress(s);
     Py_DECREF(s);
@@ -185,7 +185,7 @@ static void job_done(struct cl_job *j, struct cl_bridge *b) {
 
 static void job_lost(struct cl_job *j) {
     struct cl_stream *s = of_job(j);
-    s->busy = false;
+    s->supply = CL_SOURCE_OPEN;
     Py_DECREF(s);
 }
 
@@ -198,12 +198,12 @@ static bool submit(struct cl_stream *s) {
         return false;
     }
     Py_INCREF(s);
-    s->busy = true;
+    s->supply = CL_SOURCE_BUSY;
     return true;
 }
 
 void cl_stream_step_sync(struct cl_stream *s) {
-    if (s->over || s->busy || (s->pooled && submit(s)))
+    if (s->supply != CL_SOURCE_OPEN || (s->pooled && submit(s)))
         return;
     work(s);
     settle(s);

@@ -67,7 +67,7 @@ static void keep_error(struct cl_stream *s) {
 
 /* The source has said no more: all that is left is its aclose(). */
 static void begin_closing(struct cl_stream *s) {
-    s->closing = true;
+    s->supply = CL_SOURCE_CLOSING;
     s->pending = close_source(s);
     if (!s->pending && PyErr_Occurred())
         keep_error(s);
@@ -76,12 +76,12 @@ static void begin_closing(struct cl_stream *s) {
 /* The end of what the task drove. */
 static void take_result(struct cl_stream *s, PySendResult how, PyObject *value) {
     Py_CLEAR(s->pending);
-    if (s->closing) {
+    if (s->supply == CL_SOURCE_CLOSING) {
         if (how == PYGEN_ERROR && !PyErr_ExceptionMatches(PyExc_StopAsyncIteration))
             keep_error(s);
         PyErr_Clear();
     } else if (how == PYGEN_RETURN) {
-        if (s->bridge && !s->stopped && cl_stream_put(s, value) < 0) {
+        if (s->bridge && s->state < CL_STREAM_STOPPED && cl_stream_put(s, value) < 0) {
             keep_error(s);
             begin_closing(s);
         }
@@ -146,10 +146,10 @@ PySendResult cl_stream_step_task(struct cl_stream *s, PyObject *exception, PyObj
             if (drive(s, exception, result) == PYGEN_NEXT)
                 return PYGEN_NEXT;
             exception = NULL;
-        } else if (s->over) {
+        } else if (cl_stream_is_over(s)) {
             *result = Py_NewRef(Py_None);
             return PYGEN_RETURN;
-        } else if (s->closing) {
+        } else if (s->supply == CL_SOURCE_CLOSING) {
             return finish(s, result);
         } else if (exception || cl_stream_is_unwanted(s) || !s->bridge) {
             s->error = Py_XNewRef(exception);
@@ -158,7 +158,8 @@ PySendResult cl_stream_step_task(struct cl_stream *s, PyObject *exception, PyObj
         } else if (cl_stream_is_full(s)) {
             if (!s->starting)
                 cl_stream_progress(s); /* the engine may take it */
-            if (cl_stream_is_full(s) && !s->stopped && wait_for_client(s, result) == PYGEN_NEXT)
+            if (cl_stream_is_full(s) && s->state < CL_STREAM_STOPPED &&
+                wait_for_client(s, result) == PYGEN_NEXT)
                 return PYGEN_NEXT;
         } else if (cl_stream_has_items(s) && cl_stream_is_late(deadline)) {
             if (!s->starting)
