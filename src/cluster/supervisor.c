@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "cluster/spawn.h"
+#include "cluster/stacks.h"
 #include "store/members.h"
 
 enum { URLS_MAX = 512, STATM_MAX = 128, LOOKS_PER_HEARTBEAT = 4 };
@@ -21,7 +22,7 @@ enum { URLS_MAX = 512, STATM_MAX = 128, LOOKS_PER_HEARTBEAT = 4 };
 static const uint64_t LOOK_NS = CL_NS_PER_S;
 static const uint64_t LOOK_MIN_NS = 10 * CL_NS_PER_MS;
 
-static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGQUIT, SIGCHLD};
 
 /* One for each record. */
 struct worker {
@@ -222,6 +223,14 @@ static void signal_worker(const struct worker *w, int number) {
         kill(w->pid, number);
 }
 
+/* To its own standard error. */
+static void dump(const struct worker *w) {
+    int err = cl_stacks_show(w->pid);
+    if (err && err != CELLO_ENOENT)
+        cl_log(CL_LOG_WARNING, "pid %d shows no stacks: %s", w->pid,
+               err == CELLO_ESYS ? strerror(errno) : cello_strerror(err));
+}
+
 static void say_running(struct cl_supervisor *s) {
     char urls[URLS_MAX];
     if (s->was_running)
@@ -237,7 +246,7 @@ static void perform(struct cl_supervisor *s, const struct cl_action *action) {
     case CL_ACTION_START: start_worker(s, action); break;
     case CL_ACTION_TELL: tell(w, &action->control); break;
     case CL_ACTION_HANG_UP: hang_up(w); break;
-    case CL_ACTION_DUMP: break;
+    case CL_ACTION_DUMP: dump(w); break;
     case CL_ACTION_KILL: signal_worker(w, SIGKILL); break;
     case CL_ACTION_RUNNING: say_running(s); break;
     case CL_ACTION_STOPPING: atomic_store(&s->members->stopping, 1); break;
@@ -323,6 +332,7 @@ static void on_signal(struct cl_supervisor *s, int number) {
         cl_policy_reload(s->policy);
         break;
     case SIGUSR1: each_worker(s, reopen); break;
+    case SIGQUIT: each_worker(s, dump); break;
     case SIGCHLD: reap(s); break;
     default: break;
     }
