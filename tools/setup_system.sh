@@ -13,7 +13,7 @@ packages_for() {
     command -v npm >/dev/null || echo npm
     [ "$1" = build ] ||
         echo libcmocka-dev clang libclang-rt-14-dev clang-format valgrind nginx haproxy wrk strace \
-             chromium chromium-driver postgresql redis-server openssl
+             chromium chromium-driver postgresql redis-server openssl curl
 }
 
 # Another interpreter (pyenv, /usr/local) brings its own headers and venv.

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import socket
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import h11
 import pytest
 from async_server import reset
 from cello import App, Depends, HTTPError, Request, Response, TimeoutConfig
@@ -585,6 +588,73 @@ def test_trailers(driver: Driver) -> None:
             reader.head()
             with pytest.raises(Cut):
                 reader.rest()
+
+
+def curl(url: str, *options: str) -> str:
+    command = ["curl", "--silent", "--show-error", "--max-time", "20", *options, url]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+@contextlib.contextmanager
+def with_trailers(backend: str) -> Iterator[Any]:
+    sums = {"X-Sum": "", "X-Other": "b"}
+
+    def data() -> Any:
+        def body() -> Any:
+            yield b"some"
+            yield b"data" * 5000
+            sums["X-Sum"] = "20004"
+
+        return Response.stream(body(), content_type="text/plain", trailers=sums)
+
+    with serving(("engine", backend), data=data) as at:
+        yield at
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_curl_reads_trailers(backend: str) -> None:
+    with with_trailers(backend) as at:
+        url = f"{at.server.url}/data"
+        assert curl(url) == "some" + "data" * 5000
+        shown = curl(url, "--dump-header", "-", "--output", "/dev/null")
+        head, trailers = shown.rstrip().split("\r\n\r\n")
+        assert head.endswith("\r\nTrailer: X-Sum, X-Other")
+        assert trailers == "X-Sum: 20004\r\nX-Other: b"
+        assert curl(url, "--raw").endswith("data\r\n0\r\nX-Sum: 20004\r\nX-Other: b\r\n\r\n")
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_h11_reads_trailers(backend: str) -> None:
+    with with_trailers(backend) as at:
+        connection = h11.Connection(h11.CLIENT)
+        request = h11.Request(method="GET", target="/data", headers=[("Host", "test")])
+        with socket.create_connection((at.host, at.port), timeout=20) as sock:
+            sock.sendall(connection.send(request) + connection.send(h11.EndOfMessage()))
+            body = b""
+            while True:
+                event = connection.next_event()
+                if event is h11.NEED_DATA:
+                    connection.receive_data(sock.recv(65536))
+                elif isinstance(event, h11.Data):
+                    body += event.data
+                elif isinstance(event, h11.EndOfMessage):
+                    break
+        assert body == b"some" + b"data" * 5000
+        assert list(event.headers) == [(b"x-sum", b"20004"), (b"x-other", b"b")]
+
+
+@pytest.mark.parametrize("client", [["--http1.1"], ["--http1.0"]], ids=["1.1", "1.0"])
+def test_curl_reads_early_hints(client: list[str]) -> None:
+    def page(req: Request) -> str:
+        req.early_hints({"Link": ["</a.css>; rel=preload", "</b.js>; rel=preload"]})
+        return "page"
+
+    with serving(("engine", "epoll"), page=page) as at:
+        *heads, body = curl(f"{at.server.url}/page", "--include", *client).split("\r\n\r\n")
+        assert body == "page" and heads[-1].startswith("HTTP/1.1 200 OK\r\n")
+        links = "Link: </a.css>; rel=preload\r\nLink: </b.js>; rel=preload"
+        hints = [f"HTTP/1.1 103 Early Hints\r\n{links}"] if client == ["--http1.1"] else []
+        assert heads[:-1] == hints
 
 
 # ---- the end ----
