@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "cluster/protocol.h"
+#include "store/store.h"
 
 enum { HEAD_MAX = 64 };
 
@@ -103,7 +104,8 @@ static void become_worker(const struct cl_spawner *s, int control, const cpu_set
         sched_setaffinity(0, sizeof *cpu, cpu);
     for (size_t i = 0; i < s->config.fd_count; i++)
         fcntl(s->config.fds[i], F_SETFD, 0);
-    fcntl(s->config.segment, F_SETFD, 0);
+    fcntl(cl_segment_fd(s->config.segment), F_SETFD, 0);
+    cl_store_keep_descriptors(s->config.segment, true);
     fcntl(control, F_SETFD, 0);
     pthread_sigmask(SIG_SETMASK, &s->config.mask, NULL);
     execve(s->config.command[0], s->config.command, s->environ);
@@ -118,7 +120,7 @@ int cl_spawn(struct cl_spawner *s, uint32_t record, uint32_t worker_id, pid_t *p
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
         return CELLO_ESYS;
     snprintf(s->variable, s->variable_size, CL_WORKER_VARIABLE "=%u,%d,%d,%s", record,
-             s->config.segment, ends[1], s->sockets);
+             cl_segment_fd(s->config.segment), ends[1], s->sockets);
     if (s->config.affinity)
         choose_cpu(&s->usable, worker_id, &cpu);
     *pid = fork();

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
-#include "base/common.h"
+#include "store/segment.h"
 
 struct cl_spawner;
 
@@ -18,9 +18,9 @@ struct cl_spawner_config {
     const char *sockets;  /* cl_sockets_text; copied */
     const int *fds;       /* what a worker inherits; stays the caller's */
     size_t fd_count;
-    int segment;   /* one of them, or beside them; inherited too */
-    sigset_t mask; /* of signals, for the worker */
-    bool affinity; /* worker i keeps to the i-th of the CPUs that may be used */
+    const struct cl_segment *segment; /* inherited, with its descriptors; stays the caller's */
+    sigset_t mask;                    /* of signals, for the worker */
+    bool affinity;                    /* worker i keeps to the i-th of the CPUs that may be used */
 };
 
 /* Errors: CELLO_ENOMEM, CELLO_ESYS. */

@@ -16,6 +16,7 @@
 #include "cluster/spawn.h"
 #include "cluster/stacks.h"
 #include "store/members.h"
+#include "store/store.h"
 
 enum { URLS_MAX = 512, STATM_MAX = 128, LOOKS_PER_HEARTBEAT = 4 };
 
@@ -86,9 +87,16 @@ static int open_sockets(struct cl_supervisor *s) {
 }
 
 static int open_segment(struct cl_supervisor *s) {
-    uint32_t workers = s->options->policy.workers;
-    const size_t sizes[CL_AREA_COUNT] = {[CL_AREA_MEMBERS] = cl_members_size(workers)};
-    int err = cl_segment_new(&s->segment, sizes);
+    const struct cl_supervisor_options *o = s->options;
+    const struct cl_store_config store = {.table_bytes = o->store_bytes,
+                                          .ring_bytes = o->ring_bytes};
+    uint32_t workers = o->policy.workers, records = 2 * workers;
+    size_t sizes[CL_AREA_COUNT] = {[CL_AREA_MEMBERS] = cl_members_size(workers)};
+    int err = cl_store_sizes(&store, records, sizes);
+    if (!err)
+        err = cl_segment_new(&s->segment, sizes);
+    if (!err)
+        err = cl_store_make(s->segment, &store, records);
     if (err)
         return complain("cannot make the shared memory", err);
     s->members = cl_members_of(s->segment, workers);
@@ -99,7 +107,7 @@ static int open_spawner(struct cl_supervisor *s) {
     struct cl_spawner_config config = {
         .command = s->options->command,
         .environ = environ,
-        .segment = cl_segment_fd(s->segment),
+        .segment = s->segment,
         .mask = s->mask,
         .affinity = s->options->affinity,
     };
@@ -162,6 +170,8 @@ void cl_supervisor_del(struct cl_supervisor *s) {
     cl_sockets_del(s->sockets);
     cl_spawner_del(s->spawner);
     cl_policy_del(s->policy);
+    if (s->segment)
+        cl_store_close_descriptors(s->segment);
     cl_segment_del(s->segment);
     cl_free(s->polls);
     cl_free(s->workers);
@@ -292,6 +302,7 @@ static void on_exit_of(struct cl_supervisor *s, uint32_t record, int status) {
     read_controls(s, record);
     hang_up(w);
     w->pid = 0;
+    cl_store_vacate(s->segment, record);
     clear_record(&s->members->at[record], 0, CL_MEMBER_FREE);
     cl_policy_exited(s->policy, record, status, cl_now_ns());
 }
