@@ -1,5 +1,7 @@
 #include "form/multipart.h"
 
+#include "form/delimiter.h"
+
 enum state {
     PREAMBLE,
     AFTER_DELIMITER,
@@ -92,7 +94,7 @@ static int take_data(struct cl_multipart *m, const char *in, const char **p, con
     }
     if (data->len == 0) {
         const char *start = *p, *found;
-        found = memmem(start, (size_t)(end - start), m->delimiter, m->delimiter_len);
+        found = cl_delimiter_find(start, (size_t)(end - start), m->delimiter, m->delimiter_len);
         if (found == start) {
             *p += m->delimiter_len;
             return delimited(m);
