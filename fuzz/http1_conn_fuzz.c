@@ -264,7 +264,7 @@ static void on_tee(const struct cello_handler *h, struct cl_request *r) {
     (void)h;
     struct tee *t = calloc(1, sizeof *t);
     CHECK(t);
-    *t = (struct tee){{tee_ready}, {tee_proceed, tee_stop}, 0};
+    *t = (struct tee){{.on_ready = tee_ready}, {tee_proceed, tee_stop}, 0};
     generators++;
     cello_respond_stream(r, &t->generator, false, 0);
 }

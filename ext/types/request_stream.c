@@ -16,7 +16,8 @@ struct stream {
     PyObject *future;                 /* of the task that waits; NULL: none does */
     struct cello_reader reader;       /* with the engine while a task is `waiting` */
     struct cl_note note;
-    bool waiting; /* a task, which has a reference; or a thread of the pool */
+    size_t expected; /* of the next piece, on a thread of the pool; 0: it lies with the engine */
+    bool waiting;    /* a task, which has a reference; or a thread of the pool */
 };
 
 /* What `await anext(stream)` awaits. */
@@ -103,11 +104,35 @@ static PyObject *raise_read(struct cl_ext *ext, int err) {
     return cl_text_raise_http(ext, cello_error_status(err), "%s", cello_error_detail(err));
 }
 
-static int take_piece(struct stream *s, int err, struct cl_str piece, PyObject **bytes) {
+/* A bytes object of this size to be filled by the reader; NULL: there is none, and none is needed.
+ */
+static PyObject *lend_memory(struct cello_reader *reader, size_t size) {
+    PyObject *memory = size ? PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size) : NULL;
+    PyErr_Clear();
+    reader->waiting = 0;
+    reader->memory = memory ? PyBytes_AS_STRING(memory) : NULL;
+    reader->room = memory ? size : 0;
+    return memory;
+}
+
+/* The piece as an object: in the `memory` that it lies in, or copied. Takes over `memory`. */
+static PyObject *object_of(struct cl_str piece, PyObject *memory) {
+    if (memory && piece.ptr == PyBytes_AS_STRING(memory)) {
+        if ((size_t)PyBytes_GET_SIZE(memory) != piece.len)
+            (void)_PyBytes_Resize(&memory, (Py_ssize_t)piece.len);
+        return memory;
+    }
+    Py_XDECREF(memory);
+    return PyBytes_FromStringAndSize(piece.ptr, (Py_ssize_t)piece.len);
+}
+
+static int take_piece(struct stream *s, int err, struct cl_str piece, PyObject *memory,
+                      PyObject **bytes) {
     if (err == CELLO_OK) {
-        *bytes = PyBytes_FromStringAndSize(piece.ptr, (Py_ssize_t)piece.len);
+        *bytes = object_of(piece, memory);
         return *bytes ? CELLO_OK : CELLO_ENOMEM;
     }
+    Py_XDECREF(memory);
     if (err != CELLO_EAGAIN && err != CELLO_EOF)
         raise_read(s->ext, err);
     return err;
@@ -125,8 +150,11 @@ static int read_piece(struct stream *s, struct cello_reader *reader, PyObject **
         return CELLO_EOF;
     }
     struct cl_str piece = {NULL, 0};
+    PyObject *memory = reader ? lend_memory(reader, reader->waiting) : NULL;
     int err = cello_request_read(s->r, reader, &piece);
-    return take_piece(s, err, piece, bytes);
+    if (reader && !err)
+        reader->waiting = 0; /* the next is waited for, and told of */
+    return take_piece(s, err, piece, memory, bytes);
 }
 
 /* ---- on a thread of the pool ---- */
@@ -158,11 +186,17 @@ static void run_wait(struct cl_errand *e) {
 /* As read_piece, but the thread waits until there is something. A piece stays where it lies until
  * the next read, whatever the engine does meanwhile. */
 static int wait_for_piece(struct stream *s, struct cl_pool *pool, PyObject **bytes) {
-    struct wait w = {.errand.run = run_wait, .reader.on_ready = on_wait_ready, .r = s->r};
+    struct wait w = {
+        .errand.run = run_wait,
+        .reader = {.on_ready = on_wait_ready, .has_memory = true},
+        .r = s->r,
+    };
+    PyObject *memory = lend_memory(&w.reader, s->expected);
     s->waiting = true; /* a second reader would take the place of this one */
     int err = cl_errand_perform(pool, &w.errand);
     s->waiting = false;
-    return take_piece(s, err ? err : w.result, w.piece, bytes);
+    s->expected = w.reader.waiting;
+    return take_piece(s, err ? err : w.result, w.piece, memory, bytes);
 }
 
 static bool is_free(struct stream *s) {
@@ -317,6 +351,7 @@ PyObject *cl_request_stream_new(struct cl_ext *ext, PyObject *request, struct cl
     s->r = r;
     s->body = r ? NULL : Py_NewRef(body);
     s->reader.on_ready = on_ready;
+    s->reader.has_memory = true;
     s->note.run = run_note;
     return (PyObject *)s;
 }

@@ -71,6 +71,10 @@ struct cl_timeouts {
  * faster waits. Enough for a system call to be cheap by the byte, and to lie in a core's cache. */
 #define CL_BODY_WINDOW ((size_t)524288)
 
+/* Most bytes that are received with one call where they do not wait: into memory of the handler's,
+ * or to be written to a file at once. */
+#define CL_BODY_PIECE ((size_t)1048576)
+
 /* While the client of a large body sends quickly the server wakes up for this many bytes of it, or
  * for fewer when they have waited this long (rounded up to a tick of the timers), and not for every
  * few packets. Less than the window, so that a block has room for it. */

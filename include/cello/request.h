@@ -80,15 +80,23 @@ struct cello_reader {
     /* Within a turn, on the thread of the turns, never inside cello_request_read. It may read on,
      * answer, or let go of the request. */
     void (*on_ready)(struct cello_reader *reader, struct cl_request *r);
+    /* It will have memory for the next piece of a large body, when it was told that there is one
+     * for it: `waiting`, which is then set before on_ready, is how much to have. */
+    bool has_memory;
+    size_t waiting;
+    /* That memory, the caller's, which a read may fill. NULL: none. */
+    char *memory;
+    size_t room;
 };
 
 /* The next piece of the body of a CELLO_BODY_STREAM route: CELLO_OK with at least one byte, which
- * stays until the next call or the last reference. CELLO_EAGAIN: nothing has come; `reader` is
- * told, once, when that has changed (NULL: nobody is). The end: CELLO_EOF, the body is complete;
- * CELLO_ECANCELED, the client has gone before that, or was answered; CELLO_ETIMEOUT, it sends too
- * slowly; CELLO_EBODY_TOO_LARGE; CELLO_ENOMEM; or an error of the chunks. CELLO_ESTATE: the route
- * does not read its bodies. What a client sends ahead of the handler waits in a bounded room, then
- * in its own sockets; time limits run only while a reader waits. */
+ * stays until the next call or the last reference, or lies in reader->memory. CELLO_EAGAIN: nothing
+ * has come; `reader` is told, once, when that has changed (NULL: nobody is). The end: CELLO_EOF,
+ * the body is complete; CELLO_ECANCELED, the client has gone before that, or was answered;
+ * CELLO_ETIMEOUT, it sends too slowly; CELLO_EBODY_TOO_LARGE; CELLO_ENOMEM; or an error of the
+ * chunks. CELLO_ESTATE: the route does not read its bodies. What a client sends ahead of the
+ * handler waits in a bounded room, then in its own sockets; time limits run only while a reader
+ * waits. */
 CELLO_API int cello_request_read(struct cl_request *r, struct cello_reader *reader,
                                  struct cl_str *bytes);
 /* Nobody is told any more, and no time limit runs. */

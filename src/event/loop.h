@@ -37,7 +37,8 @@ struct cl_io;
 struct cl_io_ops {
     /* Bytes were appended to *io->in (result > 0), or CELLO_EOF, CELLO_ESYS (reset),
      * CELLO_ELIMIT (in is full: reading is paused until cl_io_recv_resume),
-     * CELLO_ENOMEM (the pool is empty; also paused). */
+     * CELLO_ENOMEM (the pool is empty; also paused), CELLO_EAGAIN (there is something for
+     * cl_io_recv_now; also paused). */
     void (*on_recv)(struct cl_io *io, int result);
     /* A send that returned CELLO_EAGAIN is finished: CELLO_OK, or an error (the peer is gone). */
     void (*on_sent)(struct cl_io *io, int err);
@@ -195,6 +196,13 @@ int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count,
 /* Back-pressure: no on_recv until resume. Bytes that had arrived before are reported then. */
 void cl_io_recv_pause(struct cl_io *io);
 void cl_io_recv_resume(struct cl_io *io);
+/* For an io that is received from in bulk: the owner has a better place for the bytes than *in, and
+ * takes them there with cl_io_recv_now when it is told that there are some. What was received
+ * before that is still reported. Off again: the bytes go to *in once it is resumed. */
+void cl_io_recv_by_hand(struct cl_io *io, bool on);
+/* At most `n` > 0 bytes, which on_recv has told of: how many. Errors: CELLO_EAGAIN: none after all;
+ * CELLO_EOF, CELLO_ESYS: which are reported, too, when it is received into *in again. */
+int cl_io_recv_now(struct cl_io *io, char *to, size_t n) CL_MUST_USE;
 /* Half-close: the peer sees the end of our bytes after those sent. */
 void cl_io_shutdown(struct cl_io *io);
 /* Cancel everything and close; on_closed follows, not before this call returns. Idempotent. */

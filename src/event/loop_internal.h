@@ -28,6 +28,7 @@ enum { CL_FILE_BURST = 1 << 20 };
 #define CL_IO_SENDING (1u << 3)  /* on_sent is owed */
 #define CL_IO_SHUTDOWN (1u << 4) /* half-close when the send is finished */
 #define CL_IO_DONE (1u << 5)     /* the end of the peer's bytes or an error was reported */
+#define CL_IO_BY_HAND (1u << 6)  /* bytes are not received but told of */
 #define CL_IO_READABLE (1u << 8) /* cl_io_receive has not drained it */
 /* epoll */
 #define CL_IO_WRITABLE (1u << 9) /* an edge came, or the send has not met a full buffer yet */

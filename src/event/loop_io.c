@@ -1,5 +1,6 @@
 /* What both back ends do with connections, listeners and polls; the loop itself is in loop.c. */
 #include <errno.h>
+#include <limits.h>
 
 #include "base/clock.h"
 #include "event/loop_internal.h"
@@ -141,9 +142,28 @@ static void recv_failed(struct cl_io *io) {
     cl_io_report(io, CELLO_ESYS);
 }
 
+void cl_io_recv_by_hand(struct cl_io *io, bool on) {
+    io->state = on ? io->state | CL_IO_BY_HAND : io->state & ~CL_IO_BY_HAND;
+}
+
+/* Errors and the end leave it readable, so that cl_io_receive meets them again: an end stays, and
+ * behind an error there is one. */
+int cl_io_recv_now(struct cl_io *io, char *to, size_t n) {
+    if ((io->state & (CL_IO_READABLE | CL_IO_CLOSED)) != CL_IO_READABLE)
+        return CELLO_EAGAIN;
+    ssize_t got = recv(io->fd, to, CL_MIN(n, (size_t)INT_MAX), MSG_DONTWAIT);
+    if (got == 0)
+        return CELLO_EOF;
+    if (got < 0 && errno != EAGAIN)
+        return errno == EINTR ? CELLO_EAGAIN : CELLO_ESYS;
+    if (got < (ssize_t)n && !(io->state & CL_IO_HUP))
+        io->state &= ~CL_IO_READABLE;
+    return got < 0 ? CELLO_EAGAIN : (int)got;
+}
+
 void cl_io_receive(struct cl_io *io) {
     size_t room;
-    int err = make_room(io, &room);
+    int err = CL_UNLIKELY(io->state & CL_IO_BY_HAND) ? CELLO_EAGAIN : make_room(io, &room);
     if (CL_UNLIKELY(err)) {
         cl_io_report_stop(io, err);
         return;

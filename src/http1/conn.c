@@ -63,7 +63,10 @@ static void on_timer(struct cl_timer *t) {
             return;
         }
     }
-    if (c->read_by_ns <= now && c->gathering) {
+    if (c->read_by_ns <= now && c->by_hand && !c->reading) {
+        c->read_by_ns = UINT64_MAX;
+        cl_h1_end_by_hand(c);
+    } else if (c->read_by_ns <= now && c->gathering) {
         cl_h1_stop_gathering(c);
         c->read_by_ns = c->body_by_ns;
     } else if (c->read_by_ns <= now) {
@@ -186,6 +189,7 @@ static bool take_end(struct cl_h1 *c, int result) {
         if (!c->speaking)
             cl_h1_close(c);
         return false;
+    case CELLO_EAGAIN: c->arrived = c->paused = true; return true;
     case CELLO_ELIMIT: c->paused = true; return true;
     case CELLO_ENOMEM:
         /* Answers that are being made or sent come first; then the transport tries again. */

@@ -13,6 +13,8 @@ enum {
     READ_FIRST = 16384,
     /* A block with less room than this has been filled, where a handler reads. */
     ROOM_MIN = 2048,
+    /* Less than this is not worth memory of its own. */
+    HAND_MIN = 65536,
 };
 
 static struct cl_str unread(const struct cl_h1 *c) {
@@ -25,24 +27,97 @@ void cl_h1_init_body(struct cl_h1 *c) {
     c->body_start_ns = cl_h1_now(c);
     c->body_taken = c->body_waited_ns = 0;
     c->body_heard_ns = c->body_start_ns;
-    c->fast = false;
+    c->fast = c->by_hand = c->arrived = false;
     c->piece = cl_str(NULL, 0);
     c->continue_owed = false;
     if (c->chunked)
         cl_chunked_init(&c->decoder, l->max_header_size, NULL, l->max_headers);
 }
 
-void cl_h1_size_reads(struct cl_h1 *c, size_t received) {
+/* What waits for a handler is the window's; what is written to a file or to memory of the reader's
+ * at once is not. The request may have gone for want of memory. */
+static size_t most_at_once(const struct cl_h1 *c) {
+    return c->by_hand || (c->req && c->req->body_sink) ? CL_BODY_PIECE : CL_BODY_WINDOW;
+}
+
+static void size_reads(struct cl_h1 *c, size_t received, bool filled) {
     struct cl_stream *s = c->super.stream;
     uint64_t now = cl_h1_now(c);
     c->fast = (uint64_t)received * CL_BODY_GATHER_NS >= (now - c->body_heard_ns) * CL_BODY_GATHER;
     c->body_heard_ns = now;
     if (!s->in_room)
         return;
-    if (received >= s->in_room / 4 && s->in && cl_block_room(s->in) < ROOM_MIN)
-        s->in_room = CL_MIN(s->in_room * 4, (size_t)CL_BODY_WINDOW);
+    if (received >= s->in_room / 4 && filled)
+        s->in_room = CL_MIN(s->in_room * 4, most_at_once(c));
     else if (received < s->in_room / 8 && s->in_room > READ_FIRST)
         s->in_room /= 4;
+}
+
+void cl_h1_size_reads(struct cl_h1 *c, size_t received) {
+    const struct cl_block *in = c->super.stream->in;
+    size_reads(c, received, in && cl_block_room(in) < ROOM_MIN);
+}
+
+/* ---- into memory of the reader's ---- */
+
+static size_t hand_room(const struct cl_h1 *c) {
+    return (size_t)CL_MIN(c->content_length - c->body_taken, (uint64_t)c->super.stream->in_room);
+}
+
+/* A large body comes quickly, and who waits for it has a place for it: what is copied there by the
+ * kernel need not be copied again. */
+static void begin_by_hand(struct cl_h1 *c) {
+    struct cl_stream *s = c->super.stream;
+    if (c->by_hand || !c->fast || c->chunked || s->in_room < HAND_MIN ||
+        c->content_length - c->body_taken < HAND_MIN)
+        return;
+    c->by_hand = true;
+    cl_stream_by_hand(s, true);
+}
+
+/* The reader has its piece; it will want another one. */
+static void expect_reader(struct cl_h1 *c, struct cello_reader *reader) {
+    if (!reader || !reader->has_memory)
+        return;
+    begin_by_hand(c);
+    if (!c->by_hand)
+        return;
+    reader->waiting = hand_room(c);
+    cl_h1_read_by(c, cl_h1_now(c) + CL_BODY_GATHER_NS);
+}
+
+static void stop_by_hand(struct cl_h1 *c) {
+    struct cl_stream *s = c->super.stream;
+    c->by_hand = c->arrived = false;
+    s->in_room = CL_MIN(s->in_room, CL_BODY_WINDOW);
+    cl_stream_by_hand(s, false);
+}
+
+void cl_h1_end_by_hand(struct cl_h1 *c) {
+    stop_by_hand(c);
+    cl_h1_settle_input(c);
+}
+
+/* What there is to receive now. The end and errors are met again where the input is received. */
+static int receive(struct cl_h1 *c, struct cl_str *piece) {
+    const struct cello_reader *reader = c->req->reader;
+    int n = CELLO_EOF;
+    c->arrived = false;
+    if (reader && reader->memory) {
+        size_t room = (size_t)CL_MIN(c->content_length - c->body_taken, (uint64_t)reader->room);
+        n = cl_stream_recv_now(c->super.stream, reader->memory, room);
+        if (n > 0) {
+            c->body_taken += (uint64_t)n;
+            size_reads(c, (size_t)n, (size_t)n == room);
+            *piece = cl_str(reader->memory, (size_t)n);
+            return CELLO_OK;
+        }
+    }
+    if (n != CELLO_EAGAIN) {
+        stop_by_hand(c);
+        c->fast = false;
+    }
+    return CELLO_EAGAIN;
 }
 
 /* ---- fewer wake-ups ---- */
@@ -55,6 +130,8 @@ void cl_h1_stop_gathering(struct cl_h1 *c) {
 
 void cl_h1_end_large_body(struct cl_h1 *c) {
     cl_h1_stop_gathering(c);
+    if (c->by_hand)
+        stop_by_hand(c);
     c->super.stream->in_room = 0;
 }
 
@@ -85,7 +162,7 @@ int cl_h1_begin_body(struct cl_h1 *c) {
     if (c->chunked || c->content_length > here + READ_FIRST)
         s->in_room = READ_FIRST;
     if (c->req->body_sink || c->req->body_mode == CELLO_BODY_STREAM) {
-        s->in_max = CL_MAX(s->in_max, (size_t)CL_BODY_WINDOW);
+        s->in_max = CL_MAX(s->in_max, most_at_once(c));
         return CELLO_OK;
     }
     if (c->chunked)
@@ -294,7 +371,7 @@ static void stop_waiting(struct cl_h1 *c) {
         return;
     c->reading = false;
     c->body_waited_ns = cl_h1_now(c) - c->body_start_ns;
-    cl_h1_read_by(c, UINT64_MAX);
+    cl_h1_read_by(c, c->by_hand ? cl_h1_now(c) + CL_BODY_GATHER_NS : UINT64_MAX);
 }
 
 /* What there is to read has run out. */
@@ -309,6 +386,8 @@ static int wait_for_more(struct cl_h1 *c) {
         return CELLO_EAGAIN;
     c->body_start_ns = cl_h1_now(c) - c->body_waited_ns;
     c->reading = true;
+    if (c->req->reader->has_memory)
+        begin_by_hand(c);
     cl_loop_need_turn(c->super.worker->loop);
     if (progress(c, c->body_taken) == CELLO_OK)
         return CELLO_EAGAIN;
@@ -321,7 +400,8 @@ void cl_h1_throttle(struct cl_h1 *c) {
     size_t len = unread(c).len;
     bool read_here = c->body_pending && c->req && c->req->body_mode == CELLO_BODY_STREAM;
     bool full = len && !c->reading && cl_block_room(s->in) < ROOM_MIN;
-    if (CL_UNLIKELY(c->paused) && (read_here ? !full : len < s->in_max)) {
+    bool left_there = c->by_hand && !c->reading; /* what there is to receive */
+    if (CL_UNLIKELY(c->paused) && (read_here ? !full && !left_there : len < s->in_max)) {
         c->paused = false;
         cl_stream_resume(s);
     } else if (read_here && full && !c->paused) {
@@ -336,10 +416,14 @@ int cl_h1_read(struct cl_request *r, struct cl_str *bytes) {
     if (!c->body_pending)
         return r->body_end ? r->body_end : CELLO_EOF;
     int err = c->piece.len ? CELLO_OK : take_piece(c);
+    if (err == CELLO_EAGAIN && c->arrived)
+        err = receive(c, &c->piece);
     if (err == CELLO_EAGAIN)
         err = wait_for_more(c);
     *bytes = c->piece;
     c->piece = cl_str(NULL, 0);
+    if (err == CELLO_OK)
+        expect_reader(c, r->reader);
     if (err && err != CELLO_EAGAIN)
         end_reading(c, err);
     cl_h1_settle_input(c);
@@ -353,12 +437,14 @@ void cl_h1_unread(struct cl_request *r) {
 bool cl_h1_step_reader(struct cl_h1 *c) {
     if (!c->reading)
         return false;
-    int err = take_piece(c);
+    int err = c->arrived ? CELLO_OK : take_piece(c);
     if (err == CELLO_EAGAIN && progress(c, c->body_taken) != CELLO_OK)
         err = c->req->body_end = CELLO_ETIMEOUT;
     if (err == CELLO_EAGAIN)
         return false;
     stop_waiting(c);
+    if (c->arrived)
+        c->req->reader->waiting = hand_room(c);
     cl_h1_stream_eof(c);
     cl_request_tell_reader(c->req);
     return true;

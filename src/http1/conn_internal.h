@@ -44,6 +44,8 @@ struct cl_h1 {
     bool speaking;        /* last_words is being sent */
     bool write_sampled;
     bool fast;      /* the body comes quickly */
+    bool by_hand;   /* it is received into memory of who reads it */
+    bool arrived;   /* and there is something to receive */
     bool gathering; /* the transport reports CL_BODY_GATHER bytes of it at once; read_by_ns is when
                        fewer will do */
     struct cl_request *req;
@@ -121,8 +123,10 @@ void cl_h1_fail(struct cl_h1 *c, int status, const char *detail);
 void cl_h1_init_body(struct cl_h1 *c);
 /* Before it is collected, fed or read. Errors: CELLO_ENOMEM, CELLO_ELIMIT. */
 int cl_h1_begin_body(struct cl_h1 *c) CL_MUST_USE;
-/* Bytes of it have come: receive more with one call, or less. */
+/* Bytes of it have come into the input: receive more with one call, or less. */
 CL_NOINLINE void cl_h1_size_reads(struct cl_h1 *c, size_t received);
+/* Nobody has received it by hand for a while: it waits in the input, as that of slow readers. */
+CL_NOINLINE void cl_h1_end_by_hand(struct cl_h1 *c);
 /* The transport is to report all bytes again. */
 CL_NOINLINE void cl_h1_stop_gathering(struct cl_h1 *c);
 /* The same, and receive a block with one call again: for bodies that made in_room more than 0. */

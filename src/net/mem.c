@@ -29,6 +29,7 @@ struct mem_stream {
     bool gone;                 /* on_closed was reported: only the peer holds the memory */
     size_t chunk;
     size_t least; /* fewer bytes are not reported */
+    bool by_hand; /* those that are there are told of */
     uint64_t progress;
     int end; /* CELLO_EOF or CELLO_ESYS behind the input */
     bool hold_sends;
@@ -85,6 +86,19 @@ static int fill_in(struct mem_stream *m) {
     return (int)n;
 }
 
+static int mem_recv_now(struct cl_stream *s, char *to, size_t n) {
+    struct mem_stream *m = of_stream(s);
+    size_t waiting = cl_sink_len(&m->input.sink) - m->reported;
+    n = CL_MIN(n, waiting);
+    if (n == 0)
+        return m->end ? m->end : CELLO_EAGAIN;
+    memcpy(to, m->input.sink.base + m->reported, n);
+    m->reported += n;
+    if (n == waiting)
+        compact(&m->input, &m->reported);
+    return (int)n;
+}
+
 static void report(struct mem_stream *m, int result) {
     m->super.handler->on_recv(&m->super, result);
     if (!m->closed)
@@ -99,7 +113,7 @@ static void deliver(struct mem_stream *m) {
         return;
     m->delivering = true;
     while (!m->paused && !m->closed && cl_sink_len(&m->input.sink) > m->reported) {
-        int result = fill_in(m);
+        int result = m->by_hand ? CELLO_EAGAIN : fill_in(m);
         if (result < 0)
             m->paused = true;
         report(m, result);
@@ -293,6 +307,10 @@ static void mem_gather(struct cl_stream *s, size_t least) {
         cl_loop_flush_later(s->loop, &m->later);
 }
 
+static void mem_by_hand(struct cl_stream *s, bool on) {
+    of_stream(s)->by_hand = on;
+}
+
 static void mem_shutdown(struct cl_stream *s) {
     of_stream(s)->was_shutdown = true;
     tell_peer(of_stream(s));
@@ -330,6 +348,8 @@ static const struct cl_stream_ops stream_ops = {
     .pause = mem_pause,
     .resume = mem_resume,
     .gather = mem_gather,
+    .by_hand = mem_by_hand,
+    .recv_now = mem_recv_now,
     .shutdown = mem_shutdown,
     .progress = mem_progress,
     .reset_on_close = mem_reset_on_close,

@@ -21,6 +21,9 @@ struct cl_stream_ops {
     /* Bytes that are fewer than `least` need not be reported yet; 1: all are, also those that wait.
      * The end and errors always are. */
     void (*gather)(struct cl_stream *s, size_t least);
+    /* As cl_io_recv_by_hand and cl_io_recv_now. */
+    void (*by_hand)(struct cl_stream *s, bool on);
+    int (*recv_now)(struct cl_stream *s, char *to, size_t n);
     void (*shutdown)(struct cl_stream *s);
     /* While a send is in progress: a number that changes when the peer takes bytes. */
     uint64_t (*progress)(const struct cl_stream *s);
@@ -63,6 +66,12 @@ CL_INLINE void cl_stream_resume(struct cl_stream *s) {
 }
 CL_INLINE void cl_stream_gather(struct cl_stream *s, size_t least) {
     s->ops->gather(s, least);
+}
+CL_INLINE void cl_stream_by_hand(struct cl_stream *s, bool on) {
+    s->ops->by_hand(s, on);
+}
+CL_INLINE CL_MUST_USE int cl_stream_recv_now(struct cl_stream *s, char *to, size_t n) {
+    return s->ops->recv_now(s, to, n);
 }
 CL_INLINE void cl_stream_shutdown(struct cl_stream *s) {
     s->ops->shutdown(s);

@@ -43,6 +43,14 @@ static void tcp_gather(struct cl_stream *s, size_t least) {
     (void)setsockopt(of_stream(s)->io.fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
+static void tcp_by_hand(struct cl_stream *s, bool on) {
+    cl_io_recv_by_hand(&of_stream(s)->io, on);
+}
+
+static int tcp_recv_now(struct cl_stream *s, char *to, size_t n) {
+    return cl_io_recv_now(&of_stream(s)->io, to, n);
+}
+
 static void tcp_shutdown(struct cl_stream *s) {
     cl_io_shutdown(&of_stream(s)->io);
 }
@@ -79,6 +87,8 @@ static const struct cl_stream_ops stream_ops = {
     .pause = tcp_pause,
     .resume = tcp_resume,
     .gather = tcp_gather,
+    .by_hand = tcp_by_hand,
+    .recv_now = tcp_recv_now,
     .shutdown = tcp_shutdown,
     .progress = tcp_progress,
     .reset_on_close = tcp_reset_on_close,

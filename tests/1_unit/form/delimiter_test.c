@@ -36,8 +36,7 @@ static void search_once(void) {
         in[i] = bytes[below(below(2) ? 2 : 4)];
     if (len >= n && below(2))
         memcpy(in + below(len - n + 1), delimiter, n);
-    assert_ptr_equal(cl_delimiter_find(in, len, delimiter, n),
-                     plain_search(in, len, delimiter, n));
+    assert_ptr_equal(cl_delimiter_find(in, len, delimiter, n), plain_search(in, len, delimiter, n));
     free(in);
 }
 

@@ -14,6 +14,7 @@ struct echo {
     struct iovec iov;
     struct cl_block *sending;
     int accepted, ends, closed, listener_closed, open_failures;
+    int told; /* that there are bytes to receive by hand */
 };
 
 static void send_back(struct echo *e) {
@@ -33,6 +34,10 @@ static void send_back(struct echo *e) {
 
 static void on_recv(struct cl_stream *s, int result) {
     struct echo *e = s->protocol;
+    if (result == CELLO_EAGAIN) {
+        e->told++;
+        return;
+    }
     if (result < 0) {
         assert_int_equal(result, CELLO_EOF);
         e->ends++;
@@ -214,6 +219,89 @@ static void gathers(void **state) {
     echo_close(&e);
 }
 
+/* The owner is told once that there are bytes, and takes them where it likes; what it leaves, and
+ * the end, are received as ever when it wants that again. */
+static void receives_by_hand(void **state) {
+    struct cl_loop *l = test_loop(state);
+    struct cl_addr addr;
+    struct echo e;
+    char got[100];
+    int fd;
+    assert_int_equal(cl_addr_parse(&addr, "127.0.0.1", 0), CELLO_OK);
+    assert_int_equal(cl_listen_tcp(&addr, 16, false, &fd), CELLO_OK);
+    assert_int_equal(cl_listen_addr(fd, &addr), CELLO_OK);
+    echo_open(&e, l, fd);
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(c, &addr.sa, addr.len), 0);
+    turn_until(l, e.accepted == 1);
+    e.stream->in_room = 65536;
+    for (int i = 0; i < 3; i++) { /* the first is received as ever, the others in bulk */
+        send_str(c, "x");
+        turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
+    }
+    settle(l);
+    cl_stream_by_hand(e.stream, true);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), CELLO_EAGAIN);
+    send_str(c, "hello world");
+    turn_until(l, e.told == 1);
+    settle(l);
+    assert_int_equal(e.told, 1);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, 6), 6);
+    assert_memory_equal(got, "hello ", 6);
+    cl_stream_resume(e.stream); /* it was filled: there may be more */
+    turn_until(l, e.told == 2);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), 5);
+    assert_memory_equal(got, "world", 5);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), CELLO_EAGAIN);
+    cl_stream_resume(e.stream);
+    settle(l);
+    assert_int_equal(e.told, 2);
+    send_str(c, "again");
+    assert_int_equal(shutdown(c, SHUT_WR), 0);
+    turn_until(l, e.told == 3);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, 2), 2);
+    cl_stream_by_hand(e.stream, false);
+    cl_stream_resume(e.stream);
+    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 3);
+    assert_memory_equal(got, "ain", 3);
+    turn_until(l, e.closed == 1);
+    close(c);
+    echo_close(&e);
+}
+
+/* An end that is met by hand is reported, too. */
+static void ends_by_hand(void **state) {
+    struct cl_loop *l = test_loop(state);
+    struct cl_addr addr;
+    struct echo e;
+    char got[100];
+    int fd;
+    assert_int_equal(cl_addr_parse(&addr, "127.0.0.1", 0), CELLO_OK);
+    assert_int_equal(cl_listen_tcp(&addr, 16, false, &fd), CELLO_OK);
+    assert_int_equal(cl_listen_addr(fd, &addr), CELLO_OK);
+    echo_open(&e, l, fd);
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(c, &addr.sa, addr.len), 0);
+    turn_until(l, e.accepted == 1);
+    e.stream->in_room = 65536;
+    send_str(c, "x");
+    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
+    send_str(c, "x");
+    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
+    settle(l);
+    cl_stream_by_hand(e.stream, true);
+    assert_int_equal(shutdown(c, SHUT_WR), 0);
+    turn_until(l, e.told == 1);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), CELLO_EOF);
+    assert_int_equal(e.ends, 0);
+    cl_stream_by_hand(e.stream, false);
+    cl_stream_resume(e.stream);
+    turn_until(l, e.closed == 1);
+    assert_int_equal(e.ends, 1);
+    close(c);
+    echo_close(&e);
+}
+
 static void every_allocation_may_fail(void **state) {
     struct cl_loop *l = test_loop(state);
     struct cl_addr addr;
@@ -238,7 +326,8 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(echo_over_tcp), BOTH(echo_over_a_unix_socket),   BOTH(no_allocation_in_steady_state),
-        BOTH(gathers),       BOTH(every_allocation_may_fail),
+        BOTH(gathers),       BOTH(every_allocation_may_fail), BOTH(receives_by_hand),
+        BOTH(ends_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

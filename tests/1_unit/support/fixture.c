@@ -309,7 +309,7 @@ static void on_tee(const struct cello_handler *h, struct cl_request *r) {
     struct tee *t = calloc(1, sizeof *t);
     if (!t)
         abort();
-    *t = (struct tee){{tee_ready}, {tee_proceed, tee_stop}};
+    *t = (struct tee){{.on_ready = tee_ready}, {tee_proceed, tee_stop}};
     current->streams++;
     cello_respond_stream(r, &t->generator, false, 0);
 }
