@@ -81,6 +81,7 @@ struct cl_listener {
     void (*on_closed)(struct cl_listener *l);
     struct cl_listener *next, *all_next; /* the loop's lists: closed, open */
     struct cl_timer retry;               /* accept goes on after EMFILE */
+    uint64_t warn_ns;                    /* not before then is that told again */
 };
 
 /* A deferred call at the end of the turn; see cl_loop_flush_later. */

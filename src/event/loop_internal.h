@@ -15,6 +15,8 @@ enum { CL_LOOP_EVENTS_MAX = 256 };
 enum { CL_IO_ROOM_MIN = 2048 };
 /* Accept goes on this long after the process ran out of descriptors or memory. */
 enum { CL_ACCEPT_RETRY_MS = 100 };
+/* The log hears of it at most once in this time. */
+#define CL_ACCEPT_WARN_NS (60 * CL_NS_PER_S)
 /* Most iovecs the kernel takes at once (UIO_MAXIOV). */
 enum { CL_IOV_MAX = 1024 };
 /* Bytes of a file that one connection sends before others get their turn: about 100 us. With a

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "event/loop_internal.h"
 
 /* ---- connections ---------------------------------------------------------------------------- */
@@ -287,6 +288,7 @@ int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) {
     ls->fd = fd;
     ls->state = 0;
     ls->pending = 0;
+    ls->warn_ns = 0;
     cl_timer_init(&ls->retry, retry_accept);
     int err = l->ops->listener_open(ls);
     if (err)
@@ -320,6 +322,14 @@ void cl_listener_close(struct cl_listener *ls) {
     cl_loop_need_turn(ls->loop);
 }
 
+/* Clients wait meanwhile, so somebody should know; who is at the limit stays there for long. */
+static void warn(struct cl_listener *ls, int err) {
+    if (ls->loop->now_ns < ls->warn_ns)
+        return;
+    ls->warn_ns = ls->loop->now_ns + CL_ACCEPT_WARN_NS;
+    cl_log(CL_LOG_WARNING, "cannot accept connections, which wait: %s", strerror(err));
+}
+
 bool cl_listener_failed(struct cl_listener *ls, int err) {
     switch (err) {
     case EINTR:
@@ -337,6 +347,7 @@ bool cl_listener_failed(struct cl_listener *ls, int err) {
     default:
         break; /* EMFILE, ENFILE, ENOBUFS, ENOMEM; and whatever else must not make the loop spin */
     }
+    warn(ls, err);
     ls->state |= CL_LISTENER_RETRY;
     cl_timer_set(&ls->loop->timers, &ls->retry,
                  ls->loop->now_ns + CL_ACCEPT_RETRY_MS * CL_NS_PER_MS);
