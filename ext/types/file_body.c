@@ -8,7 +8,8 @@
 struct file_body {
     PyObject_HEAD PyObject *path; /* bytes; with a root not checked: the engine does that */
     PyObject *root;               /* bytes, not empty; NULL: the path is the program's own */
-    PyObject *filename;           /* str without control characters; NULL: not an attachment */
+    PyObject *filename;           /* str without control characters; NULL: none is said */
+    bool is_inline;               /* it is not an attachment */
 };
 
 static struct file_body *self_of(PyObject *object) {
@@ -81,7 +82,20 @@ static int check_filename(PyObject *filename) {
     return -1;
 }
 
-static int fill(struct file_body *self, PyObject *path, PyObject *root, PyObject *filename) {
+static int take_disposition(struct file_body *self, PyObject *disposition) {
+    struct cl_str type = CL_LITERAL("attachment");
+    if (cl_args_str("content_disposition_type", disposition, &type) < 0)
+        return -1;
+    self->is_inline = type.len == 6 && memcmp(type.ptr, "inline", 6) == 0;
+    if (self->is_inline || (type.len == 10 && memcmp(type.ptr, "attachment", 10) == 0))
+        return 0;
+    PyErr_Format(PyExc_ValueError,
+                 "content_disposition_type must be 'attachment' or 'inline', not %R", disposition);
+    return -1;
+}
+
+static int fill(struct file_body *self, PyObject *path, PyObject *root, PyObject *filename,
+                PyObject *disposition) {
     self->path = path_bytes(path);
     if (!self->path)
         return -1;
@@ -90,37 +104,39 @@ static int fill(struct file_body *self, PyObject *path, PyObject *root, PyObject
         return -1;
     if (root && (!(self->root = root_bytes(root)) || check_no_nul("root", self->root) < 0))
         return -1;
-    if (filename && check_filename(filename) < 0)
+    if ((filename && check_filename(filename) < 0) || take_disposition(self, disposition) < 0)
         return -1;
     self->filename = Py_XNewRef(filename);
     return 0;
 }
 
-static PyObject *make(PyTypeObject *type, PyObject *path, PyObject *root, PyObject *filename) {
+static PyObject *make(PyTypeObject *type, PyObject *path, PyObject *root, PyObject *filename,
+                      PyObject *disposition) {
     PyObject *self = type->tp_alloc(type, 0);
     cl_args_none_is_absent(&root);
     cl_args_none_is_absent(&filename);
-    if (self && fill(self_of(self), path, root, filename) < 0)
+    if (self && fill(self_of(self), path, root, filename, disposition) < 0)
         Py_CLEAR(self);
     return self;
 }
 
-PyObject *cl_file_body_new(struct cl_ext *ext, PyObject *path, PyObject *root, PyObject *filename) {
-    return make(ext->file_body_type, path, root, filename);
+PyObject *cl_file_body_new(struct cl_ext *ext, PyObject *path, PyObject *root, PyObject *filename,
+                           PyObject *disposition) {
+    return make(ext->file_body_type, path, root, filename, disposition);
 }
 
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    enum { PATH, ROOT, FILENAME, COUNT };
+    enum { PATH, ROOT, FILENAME, DISPOSITION, COUNT };
     static const struct cl_args_spec spec = {
         .function = "FileBody",
         .required = 1,
         .positional = COUNT,
-        .names = {"path", "root", "filename"},
+        .names = {"path", "root", "filename", "content_disposition_type"},
     };
     PyObject *given[COUNT];
     if (cl_args_parse_tuple(&spec, args, kwargs, given) < 0)
         return NULL;
-    return make(type, given[PATH], given[ROOT], given[FILENAME]);
+    return make(type, given[PATH], given[ROOT], given[FILENAME], given[DISPOSITION]);
 }
 
 /* ---- answering ---- */
@@ -174,6 +190,8 @@ int cl_file_body_respond(struct cl_ext *ext, PyObject *body, struct cl_request *
         .path = span_of(self->path),
         .flags = CELLO_FILE_ETAG | CELLO_FILE_LAST_MODIFIED,
     };
+    if (self->is_inline)
+        file.flags |= CELLO_FILE_INLINE;
     if (cl_args_str("filename", self->filename, &file.filename) < 0)
         return -1;
     int err = cello_respond_file(r, &file);
@@ -202,6 +220,11 @@ static PyObject *get_filename(PyObject *self, void *unused) {
     return Py_NewRef(name ? name : Py_None);
 }
 
+static PyObject *get_disposition(PyObject *self, void *unused) {
+    (void)unused;
+    return PyUnicode_FromString(self_of(self)->is_inline ? "inline" : "attachment");
+}
+
 static PyObject *repr(PyObject *self) {
     PyObject *path = get_path(self, NULL);
     PyObject *text = path ? PyUnicode_FromFormat("<FileBody %R>", path) : NULL;
@@ -213,11 +236,14 @@ static PyGetSetDef attributes[] = {
     {"path", get_path, NULL, "Of the file, or below root.", NULL},
     {"root", get_root, NULL, "The folder that the path cannot leave, or None.", NULL},
     {"filename", get_filename, NULL, "What a browser saves it as, or None.", NULL},
+    {"content_disposition_type", get_disposition, NULL, "With a filename: attachment or inline.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "FileBody(path, root=None, filename=None)\n--\n\nThe body of Response.file()."},
+    {Py_tp_doc, "FileBody(path, root=None, filename=None, "
+                "content_disposition_type='attachment')\n--\n\nThe body of Response.file()."},
     {Py_tp_new, (void *)new},
     {Py_tp_dealloc, (void *)dealloc},
     {Py_tp_getset, attributes},

@@ -7,7 +7,8 @@
 bool cl_file_body_check(PyObject *object);
 /* The arguments are those of Response.file(); the last two may be NULL or None. NULL: TypeError, or
  * ValueError for a name that no header can carry. */
-PyObject *cl_file_body_new(struct cl_ext *ext, PyObject *path, PyObject *root, PyObject *filename);
+PyObject *cl_file_body_new(struct cl_ext *ext, PyObject *path, PyObject *root, PyObject *filename,
+                           PyObject *disposition);
 /* Answer with it; status, type and headers are set. -1, not answered: HTTPError(404) for a name
  * below a root that leads to no file, OSError for a path of the program's own, HTTPError(503)
  * without descriptors, MemoryError. GIL held, engine's thread. */

@@ -312,10 +312,11 @@ static PyMethodDef methods[] = {
      "it is None, and with Location."},
     {"file", FASTCALL(cl_pyresponse_file), CLASS_FLAGS,
      "file($type, path, root=None, filename=None, *, status=200, headers=None, "
-     "content_type=None)\n--\n\nA file, sent by the kernel, with its type, ETag and "
+     "content_type=None, content_disposition_type='attachment')\n--\n\nA file, sent by the "
+     "kernel, with its type, ETag and "
      "Last-Modified; conditions and ranges of the request are answered. root: a folder that the "
      "path, which may then come from a client, cannot leave; what is not there is 404. filename: "
-     "what a browser saves it as."},
+     "what a browser saves it as, or with 'inline' calls what it shows."},
     {NULL, NULL, 0, NULL},
 };
 

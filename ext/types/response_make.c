@@ -180,18 +180,20 @@ PyObject *cl_pyresponse_no_content(PyObject *cls, PyObject *const *args, Py_ssiz
 }
 
 PyObject *cl_pyresponse_file(PyObject *cls, PyObject *const *args, Py_ssize_t n, PyObject *names) {
-    enum { PATH, ROOT, FILENAME, FILE_STATUS, FILE_HEADERS, CONTENT_TYPE, COUNT };
+    enum { PATH, ROOT, FILENAME, FILE_STATUS, FILE_HEADERS, CONTENT_TYPE, DISPOSITION, COUNT };
     static const struct cl_args_spec spec = {
         .function = "Response.file",
         .required = 1,
         .positional = FILE_STATUS,
-        .names = {"path", "root", "filename", "status", "headers", "content_type"},
+        .names = {"path", "root", "filename", "status", "headers", "content_type",
+                  "content_disposition_type"},
     };
     PyObject *given[COUNT];
     struct cl_ext *ext = cl_ext_of_type((PyTypeObject *)cls);
     if (!ext || cl_args_parse(&spec, args, (size_t)n, names, given) < 0)
         return NULL;
-    PyObject *body = cl_file_body_new(ext, given[PATH], given[ROOT], given[FILENAME]);
+    PyObject *body =
+        cl_file_body_new(ext, given[PATH], given[ROOT], given[FILENAME], given[DISPOSITION]);
     if (!body)
         return NULL;
     struct cl_pyresponse *self = make(cls, &(struct parts){

@@ -18,6 +18,7 @@ enum cello_file_flags {
     CELLO_FILE_PRECOMPRESSED = 1 << 2,   /* path.zst, path.br, path.gz, as the client takes it */
     CELLO_FILE_FOLLOW_SYMLINKS = 1 << 3, /* below a root: those that stay there */
     CELLO_FILE_LISTING = 1 << 4,         /* static files: of folders without an index */
+    CELLO_FILE_INLINE = 1 << 5,          /* filename: to be shown, not saved */
 };
 
 struct cello_file {
@@ -25,7 +26,7 @@ struct cello_file {
      * a slash at its end, and `path` may come from a client: it leads to no other place. */
     struct cl_str root;
     struct cl_str path;
-    struct cl_str filename;      /* in Content-Disposition: attachment; empty: no such field */
+    struct cl_str filename;      /* in Content-Disposition; empty: no such field */
     struct cl_str cache_control; /* empty: no such field */
     unsigned flags;              /* enum cello_file_flags */
 };

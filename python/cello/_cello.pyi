@@ -412,6 +412,7 @@ class Response:
         status: int = 200,
         headers: _Pairs | None = None,
         content_type: str | None = None,
+        content_disposition_type: Literal["attachment", "inline"] = "attachment",
     ) -> Self: ...
     @classmethod
     def created(
@@ -429,6 +430,7 @@ class FileBody:
         path: str | PathLike[str],
         root: str | PathLike[str] | None = None,
         filename: str | None = None,
+        content_disposition_type: Literal["attachment", "inline"] = "attachment",
     ) -> Self: ...
     @property
     def path(self) -> str: ...
@@ -436,6 +438,8 @@ class FileBody:
     def root(self) -> str | None: ...
     @property
     def filename(self) -> str | None: ...
+    @property
+    def content_disposition_type(self) -> Literal["attachment", "inline"]: ...
 
 _Handler = object  # a PyCapsule with a native handler, used up by the route that gets it
 _Step = object  # a PyCapsule with a native step, used up by the route that gets it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 from cello import _cello
 from cello._cello import Response
@@ -64,8 +64,9 @@ class FileResponse(Response):
         media_type: str | None = None,
         filename: str | None = None,
         root: str | PathLike[str] | None = None,
+        content_disposition_type: Literal["attachment", "inline"] = "attachment",
     ) -> None:
-        body = _cello.FileBody(path, root, filename)
+        body = _cello.FileBody(path, root, filename, content_disposition_type)
         super().__init__(body, status_code, headers, media_type)
 
 

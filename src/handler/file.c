@@ -79,7 +79,8 @@ static int make_disposition(struct answer *a) {
     if (!text)
         return CELLO_ENOMEM;
     a->disposition.ptr = text;
-    return cl_disposition_attachment(name, text, &a->disposition.len);
+    bool is_inline = (a->how->flags & CELLO_FILE_INLINE) != 0;
+    return cl_disposition(name, is_inline, text, &a->disposition.len);
 }
 
 /* Everything that can be refused, before the response is touched. */

@@ -2,11 +2,12 @@
 
 #include "base/utf8.h"
 
-static const char BEGIN[] = "attachment; filename=\"";
+static const char ATTACHMENT[] = "attachment", INLINE[] = "inline";
+static const char FILENAME[] = "; filename=\"";
 static const char EXTENDED[] = "; filename*=UTF-8''";
 
 size_t cl_disposition_bound(struct cl_str filename) {
-    return sizeof BEGIN + sizeof EXTENDED + 4 * filename.len + 2;
+    return sizeof ATTACHMENT + sizeof FILENAME + sizeof EXTENDED + 4 * filename.len + 2;
 }
 
 /* May stand in the quoted form as it is. Browsers differ about a backslash, and some decode a
@@ -41,8 +42,10 @@ static char *put_extended(char *p, struct cl_str name) {
     return p;
 }
 
-int cl_disposition_attachment(struct cl_str name, char *out, size_t *len) {
-    char *p = put(out, BEGIN, sizeof BEGIN - 1);
+int cl_disposition(struct cl_str name, bool is_inline, char *out, size_t *len) {
+    char *p = is_inline ? put(out, INLINE, sizeof INLINE - 1)
+                        : put(out, ATTACHMENT, sizeof ATTACHMENT - 1);
+    p = put(p, FILENAME, sizeof FILENAME - 1);
     bool plain = true;
     if (!cl_utf8_is_valid(name.ptr, name.len))
         return CELLO_EINVAL;

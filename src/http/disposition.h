@@ -4,12 +4,12 @@
 
 #include "base/common.h"
 
-/* Bytes that cl_disposition_attachment needs at most. */
+/* Bytes that cl_disposition needs at most. */
 size_t cl_disposition_bound(struct cl_str filename);
 
-/* attachment; filename="..."; the second form, filename*=UTF-8''..., only where the first cannot
+/* "attachment", or "inline"; filename="..."; the second form, filename*=UTF-8''..., only where the first cannot
  * say it all. Returns the length. Thread: any. Errors: CELLO_EINVAL (a control character, or not
  * UTF-8). */
-int cl_disposition_attachment(struct cl_str filename, char *out, size_t *len) CL_MUST_USE;
+int cl_disposition(struct cl_str filename, bool is_inline, char *out, size_t *len) CL_MUST_USE;
 
 #endif

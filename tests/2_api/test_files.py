@@ -121,6 +121,15 @@ def test_attributes(folder: Path) -> None:
     assert Response.file("a", root="").body.root == "."
     assert Response.file("a", root="/").body.root == "/"
     assert Response.file("a.html", content_type="x/y").content_type == "x/y"
+    assert Response.file("a").body.content_disposition_type == "attachment"
+    shown = Response.file("a", filename="b", content_disposition_type="inline")
+    assert shown.body.content_disposition_type == "inline"
+    shown = FileResponse("a", filename="b", content_disposition_type="inline")
+    assert shown.body.content_disposition_type == "inline"
+    with pytest.raises(ValueError, match="must be 'attachment' or 'inline', not 'Inline'"):
+        Response.file("a", content_disposition_type="Inline")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="content_disposition_type must be"):
+        Response.file("a", content_disposition_type=1)  # type: ignore[arg-type]
     response = FileResponse("a.html", 202, {"A": "1"}, "x/y", "c", "d")
     assert (response.status, response.content_type, response.headers["a"]) == (202, "x/y", "1")
     assert (response.body.filename, response.body.root) == ("c", "d")

@@ -451,6 +451,11 @@ def files(backend: str, tmp_path: Path) -> Iterator[Site]:
     def own() -> Response:
         return Response.file(tmp_path / "a.txt", filename="ü b.txt", headers={"X-A": "1"})
 
+    @app.get("/shown")
+    def shown() -> Response:
+        path = tmp_path / "a.txt"
+        return Response.file(path, filename="a.txt", content_disposition_type="inline")
+
     @app.get("/named/{name:path}")
     def named(name: str) -> Response:
         return Response.file(name, root=tmp_path)
@@ -504,6 +509,8 @@ def test_file_of_a_handler(files: Site) -> None:
     assert answer.get("Content-Disposition") == (
         "attachment; filename=\"_ b.txt\"; filename*=UTF-8''%C3%BC%20b.txt"
     )
+    shown = files.get("/shown").get("Content-Disposition")
+    assert shown == 'inline; filename="a.txt"'
     assert answer.get("Vary") is None
     etag = answer.get("ETag") or ""
     assert files.get("/own", f"If-None-Match: {etag}").status == 304

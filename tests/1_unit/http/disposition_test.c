@@ -23,8 +23,14 @@ static void writes_names(void **state) {
         size_t len;
         struct cl_str name = cl_str(cases[i].name, strlen(cases[i].name));
         assert_true(cl_disposition_bound(name) <= sizeof out);
-        assert_int_equal(cl_disposition_attachment(name, out, &len), CELLO_OK);
+        assert_int_equal(cl_disposition(name, false, out, &len), CELLO_OK);
         assert_true(len <= cl_disposition_bound(name));
+        char shown[sizeof out];
+        size_t shown_len;
+        assert_int_equal(cl_disposition(name, true, shown, &shown_len), CELLO_OK);
+        assert_int_equal(len - shown_len, strlen("attachment") - strlen("inline"));
+        assert_memory_equal(shown, "inline;", 7);
+        assert_memory_equal(shown + 6, out + 10, shown_len - 6);
         if (!cl_str_eq(cl_str(out, len), cl_str(cases[i].want, strlen(cases[i].want))))
             fail_msg("%.*s", (int)len, out);
     }
@@ -38,7 +44,7 @@ static void refuses_control_characters(void **state) {
     for (size_t i = 0; i < CL_ARRAY_LEN(bad); i++) {
         char out[256];
         size_t len;
-        assert_int_equal(cl_disposition_attachment(bad[i], out, &len), CELLO_EINVAL);
+        assert_int_equal(cl_disposition(bad[i], false, out, &len), CELLO_EINVAL);
     }
 }
 
@@ -48,7 +54,7 @@ static void keeps_its_bound(void **state) {
     char name[64], out[512];
     size_t len;
     memset(name, '%', sizeof name);
-    assert_int_equal(cl_disposition_attachment(cl_str(name, sizeof name), out, &len), CELLO_OK);
+    assert_int_equal(cl_disposition(cl_str(name, sizeof name), false, out, &len), CELLO_OK);
     assert_true(len <= cl_disposition_bound(cl_str(name, sizeof name)));
 }
 
