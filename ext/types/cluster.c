@@ -53,7 +53,7 @@ static PyObject *cluster_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     struct cluster *o = (struct cluster *)type->tp_alloc(type, 0);
     if (!o)
         return NULL;
-    int err = text ? cello_cluster_join(&o->cluster, text) : cello_cluster_alone(&o->cluster);
+    int err = text ? cello_cluster_join(&o->cluster, text) : cello_cluster_alone(&o->cluster, NULL);
     if (!err)
         return (PyObject *)o;
     raise_error(err);

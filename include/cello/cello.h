@@ -13,7 +13,9 @@
 #include <cello/request.h>
 #include <cello/response.h>
 #include <cello/server.h>
+#include <cello/store.h>
 #include <cello/str.h>
+#include <cello/topics.h>
 #include <cello/version.h>
 
 #endif

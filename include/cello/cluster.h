@@ -12,6 +12,7 @@
 #include <cello/api.h>
 #include <cello/error.h>
 
+struct cello_store_config;
 struct cl_cluster;
 struct cl_segment;
 struct cl_server;
@@ -24,8 +25,9 @@ struct cl_server;
  * more. Errors: CELLO_EINVAL (no such text, or its descriptors are something else),
  * CELLO_ENOTSUP (a supervisor of another version of Cello), CELLO_ESYS, CELLO_ENOMEM. */
 CELLO_API int cello_cluster_join(struct cl_cluster **out, const char *text);
-/* A process without a supervisor, worker 0 of 1. Errors: CELLO_ESYS, CELLO_ENOMEM. */
-CELLO_API int cello_cluster_alone(struct cl_cluster **out);
+/* A process without a supervisor, worker 0 of 1. store: NULL is the default. Errors: CELLO_EINVAL
+ * (a size of the store), CELLO_ESYS, CELLO_ENOMEM. */
+CELLO_API int cello_cluster_alone(struct cl_cluster **out, const struct cello_store_config *store);
 /* Servers that serve for it must have been deleted. NULL is ignored. */
 CELLO_API void cello_cluster_del(struct cl_cluster *c);
 

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "store/store.h"
 
 /* How often a worker looks whether another one has run what comes before all. */
 #define START_POLL_NS (20 * CL_NS_PER_MS)
@@ -64,6 +65,7 @@ int cello_cluster_join(struct cl_cluster **out, const char *text) {
         err = CELLO_EINVAL;
     if (err)
         goto fail;
+    cl_store_keep_descriptors(c->segment, false);
     *out = c;
     return CELLO_OK;
 
@@ -74,13 +76,25 @@ fail:
     return err;
 }
 
-int cello_cluster_alone(struct cl_cluster **out) {
+static int make_segment(struct cl_cluster *c, const struct cello_store_config *store) {
+    size_t sizes[CL_AREA_COUNT] = {[CL_AREA_MEMBERS] = cl_members_size(1)};
+    uint32_t records = 2; /* of one worker */
+    int err = cl_store_sizes(store, records, sizes);
+    if (!err)
+        err = cl_segment_new(&c->segment, sizes);
+    if (!err)
+        err = cl_store_make(c->segment, store, records);
+    return err;
+}
+
+int cello_cluster_alone(struct cl_cluster **out, const struct cello_store_config *store) {
+    static const struct cello_store_config standard;
     struct cl_cluster *c = cl_calloc(1, sizeof *c);
     if (!c)
         return CELLO_ENOMEM;
-    const size_t sizes[CL_AREA_COUNT] = {[CL_AREA_MEMBERS] = cl_members_size(1)};
-    int err = cl_segment_new(&c->segment, sizes);
+    int err = make_segment(c, store ? store : &standard);
     if (err) {
+        cl_segment_del(c->segment);
         cl_free(c);
         return err;
     }
@@ -100,6 +114,7 @@ void cello_cluster_del(struct cl_cluster *c) {
         close(c->inherited.fds[i]);
     if (c->is_worker)
         close(c->inherited.control);
+    cl_store_close_descriptors(c->segment);
     cl_segment_del(c->segment);
     cl_free(c->inherited.fds);
     cl_free(c);

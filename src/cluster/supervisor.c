@@ -88,8 +88,8 @@ static int open_sockets(struct cl_supervisor *s) {
 
 static int open_segment(struct cl_supervisor *s) {
     const struct cl_supervisor_options *o = s->options;
-    const struct cl_store_config store = {.table_bytes = o->store_bytes,
-                                          .ring_bytes = o->ring_bytes};
+    const struct cello_store_config store = {.table_bytes = o->store_bytes,
+                                             .ring_bytes = o->ring_bytes};
     uint32_t workers = o->policy.workers, records = 2 * workers;
     size_t sizes[CL_AREA_COUNT] = {[CL_AREA_MEMBERS] = cl_members_size(workers)};
     int err = cl_store_sizes(&store, records, sizes);

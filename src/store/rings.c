@@ -265,6 +265,7 @@ struct cursor {
 
 struct cl_ring_reader {
     struct cl_rings rings;
+    pid_t pid; /* a copy in a program that was forked off is not the one that is woken */
     uint32_t record;
     uint32_t lane;      /* to be looked at next */
     struct place bytes; /* of the message that was given last */
@@ -280,6 +281,7 @@ int cl_ring_reader_new(struct cl_ring_reader **out, const struct cl_rings *r, ui
         return CELLO_ENOMEM;
     reader->rings = *r;
     reader->record = record;
+    reader->pid = getpid();
     struct ear *ear = &r->area->ears[record];
     atomic_store(&ear->listening, 1);
     atomic_fetch_add(&ear->turn, 1);
@@ -299,7 +301,8 @@ int cl_ring_reader_new(struct cl_ring_reader **out, const struct cl_rings *r, ui
 void cl_ring_reader_del(struct cl_ring_reader *reader) {
     if (!reader)
         return;
-    cl_rings_vacate(&reader->rings, reader->record);
+    if (reader->pid == getpid())
+        cl_rings_vacate(&reader->rings, reader->record);
     cl_free(reader);
 }
 
@@ -307,8 +310,8 @@ void cl_rings_vacate(const struct cl_rings *r, uint32_t record) {
     atomic_store(&r->area->ears[record].listening, 0);
 }
 
-void cl_ring_reader_heard(struct cl_ring_reader *reader) {
-    struct ear *ear = &reader->rings.area->ears[reader->record];
+void cl_rings_heard(const struct cl_rings *r, uint32_t record) {
+    struct ear *ear = &r->area->ears[record];
     uint64_t rings;
     (void)!read(ear->bell, &rings, sizeof rings); /* EAGAIN: nobody has rung, and nothing is lost */
     atomic_fetch_add(&ear->turn, 1);

@@ -72,7 +72,7 @@ void cl_rings_vacate(const struct cl_rings *r, uint32_t record);
 /* Readable when messages may have come; never close it. */
 int cl_rings_bell(const struct cl_rings *r, uint32_t record);
 /* Take the bell's ring back, before reading. */
-void cl_ring_reader_heard(struct cl_ring_reader *reader);
+void cl_rings_heard(const struct cl_rings *r, uint32_t record);
 
 struct cl_ring_item {
     struct cl_str topic; /* until the next call */

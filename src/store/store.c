@@ -8,11 +8,11 @@ static size_t or_default(uint64_t bytes, size_t otherwise) {
     return bytes ? (size_t)bytes : otherwise;
 }
 
-static size_t ring_bytes_of(const struct cl_store_config *config) {
+static size_t ring_bytes_of(const struct cello_store_config *config) {
     return or_default(config->ring_bytes, CL_STORE_RING_DEFAULT);
 }
 
-int cl_store_sizes(const struct cl_store_config *config, uint32_t records,
+int cl_store_sizes(const struct cello_store_config *config, uint32_t records,
                    size_t sizes[CL_AREA_COUNT]) {
     size_t table = or_default(config->table_bytes, CL_STORE_TABLE_DEFAULT);
     if (!records || table < CL_TABLE_BYTES_MIN || table > (size_t)INT64_MAX ||
@@ -24,7 +24,7 @@ int cl_store_sizes(const struct cl_store_config *config, uint32_t records,
     return CELLO_OK;
 }
 
-int cl_store_make(struct cl_segment *s, const struct cl_store_config *config, uint32_t records) {
+int cl_store_make(struct cl_segment *s, const struct cello_store_config *config, uint32_t records) {
     size_t size;
     void *area = cl_segment_area(s, CL_AREA_TABLE, &size);
     int err = cl_table_make(area, size);

@@ -4,13 +4,9 @@
 #ifndef CL_STORE_STORE_H
 #define CL_STORE_STORE_H
 
-#include "store/segment.h"
+#include <cello/store.h>
 
-/* StoreConfig; 0 is the default. Pages that nobody uses take no memory. */
-struct cl_store_config {
-    uint64_t table_bytes;
-    uint64_t ring_bytes; /* of each record */
-};
+#include "store/segment.h"
 
 enum {
     CL_STORE_TABLE_DEFAULT = 64 << 20,
@@ -19,11 +15,11 @@ enum {
 
 /* Fills in the sizes of these areas, for cl_segment_new; `records` as in struct cl_members.
  * Errors: CELLO_EINVAL (less or more than there can be). */
-int cl_store_sizes(const struct cl_store_config *config, uint32_t records,
+int cl_store_sizes(const struct cello_store_config *config, uint32_t records,
                    size_t sizes[CL_AREA_COUNT]) CL_MUST_USE;
 /* Once, in a new segment of these sizes. It opens a descriptor for each record, closed on exec: see
  * cl_store_keep_descriptors. Errors: CELLO_ESYS, CELLO_EINVAL. */
-int cl_store_make(struct cl_segment *s, const struct cl_store_config *config,
+int cl_store_make(struct cl_segment *s, const struct cello_store_config *config,
                   uint32_t records) CL_MUST_USE;
 /* Whether workers inherit the descriptors: their numbers stand in the segment, so a new process
  * must have them under the same ones. The supervisor asks for it between fork and exec, the worker

@@ -136,7 +136,7 @@ static void descriptors_of_something_else_are_refused(void **state) {
 static void a_process_without_a_supervisor_is_alone(void **state) {
     (void)state;
     struct cl_cluster *c;
-    assert_int_equal(cello_cluster_alone(&c), CELLO_OK);
+    assert_int_equal(cello_cluster_alone(&c, NULL), CELLO_OK);
     assert_false(cello_cluster_is_worker(c));
     assert_int_equal(cello_cluster_worker_id(c), 0);
     assert_int_equal(cello_cluster_workers(c), 1);

@@ -12,7 +12,7 @@
 
 enum { RECORDS = 2 };
 
-static struct cl_segment *made(const struct cl_store_config *config) {
+static struct cl_segment *made(const struct cello_store_config *config) {
     size_t sizes[CL_AREA_COUNT] = {0};
     struct cl_segment *s = NULL;
     assert_int_equal(cl_store_sizes(config, RECORDS, sizes), CELLO_OK);
@@ -24,7 +24,7 @@ static struct cl_segment *made(const struct cl_store_config *config) {
 
 static void all_areas_can_be_opened(void **state) {
     (void)state;
-    struct cl_segment *s = made(&(struct cl_store_config){0});
+    struct cl_segment *s = made(&(struct cello_store_config){0});
     struct cl_table table;
     struct cl_counters counters;
     struct cl_rings rings;
@@ -43,7 +43,7 @@ static void all_areas_can_be_opened(void **state) {
 
 static void descriptors_are_inherited_on_request_and_closed(void **state) {
     (void)state;
-    struct cl_segment *s = made(&(struct cl_store_config){.ring_bytes = 70000});
+    struct cl_segment *s = made(&(struct cello_store_config){.ring_bytes = 70000});
     struct cl_rings rings;
     size_t size;
     void *area = cl_segment_area(s, CL_AREA_RINGS, &size);
@@ -62,13 +62,15 @@ static void descriptors_are_inherited_on_request_and_closed(void **state) {
 static void wrong_sizes_are_refused(void **state) {
     (void)state;
     size_t sizes[CL_AREA_COUNT] = {0};
-    assert_int_equal(cl_store_sizes(&(struct cl_store_config){.table_bytes = 1000}, 2, sizes),
+    assert_int_equal(cl_store_sizes(&(struct cello_store_config){.table_bytes = 1000}, 2, sizes),
                      CELLO_EINVAL);
-    assert_int_equal(cl_store_sizes(&(struct cl_store_config){.table_bytes = UINT64_MAX}, 2, sizes),
-                     CELLO_EINVAL);
-    assert_int_equal(cl_store_sizes(&(struct cl_store_config){.ring_bytes = UINT64_MAX}, 2, sizes),
-                     CELLO_EINVAL);
-    assert_int_equal(cl_store_sizes(&(struct cl_store_config){0}, 0, sizes), CELLO_EINVAL);
+    assert_int_equal(
+        cl_store_sizes(&(struct cello_store_config){.table_bytes = UINT64_MAX}, 2, sizes),
+        CELLO_EINVAL);
+    assert_int_equal(
+        cl_store_sizes(&(struct cello_store_config){.ring_bytes = UINT64_MAX}, 2, sizes),
+        CELLO_EINVAL);
+    assert_int_equal(cl_store_sizes(&(struct cello_store_config){0}, 0, sizes), CELLO_EINVAL);
 }
 
 static void a_segment_without_a_store_has_none(void **state) {
@@ -79,7 +81,7 @@ static void a_segment_without_a_store_has_none(void **state) {
     cl_store_keep_descriptors(s, true);
     cl_store_vacate(s, 0);
     cl_store_close_descriptors(s);
-    assert_int_equal(cl_store_make(s, &(struct cl_store_config){0}, 2), CELLO_EINVAL);
+    assert_int_equal(cl_store_make(s, &(struct cello_store_config){0}, 2), CELLO_EINVAL);
     cl_segment_del(s);
 }
 
