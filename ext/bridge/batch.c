@@ -159,15 +159,20 @@ bool cl_bridge_run(void *ctx) {
     b->slow = held_ns >= HOLD_NS && served <= CLOCK_EVERY;
     b->gil_acquisitions++;
     b->gil_held_ns += cl_bridge_now_ns() - start_ns;
-    b->thread = PyEval_SaveThread();
+    (void)PyEval_SaveThread();
     return held_ns >= HOLD_NS;
+}
+
+void cl_bridge_give_up_gil(struct cl_bridge *b) {
+    b->thread = PyThreadState_Get();
+    (void)PyEval_SaveThread();
 }
 
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns) {
     if (b->after)
         timeout_ns = 0;
     b->turning = true;
-    b->thread = PyEval_SaveThread();
+    cl_bridge_give_up_gil(b);
     int err = cello_server_turn(b->server, timeout_ns);
     int saved = errno;
     PyEval_RestoreThread(b->thread);

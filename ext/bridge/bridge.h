@@ -50,7 +50,7 @@ struct cl_bridge {
     PyObject *app;                /* the _cello.App; strong */
     struct cl_registry *handlers; /* the app's */
     struct cl_server *server;
-    PyThreadState *thread;  /* saved while the engine turns */
+    PyThreadState *thread;  /* that the engine turns on; other threads compare it, under the GIL */
     struct cl_guest *guest; /* NULL: no async handlers, or none used yet */
     struct cl_pool *pool;   /* NULL: nothing was blocking yet */
     struct cl_pool_config pool_config;
@@ -96,6 +96,9 @@ void cl_bridge_unnote(struct cl_bridge *b, struct cl_note *n);
 /* Run those that are left: the server is gone, and no batch will come. GIL held. */
 void cl_bridge_run_notes(struct cl_bridge *b);
 
+/* Give the GIL up for the engine's turns, which run on this thread from now on; until
+ * PyEval_RestoreThread(b->thread). GIL held. */
+void cl_bridge_give_up_gil(struct cl_bridge *b);
 /* One engine turn with the GIL given up. Returns what cello_server_turn returns. GIL held. */
 int cl_bridge_turn(struct cl_bridge *b, uint64_t timeout_ns);
 

@@ -241,7 +241,7 @@ static void close_server(struct server *o) {
     o->signal_watch = NULL;
     o->bridge.server = NULL;
     if (server) {
-        o->bridge.thread = PyEval_SaveThread();
+        cl_bridge_give_up_gil(&o->bridge);
         cello_server_del(server);
         PyEval_RestoreThread(o->bridge.thread);
     }
@@ -444,7 +444,7 @@ static int look_after_python(struct server *o, int result) {
     } else if (PyErr_CheckSignals() < 0) {
         err = -1;
     }
-    o->bridge.thread = PyEval_SaveThread();
+    (void)PyEval_SaveThread();
     return err;
 }
 
@@ -474,7 +474,7 @@ static PyObject *raise_fatal(struct server *o) {
 static int run_turns(struct server *o) {
     struct cl_bridge *b = &o->bridge;
     int err = 0;
-    b->thread = PyEval_SaveThread();
+    cl_bridge_give_up_gil(b);
     while (!err && !b->wants_loop && !cello_server_done(b->server)) {
         int result = cello_server_turn(b->server, UINT64_MAX);
         if (result || b->signalled || b->dropped || b->after)
