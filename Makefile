@@ -25,8 +25,8 @@ c_files  = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-unit test-lint test-api test-http test-fuzz test-all \
-        check fmt asan fuzz bench bench-quick docs clean FORCE
+.PHONY: help run build test test-unit test-lint test-api test-http test-fuzz test-threads test-all \
+        check fmt asan tsan fuzz bench bench-quick docs clean FORCE
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -57,7 +57,7 @@ test-http: $(VENV)/.test build/dev/.built ## real servers over real sockets, bot
 test-fuzz: build/fuzz/.built ## one minute of fuzzing, split over all targets
 	tools/fuzz.sh 60
 
-test-all: test $(VENV)/.slow ctest-clang ctest-tsan asan ## other Pythons, clang, sanitizers on all, slow tests
+test-all: test $(VENV)/.slow ctest-clang asan tsan ## other Pythons, clang, sanitizers on all, slow tests
 	tools/each_python.sh $(PYTHON) $(MAKE) --no-print-directory test-api test-http
 	$(pytest) -m 'slow or browser' tests
 	tools/fuzz.sh 600
@@ -65,6 +65,15 @@ test-all: test $(VENV)/.slow ctest-clang ctest-tsan asan ## other Pythons, clang
 asan: ctest-asan ## everything under ASan and UBSan, the Python module included
 	$(MAKE) --no-print-directory test-api test-http VENV=$(VENV)-asan \
 	    BUILD_ARGS='$(asan_build)' UNDER='$(asan_run)' PYTEST_ARGS='--timeout=300 --capture=sys'
+
+tsan: ctest-tsan ## C units, and what threads share in the Python module, under ThreadSanitizer
+	rm -f $(tsan_log).*
+	$(MAKE) --no-print-directory test-threads VENV=$(VENV)-tsan \
+	    BUILD_ARGS='$(tsan_build)' UNDER='$(tsan_run)' PYTEST_ARGS='--timeout=300 --capture=sys'
+	@! cat $(tsan_log).* 2>/dev/null # of servers in processes of their own, too
+
+test-threads: $(VENV)/.test
+	$(pytest) $(threaded)
 
 fuzz: build/fuzz/.built ## TARGET=name for one target, SECONDS=n for all together
 	tools/fuzz.sh $(SECONDS) $(TARGET)
@@ -148,5 +157,17 @@ asan_build = -Ccmake.build-type=RelWithDebInfo -Ccmake.define.CELLO_SANITIZE=add
              -Cbuild-dir=build/python-asan-{wheel_tag}
 asan_run   = env LD_PRELOAD=$(shell gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc \
                  ASAN_OPTIONS=detect_leaks=0
+
+# The interpreter is not built with ThreadSanitizer: what Python's own code reads and writes is not
+# looked at, but its locks are, the GIL among them. Objects come from malloc, so that each is new.
+threaded   = $(addprefix tests/4_http/test_,thread_pool.py background.py request_streams.py uploads.py \
+                 handler_timeouts.py serving.py) \
+             $(addprefix tests/2_api/test_,sse.py streams.py request_streams.py uploads.py \
+                 multipart_stream.py connection.py guest_servers.py async_serve.py)
+tsan_build = -Ccmake.build-type=RelWithDebInfo -Ccmake.define.CELLO_SANITIZE=thread \
+             -Cbuild-dir=build/python-tsan-{wheel_tag}
+tsan_log   = $(CURDIR)/build/tsan-report
+tsan_run   = env LD_PRELOAD=$(shell gcc -print-file-name=libtsan.so) PYTHONMALLOC=malloc \
+                 TSAN_OPTIONS=log_path=$(tsan_log)
 
 .SECONDARY:

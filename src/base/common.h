@@ -22,6 +22,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define CL_COLD __attribute__((cold, noinline))
 #define CL_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define CL_UNUSED __attribute__((unused))
+/* What it reads, others may write meanwhile: ThreadSanitizer does not look at this function. */
+#define CL_NO_TSAN __attribute__((no_sanitize("thread")))
 
 #define CL_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CL_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
