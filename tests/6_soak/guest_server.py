@@ -13,7 +13,7 @@ import asyncpg
 import redis.asyncio
 import uvloop
 from cello import App, Depends, Request, _loop
-from soak_report import report_of
+from soak_report import census, report_of
 
 BIG = bytes(200_000)
 POOL = 8
@@ -158,9 +158,14 @@ async def big() -> bytes:
 async def report() -> Any:
     # A connection whose command was cancelled is closed, and opened again for the next command.
     await app.state.redis.connection_pool.disconnect()
-    found = report_of(engine(), [app, BIG, Request])
+    found = report_of(engine())
     found["fds"] -= app.state.pool.get_size()
     return found
+
+
+@app.get("/census")
+async def count() -> Any:
+    return census([app, BIG, Request])
 
 
 # ---- serving ----

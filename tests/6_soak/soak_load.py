@@ -152,20 +152,24 @@ class Load:
         for s in sockets:
             s.close()
 
-    def report(self) -> dict[str, Any]:
+    def ask(self, path: str) -> dict[str, Any]:
         with self.connect() as s:
-            s.sendall(b"GET /report HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             data = b"".join(iter(lambda: s.recv(1 << 16), b""))
-        report: dict[str, Any] = json.loads(data.partition(b"\r\n\r\n")[2])
-        return report
+        answer: dict[str, Any] = json.loads(data.partition(b"\r\n\r\n")[2])
+        return answer
 
     def quiet_report(self) -> dict[str, Any]:
         """When the connections that were given up are gone, and what their handlers had open is
         closed: that may take a moment longer. What never ends fails by the test's time limit."""
         while True:
-            report = self.report()
+            report = self.ask("/report")
             if report["connections"] == 1 and not report.get("opened", {}).get("now"):
                 return report
+
+    def census(self) -> dict[str, Any]:
+        self.quiet_report()
+        return self.ask("/census")
 
 
 class TypedLoad(Load):
@@ -211,7 +215,9 @@ def server(
 
 
 def soak(load: Load, requests: int, samples: int, warm_up: int = 0) -> list[dict[str, Any]]:
-    """Reports: one before these requests, after those to warm up, and `samples` meanwhile."""
+    """Reports: one before these requests, after those to warm up, and `samples` meanwhile. The
+    first one and the last one have a census with them, which touches memory: outside of what their
+    pages were counted between."""
     with ThreadPoolExecutor(4) as pool:
 
         def send(count: int) -> None:
@@ -221,10 +227,11 @@ def soak(load: Load, requests: int, samples: int, warm_up: int = 0) -> list[dict
             for _ in range(3):
                 load.storm()
             send(warm_up)
-        reports = [load.quiet_report()]
+        reports = [load.census() | load.quiet_report()]
         for _ in range(samples):
             send(requests // samples)
             reports.append(load.quiet_report())
+    reports[-1] |= load.census()
     return reports
 
 

@@ -1,4 +1,5 @@
-"""The server of test_soak.py: soak_server.py BACKEND def|async. Reports on itself under /report."""
+"""The server of test_soak.py: soak_server.py BACKEND def|async. Reports on itself under /report and
+/census."""
 
 import asyncio
 import logging
@@ -6,7 +7,7 @@ import sys
 from typing import Any
 
 from cello import App, HTTPError, Request, Response
-from soak_report import report_of
+from soak_report import census, report_of
 
 BIG = bytes(200_000)
 
@@ -114,7 +115,12 @@ def add_async_handlers() -> None:
 
 @app.get("/report")
 def report() -> Any:
-    return report_of(server, [*handlers, app, BIG, HTTPError, Response, Request])
+    return report_of(server)
+
+
+@app.get("/census")
+def count() -> Any:
+    return census([*handlers, app, BIG, HTTPError, Response, Request])
 
 
 if __name__ == "__main__":

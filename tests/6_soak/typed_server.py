@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import pydantic
 from cello import App, Body, Depends, Header, HTTPError, Query, Request, Response
-from soak_report import report_of
+from soak_report import census, report_of
 
 
 class Item(msgspec.Struct):
@@ -189,9 +189,12 @@ def add_async_handlers() -> None:
 
 @app.get("/report")
 def report() -> Any:
-    return report_of(server, [*handlers, app, Item, Model, HTTPError, Response, Request]) | {
-        "opened": opened
-    }
+    return report_of(server) | {"opened": opened}
+
+
+@app.get("/census")
+def count() -> Any:
+    return census([*handlers, app, Item, Model, HTTPError, Response, Request])
 
 
 if __name__ == "__main__":
