@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import pytest
@@ -193,6 +194,63 @@ def test_the_limit_ends_with_the_head(backend: str) -> None:
 
     with app.start(backend=backend) as server:
         assert fetch(server.addresses[0], request("/")).body == b"item " * 4
+
+
+# ---- who waits for long ----
+
+
+@pytest.mark.parametrize("timeout", [0, 60])
+def test_who_waits_for_long_keeps_what_was_said(backend: str, timeout: float) -> None:
+    """And not the block that it was received in."""
+    app, opened = App(), asyncio.Event()
+
+    @app.post("/held/{name}", timeout=timeout)
+    async def held(req: Request, name: str) -> dict[str, Any]:
+        await opened.wait()
+        return {
+            "seen": [req.method, req.path, req.query["q"], req.params["name"], req.cookies["c"]],
+            "agent": req.headers["User-Agent"],
+            "name": name,
+            "body": req.text(),
+        }
+
+    @app.get("/open")
+    async def release() -> str:
+        opened.set()
+        return "open"
+
+    def sent(n: int) -> bytes:
+        target, fields = f"/held/{n}?q=a%20{n}", (f"User-Agent: agent {n}", f"Cookie: c={n}")
+        return request(target, *fields, method="POST", body=b"")
+
+    with app.start(backend=backend) as server, ExitStack() as stack:
+        clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(10)]
+        assert clients[0].ask(request("/")).status == 404
+        idle = server.stats()["buffered_bytes"]
+        for n, client in enumerate(clients):
+            client.send(sent(n))
+        eventually(lambda: server.stats()["inflight"] == 10, "all to wait")
+        eventually(lambda: server.stats()["buffered_bytes"] <= idle, "blocks to be given back")
+        fetch(server.addresses[0], request("/open"))
+        for n, client in enumerate(clients):
+            answer = client.answer().json()
+            assert answer["seen"] == ["POST", f"/held/{n}", f"a {n}", str(n), str(n)]
+            assert (answer["agent"], answer["name"]) == (f"agent {n}", str(n))
+            assert client.ask(sent(n)).json() == answer
+
+
+def test_time_goes_on_for_who_waits_for_long(backend: str) -> None:
+    app = App()
+
+    @app.get("/", timeout=1.2)
+    async def handler() -> None:
+        await asyncio.Event().wait()
+
+    with app.start(backend=backend) as server, Client(server.addresses[0]) as client:
+        begin = time.monotonic()
+        client.send(request("/"))
+        assert_504(client)
+        assert time.monotonic() - begin > 1.1
 
 
 # ---- clients that leave ----
