@@ -27,7 +27,7 @@
  *               -> OVER, or FAILED when it raised: the body is cut off
  *
  * The states, and flags that the engine's calls read, are written by the engine's thread only, with
- * or without the GIL. */
+ * or without the GIL; a step on a thread of the pool looks at the state of the answer meanwhile. */
 #ifndef CL_EXT_STREAM_INTERNAL_H
 #define CL_EXT_STREAM_INTERNAL_H
 
@@ -84,20 +84,20 @@ struct cl_stream {
     struct cl_str type;            /* by the first item, or said; lives as long as the request */
     struct cl_stream *next, *prev; /* of the bridge */
     uint64_t heartbeat_ns;
-    uint8_t kind;   /* enum cl_stream_kind */
-    uint8_t state;  /* enum cl_stream_state */
-    uint8_t supply; /* enum cl_source_state */
-    bool sse;       /* every item is an event */
-    bool typed;     /* the content type is known */
-    bool pooled;    /* a sync source of a handler that runs on the thread pool */
-    bool asked;     /* by the engine, and not answered */
-    bool lent;      /* the engine has a reference */
-    bool waits;     /* for a loop, and has a reference until there is one */
-    bool posted;    /* a message is on its way, and has a reference */
-    bool unwatched; /* the head waits, and the observer is to be set in a turn */
-    bool starting;  /* async: in the task's first step */
-    bool cancelled; /* async: the task was told */
-    bool ended;     /* sync: as its last step found */
+    uint8_t kind;          /* enum cl_stream_kind */
+    _Atomic uint8_t state; /* enum cl_stream_state */
+    uint8_t supply;        /* enum cl_source_state */
+    bool sse;              /* every item is an event */
+    bool typed;            /* the content type is known */
+    bool pooled;           /* a sync source of a handler that runs on the thread pool */
+    bool asked;            /* by the engine, and not answered */
+    bool lent;             /* the engine has a reference */
+    bool waits;            /* for a loop, and has a reference until there is one */
+    bool posted;           /* a message is on its way, and has a reference */
+    bool unwatched;        /* the head waits, and the observer is to be set in a turn */
+    bool starting;         /* async: in the task's first step */
+    bool cancelled;        /* async: the task was told */
+    bool ended;            /* sync: as its last step found */
 };
 
 static inline struct cl_stream *cl_stream_of(PyObject *object) {
