@@ -121,11 +121,25 @@ static int epoll_io_open(struct cl_io *io) {
     return watch(io->loop, io->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, io, SOURCE_IO);
 }
 
+static void watch_again(struct cl_io *io, uint32_t events) {
+    struct epoll_event e = {.events = events | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+    e.data.u64 = (uint64_t)(uintptr_t)io | (uint64_t)SOURCE_IO;
+    epoll_ctl(epoll_loop(io->loop)->fd, EPOLL_CTL_MOD, io->fd, &e);
+}
+
+/* Every packet of a fast sender would be an edge, while another thread has what came before. */
 static void epoll_io_pause(struct cl_io *io) {
-    (void)io;
+    if (CL_UNLIKELY(io->state & CL_IO_BY_HAND)) {
+        io->state |= CL_IO_MUTED;
+        watch_again(io, 0);
+    }
 }
 
 static void epoll_io_resume(struct cl_io *io) {
+    if (CL_UNLIKELY(io->state & CL_IO_MUTED)) {
+        io->state &= ~CL_IO_MUTED;
+        watch_again(io, EPOLLIN); /* an edge, if there is something */
+    }
     if (cl_io_wants_recv(io))
         cl_loop_ready(io);
 }

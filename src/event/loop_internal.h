@@ -35,6 +35,7 @@ enum { CL_FILE_BURST = 1 << 20 };
 /* epoll */
 #define CL_IO_WRITABLE (1u << 9) /* an edge came, or the send has not met a full buffer yet */
 #define CL_IO_HUP (1u << 10)     /* an end or an error lies behind the bytes */
+#define CL_IO_MUTED (1u << 11)   /* arriving bytes make no edges */
 /* io_uring */
 #define CL_IO_RECV_ARMED (1u << 16)    /* a recv, or a poll that it waits for, is with the kernel */
 #define CL_IO_RECV_CANCELED (1u << 17) /* and its cancellation too */

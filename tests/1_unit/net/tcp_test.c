@@ -1,8 +1,10 @@
 /* Streams over sockets: an echo through a listener, TCP and unix, on both back ends. */
 #include "../event/fixture.h"
 
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "net/listen.h"
 #include "net/tcp.h"
@@ -219,28 +221,34 @@ static void gathers(void **state) {
     echo_close(&e);
 }
 
-/* The owner is told once that there are bytes, and takes them where it likes; what it leaves, and
- * the end, are received as ever when it wants that again. */
-static void receives_by_hand(void **state) {
-    struct cl_loop *l = test_loop(state);
+/* A connection whose bytes are received by hand: the client's end. */
+static int connect_by_hand(struct echo *e, struct cl_loop *l) {
     struct cl_addr addr;
-    struct echo e;
-    char got[100];
-    int fd;
+    char got[1];
+    int fd, c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(cl_addr_parse(&addr, "127.0.0.1", 0), CELLO_OK);
     assert_int_equal(cl_listen_tcp(&addr, 16, false, &fd), CELLO_OK);
     assert_int_equal(cl_listen_addr(fd, &addr), CELLO_OK);
-    echo_open(&e, l, fd);
-    int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    echo_open(e, l, fd);
     assert_int_equal(connect(c, &addr.sa, addr.len), 0);
-    turn_until(l, e.accepted == 1);
-    e.stream->in_room = 65536;
+    turn_until(l, e->accepted == 1);
+    e->stream->in_room = 65536;
     for (int i = 0; i < 3; i++) { /* the first is received as ever, the others in bulk */
         send_str(c, "x");
         turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
     }
     settle(l);
-    cl_stream_by_hand(e.stream, true);
+    cl_stream_by_hand(e->stream, true);
+    return c;
+}
+
+/* The owner is told once that there are bytes, and takes them where it likes; what it leaves, and
+ * the end, are received as ever when it wants that again. */
+static void receives_by_hand(void **state) {
+    struct cl_loop *l = test_loop(state);
+    struct echo e;
+    char got[100];
+    int c = connect_by_hand(&e, l);
     assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), CELLO_EAGAIN);
     send_str(c, "hello world");
     turn_until(l, e.told == 1);
@@ -269,27 +277,55 @@ static void receives_by_hand(void **state) {
     echo_close(&e);
 }
 
+/* Until the other end's kernel has all that was sent. */
+static void await_delivery(int fd) {
+    int queued = 1;
+    while (queued) {
+        (void)poll(NULL, 0, 1);
+        assert_int_equal(ioctl(fd, SIOCOUTQ, &queued), 0);
+    }
+}
+
+static bool has_events(struct cl_loop *l) {
+    struct pollfd p = {.fd = cl_loop_poll_fd(l), .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* While the owner has not asked for more, what comes wakes nobody; an end does no harm. */
+static void is_quiet_between(void **state) {
+    struct cl_loop *l = test_loop(state);
+    struct echo e;
+    char got[100];
+    int c = connect_by_hand(&e, l);
+    (void)has_events(l); /* from now on it can tell */
+    send_str(c, "first");
+    turn_until(l, e.told == 1);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), 5);
+    settle(l);
+    assert_false(has_events(l));
+    send_str(c, "second");
+    await_delivery(c);
+    assert_false(has_events(l));
+    cl_stream_resume(e.stream);
+    turn_until(l, e.told == 2);
+    assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), 6);
+    assert_int_equal(shutdown(c, SHUT_WR), 0);
+    settle(l);
+    assert_int_equal(e.told, 2);
+    cl_stream_by_hand(e.stream, false);
+    cl_stream_resume(e.stream);
+    turn_until(l, e.closed == 1);
+    assert_int_equal(e.ends, 1);
+    close(c);
+    echo_close(&e);
+}
+
 /* An end that is met by hand is reported, too. */
 static void ends_by_hand(void **state) {
     struct cl_loop *l = test_loop(state);
-    struct cl_addr addr;
     struct echo e;
     char got[100];
-    int fd;
-    assert_int_equal(cl_addr_parse(&addr, "127.0.0.1", 0), CELLO_OK);
-    assert_int_equal(cl_listen_tcp(&addr, 16, false, &fd), CELLO_OK);
-    assert_int_equal(cl_listen_addr(fd, &addr), CELLO_OK);
-    echo_open(&e, l, fd);
-    int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(c, &addr.sa, addr.len), 0);
-    turn_until(l, e.accepted == 1);
-    e.stream->in_room = 65536;
-    send_str(c, "x");
-    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
-    send_str(c, "x");
-    turn_until(l, recv(c, got, sizeof got, MSG_DONTWAIT) == 1);
-    settle(l);
-    cl_stream_by_hand(e.stream, true);
+    int c = connect_by_hand(&e, l);
     assert_int_equal(shutdown(c, SHUT_WR), 0);
     turn_until(l, e.told == 1);
     assert_int_equal(cl_stream_recv_now(e.stream, got, sizeof got), CELLO_EOF);
@@ -327,7 +363,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(echo_over_tcp), BOTH(echo_over_a_unix_socket),   BOTH(no_allocation_in_steady_state),
         BOTH(gathers),       BOTH(every_allocation_may_fail), BOTH(receives_by_hand),
-        BOTH(ends_by_hand),
+        BOTH(ends_by_hand),  BOTH(is_quiet_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
