@@ -157,6 +157,7 @@ int cl_supervisor_options_parse(struct cl_supervisor_options *o, int argc, char 
                                 char why[CL_OPTIONS_ERROR_MAX]) {
     int i = 1;
     *o = DEFAULTS;
+    o->self = argv;
     for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
         const struct option *option = find(argv[i]);
         if (!option) {

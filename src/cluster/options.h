@@ -10,6 +10,7 @@
 enum cl_log_style { CL_LOG_DEVELOPMENT, CL_LOG_PRODUCTION, CL_LOG_JSON };
 
 struct cl_supervisor_options {
+    char *const *self;    /* the supervisor's own command line */
     char *const *command; /* of a worker: a program, its arguments, NULL */
     struct cl_place places[CL_ADDRESSES_MAX];
     size_t place_count;

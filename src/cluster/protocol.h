@@ -18,6 +18,11 @@
  * workers on a port and a unix socket: "0,3,4,2:5,6,1:7". */
 #define CL_WORKER_VARIABLE "CELLO_WORKER"
 
+/* A supervisor that is to take over (SIGUSR2) is started by the old one in the same way; of the
+ * text it needs the control and the sockets, the rest is 0. It says CL_CONTROL_READY when its
+ * workers serve, and the old one leaves. */
+#define CL_SOCKETS_VARIABLE "CELLO_SOCKETS"
+
 enum cl_control_kind {
     /* Supervisor to worker. */
     CL_CONTROL_STOP = 1, /* drain within `ns`, idle connections go at once, then end */

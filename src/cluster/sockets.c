@@ -162,31 +162,96 @@ static void explain(char why[CL_SOCKETS_ERROR_MAX], const struct cl_place *place
                  place->text, place->port, reason);
 }
 
-int cl_sockets_open(struct cl_sockets **out, const struct cl_sockets_config *config,
-                    char why[CL_SOCKETS_ERROR_MAX]) {
-    size_t room = config->count * config->workers;
+/* Without addresses, and with room for all. */
+static int new_sockets(struct cl_sockets **out, const struct cl_sockets_config *config,
+                       char why[CL_SOCKETS_ERROR_MAX]) {
     if (!config->count || config->count > CL_ADDRESSES_MAX || !config->workers ||
         config->workers > CL_WORKERS_MAX) {
         snprintf(why, CL_SOCKETS_ERROR_MAX, "there can be 1 to %d addresses", CL_ADDRESSES_MAX);
         return CELLO_ELIMIT;
     }
+    size_t room = config->count * config->workers;
     struct cl_sockets *s = cl_calloc(1, sizeof *s + room * sizeof s->fds[0]);
     if (!s) {
         snprintf(why, CL_SOCKETS_ERROR_MAX, "%s", cello_strerror(CELLO_ENOMEM));
         return CELLO_ENOMEM;
     }
     s->open = true;
-    for (size_t i = 0; i < config->count; i++) {
+    *out = s;
+    return CELLO_OK;
+}
+
+int cl_sockets_open(struct cl_sockets **out, const struct cl_sockets_config *config,
+                    char why[CL_SOCKETS_ERROR_MAX]) {
+    struct cl_sockets *s;
+    int err = new_sockets(&s, config, why);
+    for (size_t i = 0; !err && i < config->count; i++) {
         struct address *a = &s->addresses[s->address_count++];
         a->fds = &s->fds[s->fd_count];
-        int err = open_place(a, &config->places[i], config);
+        err = open_place(a, &config->places[i], config);
         s->fd_count += a->count;
         if (err) {
             explain(why, &config->places[i], err);
             cl_sockets_close(s, true);
             cl_sockets_del(s);
-            return err;
         }
+    }
+    if (!err)
+        *out = s;
+    return err;
+}
+
+/* ---- inheriting ----------------------------------------------------------------------------- */
+
+static bool is_of_place(const struct cl_addr *bound, const struct cl_place *place) {
+    bool is_unix = bound->len && bound->sa.sa_family == AF_UNIX;
+    if (place->kind == CL_PLACE_TCP)
+        return !is_unix && (!place->port || cl_addr_port(bound) == place->port);
+    return place->kind == CL_PLACE_FD ||
+           (is_unix && !strncmp(bound->un.sun_path, place->text, sizeof bound->un.sun_path));
+}
+
+static int inherit(struct address *a, const struct cl_worker_address *from,
+                   const struct cl_place *place, uint32_t workers) {
+    struct stat st;
+    uint32_t count = place->kind == CL_PLACE_TCP ? workers : 1;
+    int err = from->count == count ? cl_listen_addr(from->fds[0], &a->bound) : CELLO_EINVAL;
+    if (err || !is_of_place(&a->bound, place))
+        return err ? err : CELLO_EINVAL;
+    for (uint32_t i = 0; i < count; i++) {
+        a->fds[i] = from->fds[i];
+        if (fcntl(a->fds[i], F_SETFD, FD_CLOEXEC))
+            return CELLO_ESYS;
+    }
+    a->count = count;
+    if (place->kind == CL_PLACE_UNIX && lstat(place->text, &st) == 0) {
+        a->ours = true;
+        a->device = st.st_dev;
+        a->inode = st.st_ino;
+    }
+    return CELLO_OK;
+}
+
+int cl_sockets_inherit(struct cl_sockets **out, const struct cl_sockets_config *config,
+                       const struct cl_worker_text *text, char why[CL_SOCKETS_ERROR_MAX]) {
+    struct cl_sockets *s;
+    int err = new_sockets(&s, config, why);
+    if (err)
+        return err;
+    if (text->address_count != config->count)
+        err = CELLO_EINVAL;
+    for (size_t i = 0; !err && i < config->count; i++) {
+        struct address *a = &s->addresses[s->address_count++];
+        a->fds = &s->fds[s->fd_count];
+        err = inherit(a, &text->addresses[i], &config->places[i], config->workers);
+        s->fd_count += a->count;
+    }
+    if (err) {
+        snprintf(why, CL_SOCKETS_ERROR_MAX,
+                 "cannot take over the sockets of another supervisor: %s",
+                 err == CELLO_ESYS ? strerror(errno) : "they are not those of the same addresses");
+        cl_free(s);
+        return err;
     }
     *out = s;
     return CELLO_OK;

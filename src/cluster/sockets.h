@@ -7,6 +7,7 @@
 #ifndef CL_CLUSTER_SOCKETS_H
 #define CL_CLUSTER_SOCKETS_H
 
+#include "cluster/member.h"
 #include "net/addr.h"
 
 enum { CL_ADDRESSES_MAX = 16, CL_SOCKETS_ERROR_MAX = 256 };
@@ -38,6 +39,12 @@ struct cl_sockets;
  * CELLO_ENOMEM; `why` gets a sentence that names the address. */
 int cl_sockets_open(struct cl_sockets **out, const struct cl_sockets_config *config,
                     char why[CL_SOCKETS_ERROR_MAX]) CL_MUST_USE;
+/* Those of another supervisor with the same places, of which `text` tells. They belong to the
+ * sockets on success. Errors: CELLO_EINVAL (they are not of these places), CELLO_ELIMIT,
+ * CELLO_ESYS, CELLO_ENOMEM, and `why`. */
+int cl_sockets_inherit(struct cl_sockets **out, const struct cl_sockets_config *config,
+                       const struct cl_worker_text *text,
+                       char why[CL_SOCKETS_ERROR_MAX]) CL_MUST_USE;
 /* Closes the descriptors and, with `unlinks`, removes the files of unix sockets, unless somebody
  * else has put one there since. Idempotent. */
 void cl_sockets_close(struct cl_sockets *s, bool unlinks);

@@ -13,11 +13,12 @@
 
 enum { HEAD_MAX = 64 };
 
-/* What says something to the supervisor, and would mislead a worker. */
+/* What is meant for this process, and would mislead another one; the last ones a worker only. */
 static const char *const OWN_VARIABLES[] = {
-    CL_WORKER_VARIABLE, "LISTEN_FDS",    "LISTEN_PID",   "LISTEN_FDNAMES",
-    "NOTIFY_SOCKET",    "WATCHDOG_USEC", "WATCHDOG_PID",
+    CL_WORKER_VARIABLE, CL_SOCKETS_VARIABLE, "LISTEN_FDS",    "LISTEN_PID",
+    "LISTEN_FDNAMES",   "WATCHDOG_PID",      "NOTIFY_SOCKET", "WATCHDOG_USEC",
 };
+enum { OF_WORKERS_ONLY = 2 };
 
 /* A terminal sends these to all processes alike; for a cluster they are the supervisor's. */
 static const int SIGNALS_OF_SUPERVISOR[] = {SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
@@ -31,8 +32,9 @@ struct cl_spawner {
     cpu_set_t usable;
 };
 
-static bool is_own(const char *entry) {
-    for (size_t i = 0; i < CL_ARRAY_LEN(OWN_VARIABLES); i++) {
+static bool is_own(const struct cl_spawner *s, const char *entry) {
+    size_t count = CL_ARRAY_LEN(OWN_VARIABLES) - (s->config.segment ? 0 : OF_WORKERS_ONLY);
+    for (size_t i = 0; i < count; i++) {
         size_t n = strlen(OWN_VARIABLES[i]);
         if (!strncmp(entry, OWN_VARIABLES[i], n) && entry[n] == '=')
             return true;
@@ -48,7 +50,7 @@ static int copy_environ(struct cl_spawner *s) {
     if (!s->environ)
         return CELLO_ENOMEM;
     for (size_t i = 0; i < n; i++)
-        if (!is_own(s->config.environ[i]))
+        if (!is_own(s, s->config.environ[i]))
             s->environ[kept++] = s->config.environ[i];
     s->environ[kept] = s->variable;
     return CELLO_OK;
@@ -94,18 +96,23 @@ static void choose_cpu(const cpu_set_t *usable, uint32_t i, cpu_set_t *out) {
         }
 }
 
+static void share_segment(const struct cl_segment *segment) {
+    fcntl(cl_segment_fd(segment), F_SETFD, 0);
+    cl_store_keep_descriptors(segment, true);
+}
+
 /* In the new process. A worker that cannot have its CPU serves on another. */
-static void become_worker(const struct cl_spawner *s, int control, const cpu_set_t *cpu) {
+static void become(const struct cl_spawner *s, int control, const cpu_set_t *cpu) {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
-    for (size_t i = 0; i < CL_ARRAY_LEN(SIGNALS_OF_SUPERVISOR); i++)
+    for (size_t i = 0; s->config.segment && i < CL_ARRAY_LEN(SIGNALS_OF_SUPERVISOR); i++)
         sigaction(SIGNALS_OF_SUPERVISOR[i], &ignore, NULL);
     sigaction(SIGPIPE, &standard, NULL);
     if (cpu)
         sched_setaffinity(0, sizeof *cpu, cpu);
     for (size_t i = 0; i < s->config.fd_count; i++)
         fcntl(s->config.fds[i], F_SETFD, 0);
-    fcntl(cl_segment_fd(s->config.segment), F_SETFD, 0);
-    cl_store_keep_descriptors(s->config.segment, true);
+    if (s->config.segment)
+        share_segment(s->config.segment);
     fcntl(control, F_SETFD, 0);
     pthread_sigmask(SIG_SETMASK, &s->config.mask, NULL);
     execve(s->config.command[0], s->config.command, s->environ);
@@ -119,13 +126,13 @@ int cl_spawn(struct cl_spawner *s, uint32_t record, uint32_t worker_id, pid_t *p
     cpu_set_t cpu;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
         return CELLO_ESYS;
-    snprintf(s->variable, s->variable_size, CL_WORKER_VARIABLE "=%u,%d,%d,%s", record,
-             cl_segment_fd(s->config.segment), ends[1], s->sockets);
+    snprintf(s->variable, s->variable_size, "%s=%u,%d,%d,%s", s->config.variable, record,
+             s->config.segment ? cl_segment_fd(s->config.segment) : 0, ends[1], s->sockets);
     if (s->config.affinity)
         choose_cpu(&s->usable, worker_id, &cpu);
     *pid = fork();
     if (*pid == 0)
-        become_worker(s, ends[1], s->config.affinity ? &cpu : NULL);
+        become(s, ends[1], s->config.affinity ? &cpu : NULL);
     int saved = errno;
     close(ends[1]);
     if (*pid < 0) {

@@ -1,5 +1,6 @@
-/* Starting a worker: fork, the descriptors it inherits, exec. All memory is taken before, so that
- * nothing is allocated between fork and exec, and a process with threads may do this.
+/* Starting a worker, or a supervisor that is to take over: fork, the descriptors it inherits, exec.
+ * All memory is taken before, so that nothing is allocated between fork and exec, and a process
+ * with threads may do this.
  *
  * Thread: one. */
 #ifndef CL_CLUSTER_SPAWN_H
@@ -13,13 +14,15 @@
 struct cl_spawner;
 
 struct cl_spawner_config {
+    const char *variable; /* CL_WORKER_VARIABLE or CL_SOCKETS_VARIABLE */
     char *const *command; /* a program, its arguments, NULL; stays the caller's */
     char *const *environ; /* the same; what is meant for the supervisor alone is left out */
     const char *sockets;  /* cl_sockets_text; copied */
     const int *fds;       /* what a worker inherits; stays the caller's */
     size_t fd_count;
-    const struct cl_segment *segment; /* inherited, with its descriptors; stays the caller's */
-    sigset_t mask;                    /* of signals, for the worker */
+    const struct cl_segment *segment; /* inherited, with its descriptors; stays the caller's. NULL:
+                                         none, for a supervisor */
+    sigset_t mask;                    /* of signals, for the new process */
     bool affinity;                    /* worker i keeps to the i-th of the CPUs that may be used */
 };
 

@@ -1,4 +1,4 @@
-#include "cluster/supervisor.h"
+#include "cluster/supervisor_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,44 +13,23 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "cluster/spawn.h"
 #include "cluster/stacks.h"
-#include "store/members.h"
 #include "store/store.h"
 
 enum { URLS_MAX = 512, STATM_MAX = 128, LOOKS_PER_HEARTBEAT = 4 };
 
 static const uint64_t LOOK_NS = CL_NS_PER_S;
+static const uint64_t BLIND_NS = 100 * CL_NS_PER_MS;
 static const uint64_t LOOK_MIN_NS = 10 * CL_NS_PER_MS;
 
-static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGQUIT, SIGCHLD};
+/* Places in `polls`. */
+enum { SIGNALS_AT, HEIR_AT, FIRST_WORKER };
 
-/* One for each record. */
-struct worker {
-    pid_t pid;   /* 0: none */
-    int control; /* -1: none, or closed */
-};
-
-struct cl_supervisor {
-    const struct cl_supervisor_options *options;
-    struct cl_sockets *sockets;
-    struct cl_segment *segment;
-    struct cl_members *members;
-    struct cl_policy *policy;
-    struct cl_spawner *spawner;
-    struct worker *workers;
-    struct pollfd *polls; /* the signals, then a control for each record */
-    int signals;          /* signalfd */
-    sigset_t mask;        /* of signals, as it was */
-    uint64_t look_ns;     /* the next look at the workers */
-    bool was_running;
-    bool done;
-    int status;
-};
+static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGCHLD};
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static int complain(const char *what, int err) {
+int cl_supervisor_complain(const char *what, int err) {
     cl_log(CL_LOG_ERROR, "%s: %s", what, err == CELLO_ESYS ? strerror(errno) : cello_strerror(err));
     return err;
 }
@@ -69,23 +48,6 @@ static int open_signals(struct cl_supervisor *s) {
     return s->signals < 0 ? CELLO_ESYS : CELLO_OK;
 }
 
-static int open_sockets(struct cl_supervisor *s) {
-    const struct cl_supervisor_options *o = s->options;
-    const struct cl_sockets_config config = {
-        .places = o->places,
-        .count = o->place_count,
-        .workers = o->policy.workers,
-        .uds_mode = o->uds_mode,
-        .owner = UINT32_MAX,
-        .group = UINT32_MAX,
-    };
-    char why[CL_SOCKETS_ERROR_MAX];
-    int err = cl_sockets_open(&s->sockets, &config, why);
-    if (err)
-        cl_log(CL_LOG_ERROR, "%s", why);
-    return err;
-}
-
 static int open_segment(struct cl_supervisor *s) {
     const struct cl_supervisor_options *o = s->options;
     const struct cello_store_config store = {.table_bytes = o->store_bytes,
@@ -98,13 +60,14 @@ static int open_segment(struct cl_supervisor *s) {
     if (!err)
         err = cl_store_make(s->segment, &store, records);
     if (err)
-        return complain("cannot make the shared memory", err);
+        return cl_supervisor_complain("cannot make the shared memory", err);
     s->members = cl_members_of(s->segment, workers);
     return s->members ? CELLO_OK : CELLO_EINVAL;
 }
 
 static int open_spawner(struct cl_supervisor *s) {
     struct cl_spawner_config config = {
+        .variable = CL_WORKER_VARIABLE,
         .command = s->options->command,
         .environ = environ,
         .segment = s->segment,
@@ -131,7 +94,7 @@ static int open_policy(struct cl_supervisor *s) {
     config.sockets_of_seats = cl_sockets_are_divided(s->sockets);
     uint32_t records = s->members->count;
     s->workers = cl_calloc(records, sizeof *s->workers);
-    s->polls = cl_calloc(records + (size_t)1, sizeof *s->polls);
+    s->polls = cl_calloc(records + (size_t)FIRST_WORKER, sizeof *s->polls);
     if (!s->workers || !s->polls)
         return CELLO_ENOMEM;
     for (uint32_t i = 0; i < records; i++)
@@ -142,18 +105,19 @@ static int open_policy(struct cl_supervisor *s) {
 int cl_supervisor_new(struct cl_supervisor **out, const struct cl_supervisor_options *options) {
     struct cl_supervisor *s = cl_calloc(1, sizeof *s);
     if (!s)
-        return complain("cannot start", CELLO_ENOMEM);
+        return cl_supervisor_complain("cannot start", CELLO_ENOMEM);
     s->options = options;
-    s->signals = -1;
+    s->signals = s->heir.control = s->predecessor = -1;
+    cl_notify_open(&s->notify);
     int err = open_signals(s);
     if (err)
-        complain("cannot watch signals", err);
+        cl_supervisor_complain("cannot watch signals", err);
     if (!err)
-        err = open_sockets(s);
+        err = cl_supervisor_open_sockets(s);
     if (!err)
         err = open_segment(s);
     if (!err && ((err = open_policy(s)) || (err = open_spawner(s))))
-        complain("cannot start", err);
+        cl_supervisor_complain("cannot start", err);
     if (err) {
         cl_supervisor_del(s);
         return err;
@@ -166,7 +130,7 @@ void cl_supervisor_del(struct cl_supervisor *s) {
     if (!s)
         return;
     if (s->sockets)
-        cl_sockets_close(s->sockets, true);
+        cl_sockets_close(s->sockets, !s->left);
     cl_sockets_del(s->sockets);
     cl_spawner_del(s->spawner);
     cl_policy_del(s->policy);
@@ -175,6 +139,10 @@ void cl_supervisor_del(struct cl_supervisor *s) {
     cl_segment_del(s->segment);
     cl_free(s->polls);
     cl_free(s->workers);
+    cl_notify_close(&s->notify);
+    cl_supervisor_hang_up(&s->heir);
+    if (s->predecessor >= 0)
+        close(s->predecessor);
     if (s->signals >= 0)
         close(s->signals);
     cl_free(s);
@@ -214,7 +182,7 @@ static void start_worker(struct cl_supervisor *s, const struct cl_action *action
     cl_policy_started(s->policy, action->record, w->pid, cl_now_ns());
 }
 
-static void hang_up(struct worker *w) {
+void cl_supervisor_hang_up(struct worker *w) {
     if (w->control >= 0)
         close(w->control);
     w->control = -1;
@@ -242,12 +210,21 @@ static void dump(const struct worker *w) {
 }
 
 static void say_running(struct cl_supervisor *s) {
+    uint32_t workers = s->members->workers;
     char urls[URLS_MAX];
+    cl_sockets_urls(s->sockets, urls, sizeof urls);
+    cl_notify_say(&s->notify, "READY=1\nSTATUS=%u workers on %s", workers, urls);
     if (s->was_running)
         return;
     s->was_running = true;
-    cl_sockets_urls(s->sockets, urls, sizeof urls);
-    cl_log(CL_LOG_INFO, "Cello " CELLO_VERSION " on %s (%u workers)", urls, s->members->workers);
+    cl_log(CL_LOG_INFO, "Cello " CELLO_VERSION " on %s (%u worker%s)", urls, workers,
+           workers == 1 ? "" : "s");
+    cl_supervisor_tell_predecessor(s);
+}
+
+static void say_stopping(struct cl_supervisor *s) {
+    atomic_store(&s->members->stopping, 1);
+    cl_notify_say(&s->notify, "STOPPING=1\nSTATUS=Stopping");
 }
 
 static void perform(struct cl_supervisor *s, const struct cl_action *action) {
@@ -255,12 +232,12 @@ static void perform(struct cl_supervisor *s, const struct cl_action *action) {
     switch (action->kind) {
     case CL_ACTION_START: start_worker(s, action); break;
     case CL_ACTION_TELL: tell(w, &action->control); break;
-    case CL_ACTION_HANG_UP: hang_up(w); break;
+    case CL_ACTION_HANG_UP: cl_supervisor_hang_up(w); break;
     case CL_ACTION_DUMP: dump(w); break;
     case CL_ACTION_KILL: signal_worker(w, SIGKILL); break;
     case CL_ACTION_RUNNING: say_running(s); break;
-    case CL_ACTION_STOPPING: atomic_store(&s->members->stopping, 1); break;
-    case CL_ACTION_CLOSE: cl_sockets_close(s->sockets, true); break;
+    case CL_ACTION_STOPPING: say_stopping(s); break;
+    case CL_ACTION_CLOSE: cl_sockets_close(s->sockets, !s->left); break;
     case CL_ACTION_EXIT:
         s->status = action->status;
         s->done = true;
@@ -282,25 +259,30 @@ static void on_control(struct cl_supervisor *s, uint32_t record, const struct cl
     }
 }
 
-static void read_controls(struct cl_supervisor *s, uint32_t record) {
-    struct worker *w = &s->workers[record];
+bool cl_supervisor_receive(struct worker *w, struct cl_control *out) {
     while (w->control >= 0) {
-        struct cl_control control;
-        ssize_t n = recv(w->control, &control, sizeof control, MSG_DONTWAIT);
-        if (n == (ssize_t)sizeof control)
-            on_control(s, record, &control);
-        else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            hang_up(w);
-        else if (n < 0)
-            return;
+        ssize_t n = recv(w->control, out, sizeof *out, MSG_DONTWAIT);
+        if (n == (ssize_t)sizeof *out)
+            return true;
+        if (n < 0 && errno == EAGAIN)
+            return false;
+        if (n == 0 || (n < 0 && errno != EINTR))
+            cl_supervisor_hang_up(w);
     }
+    return false;
+}
+
+static void read_controls(struct cl_supervisor *s, uint32_t record) {
+    struct cl_control control;
+    while (cl_supervisor_receive(&s->workers[record], &control))
+        on_control(s, record, &control);
 }
 
 /* The last packets of a process come before the news of its end. */
 static void on_exit_of(struct cl_supervisor *s, uint32_t record, int status) {
     struct worker *w = &s->workers[record];
     read_controls(s, record);
-    hang_up(w);
+    cl_supervisor_hang_up(w);
     w->pid = 0;
     cl_store_vacate(s->segment, record);
     clear_record(&s->members->at[record], 0, CL_MEMBER_FREE);
@@ -310,12 +292,15 @@ static void on_exit_of(struct cl_supervisor *s, uint32_t record, int status) {
 /* All of them: as the first process of a container we inherit others' children too. */
 static void reap(struct cl_supervisor *s) {
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid == s->heir.pid)
+            cl_supervisor_heir_exited(s, status);
         for (uint32_t i = 0; i < s->members->count; i++)
             if (s->workers[i].pid == pid) {
                 on_exit_of(s, i, status);
                 break;
             }
+    }
 }
 
 static void each_worker(struct cl_supervisor *s, void (*act)(const struct worker *w)) {
@@ -328,6 +313,16 @@ static void reopen(const struct worker *w) {
     tell(w, &(struct cl_control){.kind = CL_CONTROL_REOPEN});
 }
 
+static void reload(struct cl_supervisor *s) {
+    if (cl_policy_is_stopping(s->policy)) {
+        cl_log(CL_LOG_WARNING, "SIGHUP: there is no reload any more, a stop has begun");
+        return;
+    }
+    cl_log(CL_LOG_INFO, "SIGHUP: replacing all workers");
+    cl_notify_reloading(&s->notify);
+    cl_policy_reload(s->policy);
+}
+
 static void on_signal(struct cl_supervisor *s, int number) {
     switch (number) {
     case SIGTERM:
@@ -337,11 +332,10 @@ static void on_signal(struct cl_supervisor *s, int number) {
                                                 : "signal %d: stopping",
                number);
         cl_policy_stop(s->policy, cl_now_ns());
+        cl_supervisor_disinherit(s);
         break;
-    case SIGHUP:
-        cl_log(CL_LOG_INFO, "SIGHUP: replacing all workers");
-        cl_policy_reload(s->policy);
-        break;
+    case SIGHUP: reload(s); break;
+    case SIGUSR2: cl_supervisor_start_heir(s); break;
     case SIGUSR1: each_worker(s, reopen); break;
     case SIGQUIT: each_worker(s, dump); break;
     case SIGCHLD: reap(s); break;
@@ -408,24 +402,40 @@ static void look(struct cl_supervisor *s) {
         look_at(s, i, now);
 }
 
+static void ping(struct cl_supervisor *s) {
+    uint64_t now = cl_now_ns();
+    if (!s->notify.watchdog_ns || now < s->ping_ns)
+        return;
+    s->ping_ns = now + s->notify.watchdog_ns;
+    cl_notify_say(&s->notify, "WATCHDOG=1");
+}
+
 /* ---- the loop ------------------------------------------------------------------------------- */
 
 static void wait_for_something(struct cl_supervisor *s) {
     uint64_t now = cl_now_ns(), wake = CL_MIN(cl_policy_wake_ns(s->policy), s->look_ns);
+    if (s->notify.watchdog_ns)
+        wake = CL_MIN(wake, s->ping_ns);
     uint64_t wait_ns = wake > now ? wake - now : 0;
     struct timespec timeout = {
         .tv_sec = (time_t)(wait_ns / CL_NS_PER_S),
         .tv_nsec = (long)(wait_ns % CL_NS_PER_S),
     };
-    s->polls[0] = (struct pollfd){.fd = s->signals, .events = POLLIN};
-    for (uint32_t i = 0; i < s->members->count; i++)
-        s->polls[i + 1] = (struct pollfd){.fd = s->workers[i].control, .events = POLLIN};
-    if (ppoll(s->polls, s->members->count + 1, &timeout, NULL) <= 0)
-        return;
-    for (uint32_t i = 0; i < s->members->count; i++)
-        if (s->polls[i + 1].revents)
+    uint32_t count = s->members->count;
+    s->polls[SIGNALS_AT] = (struct pollfd){.fd = s->signals, .events = POLLIN};
+    s->polls[HEIR_AT] = (struct pollfd){.fd = s->heir.control, .events = POLLIN};
+    for (uint32_t i = 0; i < count; i++)
+        s->polls[FIRST_WORKER + i] = (struct pollfd){.fd = s->workers[i].control, .events = POLLIN};
+    int n = ppoll(s->polls, FIRST_WORKER + count, &timeout, NULL);
+    bool blind = n < 0 && errno != EINTR;
+    if (blind) /* no memory, or fewer descriptors allowed than there are: look at all of them */
+        nanosleep(&(struct timespec){.tv_nsec = (long)BLIND_NS}, NULL);
+    for (uint32_t i = 0; i < count; i++)
+        if (blind || (n > 0 && s->polls[FIRST_WORKER + i].revents))
             read_controls(s, i);
-    if (s->polls[0].revents)
+    if (blind || (n > 0 && s->polls[HEIR_AT].revents))
+        cl_supervisor_read_heir(s);
+    if (blind || (n > 0 && s->polls[SIGNALS_AT].revents))
         read_signals(s);
 }
 
@@ -438,5 +448,6 @@ int cl_supervisor_run(struct cl_supervisor *s) {
             return s->status;
         wait_for_something(s);
         look(s);
+        ping(s);
     }
 }

@@ -63,7 +63,13 @@ class Worker:
         """ "what", or "what=ID" for this worker id only."""
         return self.options.get(what) in ("", str(self.worker_id))
 
+    def flagged(self, what: str) -> bool:
+        """ "what=FILE", and the file is there."""
+        return os.path.exists(self.options.get(what, ""))
+
     def say(self, *words: object) -> None:
+        if self.wants("quiet"):
+            return
         line = " ".join(str(word) for word in ("worker", self.worker_id, os.getpid(), *words))
         os.write(1, f"{line}\n".encode())
 
@@ -108,19 +114,49 @@ class Worker:
             return  # another worker was faster
         with client:
             client.sendall(f"{self.worker_id} {os.getpid()}\n".encode())
-            if "crash" in client.recv(100).decode():
-                os.kill(os.getpid(), signal.SIGSEGV)
+            if self.wants("hang-on-request") and client.recv(100) == b"hang":
+                self.hang()
 
     def hang(self) -> None:
         self.record.write(BUSY_SINCE, time.monotonic_ns())
         time.sleep(1000)
 
+    def show(self) -> None:
+        own = {"KEPT", "NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC", "CELLO_SOCKETS"}
+        self.say("variables", *sorted(own & set(os.environ)))
+        self.say("descriptors", len(os.listdir("/proc/self/fd")) - 1)
+        names = ("HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "CHLD")
+        ignored = [
+            n for n in names if signal.getsignal(signal.Signals[f"SIG{n}"]) == signal.SIG_IGN
+        ]
+        self.say("ignores", *ignored)
+
+    def leave_an_orphan(self) -> None:
+        """A grandchild that lives a little longer than its parent."""
+        child = os.fork()
+        if child == 0:
+            orphan = os.fork()
+            if orphan:
+                self.say("orphan", orphan)
+            else:
+                time.sleep(0.1)
+            os._exit(0)
+        os.waitpid(child, 0)
+
     def run(self) -> None:
         for group in self.listeners:
             for listener in group:
                 listener.setblocking(False)
-        if self.wants("fail"):
+        if self.wants("fail") or self.flagged("fail-if"):
             raise SystemExit(3)
+        if self.flagged("wait-if"):
+            self.say("WAITS")
+            self.on_control(self.control.recv(CONTROL.size))
+        if self.wants("show"):
+            self.show()
+        if self.wants("orphan"):
+            self.leave_an_orphan()
+        self.ballast = b"." * (int(self.options.get("megabytes", 0)) << 20)
         if self.wants("never-ready"):
             time.sleep(1000)
         self.serving.add(self.worker_id)
@@ -128,8 +164,6 @@ class Worker:
         self.record.write(STATE, 2, "I")
         self.send(READY)
         self.say("READY")
-        if self.wants("hang"):
-            self.hang()
         while True:
             ready, _, _ = select.select([self.control, *self.open()], [], [])
             if self.control in ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import select
@@ -21,6 +22,14 @@ WORKER = Path(__file__).with_name("fake_worker.py")
 TIMEOUT = 30.0  # seconds
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """As the first process of a container does."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 class Supervisor:
     """A supervisor in a process group of its own; what it and its workers write is one text."""
 
@@ -32,6 +41,7 @@ class Supervisor:
         listen: tuple[str, ...] = ("tcp:127.0.0.1:0",),
         pass_fds: tuple[int, ...] = (),
         env: dict[str, str] | None = None,
+        subreaper: bool = False,
     ) -> None:
         places = [word for place in listen for word in ("--listen", place)]
         if command is None:
@@ -44,6 +54,7 @@ class Supervisor:
             start_new_session=True,
             pass_fds=pass_fds,
             env={**os.environ, **(env or {})},
+            preexec_fn=adopt_orphans if subreaper else None,
         )
         self.text = ""
         self._read = 0  # what expect() has seen
@@ -91,12 +102,29 @@ class Supervisor:
     def send_signal(self, number: int) -> None:
         self._child.send_signal(number)
 
-    def wait(self) -> int:
-        """The exit code; all that was written is in `text`."""
+    def rest(self) -> None:
+        """Reads what is written until no process is left that could write."""
         deadline = time.monotonic() + TIMEOUT
         while self._more(deadline):
             pass
+
+    def exit_code(self) -> int:
+        """Of this supervisor; another one may have taken over."""
         return self._child.wait(TIMEOUT)
+
+    def wait(self) -> int:
+        """The exit code when all have ended; what was written is in `text`."""
+        self.rest()
+        return self.exit_code()
+
+    def fill_log(self) -> None:
+        """Nothing more goes into the pipe that it logs to."""
+        assert self._child.stdout is not None
+        fd = os.open(f"/proc/self/fd/{self._child.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(fd, b"." * 4096)
+        os.close(fd)
 
     def stop(self) -> int:
         self.send_signal(signal.SIGTERM)
