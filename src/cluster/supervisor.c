@@ -327,10 +327,8 @@ static void on_signal(struct cl_supervisor *s, int number) {
     switch (number) {
     case SIGTERM:
     case SIGINT:
-        cl_log(CL_LOG_INFO,
-               cl_policy_is_stopping(s->policy) ? "signal %d again: ending now"
-                                                : "signal %d: stopping",
-               number);
+        cl_log(CL_LOG_INFO, "%s: %s", number == SIGINT ? "SIGINT" : "SIGTERM",
+               cl_policy_is_stopping(s->policy) ? "ending now" : "stopping");
         cl_policy_stop(s->policy, cl_now_ns());
         cl_supervisor_disinherit(s);
         break;

@@ -6,6 +6,17 @@ from source_tree import GENERATED, ROOT, c_files, code_only, functions, relative
 
 BANNED = re.compile(r"\b(v?sprintf|strcpy|strcat|strtok|atoi|gets|alloca)\s*\(")
 
+# The time of day, which somebody may set: no deadline is made of it, only what says when it is.
+WALL_CLOCK = re.compile(r"\b(cl_wall_ns|CLOCK_REALTIME|gettimeofday|ftime|time\s*\(\s*NULL)\b")
+WALL_CLOCK_FILES = {
+    "src/base/clock.h": "defines it",
+    "src/cluster/report.c": "lines of the log",
+    "src/handler/file.c": "ages of files",
+    "src/handler/file_cache.c": "ages of files",
+    "src/http/worker.h": "Date",
+    "src/observe/access_log.c": "lines of the log",
+}
+
 FUNCTION_LINES = 70
 STATE_MACHINE_LINES = 100
 C_FILE_LINES = 1200
@@ -54,6 +65,18 @@ def too_long(name: str, lines: int) -> bool:
 def test_no_banned_calls() -> None:
     found = {relative(path): banned_calls(path.read_text()) for path in c_files(*OWN_C)}
     assert {name: calls for name, calls in found.items() if calls} == {}
+
+
+def test_no_deadline_jumps() -> None:
+    files = c_files("src", "ext", "include", "programs")
+    found = {relative(path) for path in files if WALL_CLOCK.search(code_only(path.read_text()))}
+    assert found == set(WALL_CLOCK_FILES)
+
+
+def test_finds_the_wall_clock() -> None:
+    assert WALL_CLOCK.search("uint64_t now = cl_wall_ns();")
+    assert WALL_CLOCK.search("clock_gettime(CLOCK_REALTIME, &t);")
+    assert not WALL_CLOCK.search("clock_gettime(CLOCK_MONOTONIC, &t); on_time(NULL);")
 
 
 def test_functions_are_short() -> None:
