@@ -5,8 +5,30 @@
  *
  * The options are in src/cluster/options.c. It exits with 0 after an orderly stop, 1 when it gave
  * up or could not listen, 2 when its command line is wrong. */
+#include <cello/diagnosis.h>
+#include <cello/health.h>
+
+#include <errno.h>
+
 #include "cluster/report.h"
 #include "cluster/supervisor.h"
+
+/* The listener for health, where one is wanted; false: it cannot be, as the log says. */
+static bool serve_health(struct cello_health_server **out, const struct cl_supervisor *s,
+                         const struct cl_supervisor_options *options) {
+    const struct cello_health_config cfg = {
+        .address = options->admin,
+        .path = options->health_path ? options->health_path : "/health",
+        .segment = cl_supervisor_segment(s),
+        .heartbeat_ns = options->policy.heartbeat_timeout_ns,
+    };
+    *out = NULL;
+    int err = options->admin ? cello_health_serve(out, &cfg) : CELLO_OK;
+    if (err)
+        cl_log(CL_LOG_ERROR, "cannot listen on %s for health: %s", options->admin,
+               err == CELLO_ESYS ? strerror(errno) : cello_strerror(err));
+    return !err;
+}
 
 int main(int argc, char **argv) {
     struct cl_supervisor_options options;
@@ -20,7 +42,9 @@ int main(int argc, char **argv) {
     }
     if (cl_supervisor_new(&supervisor, &options))
         return 1;
-    int status = cl_supervisor_run(supervisor);
+    struct cello_health_server *health;
+    int status = serve_health(&health, supervisor, &options) ? cl_supervisor_run(supervisor) : 1;
+    cello_health_end(health);
     cl_supervisor_del(supervisor);
     return status;
 }

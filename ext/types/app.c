@@ -245,6 +245,41 @@ static PyObject *add_route(PyObject *self, PyObject *const *args, Py_ssize_t n) 
     return raise_registration(err, text);
 }
 
+PyDoc_STRVAR(add_health_doc,
+             "_add_health($self, path, where, what, callable=None, name='', /)\n--\n\nRegister a "
+             "health "
+             "endpoint. what: HEALTH_LIVE, HEALTH_READY or HEALTH_STARTUP. callable: who answers "
+             "in place of the engine's 200, or None. The id for _set_plan, or 0. ValueError: the "
+             "path is taken. RuntimeError: frozen.");
+
+static PyObject *add_health(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cl_app_object *o = self_of(self);
+    struct cl_str path, where;
+    if ((n != 3 && n != 5) || (n == 5 && !PyUnicode_Check(args[4]))) {
+        PyErr_SetString(PyExc_TypeError, "_add_health takes 3 or 5 arguments, the last one str");
+        return NULL;
+    }
+    long what = PyLong_AsLong(args[2]);
+    if ((what == -1 && PyErr_Occurred()) || cl_args_str("path", args[0], &path) < 0 ||
+        cl_args_str("where", args[1], &where) < 0)
+        return NULL;
+    bool asks = n == 5;
+    struct cello_route route = {
+        .methods = CELLO_GET | CELLO_HEAD, .path = path, .where = where.ptr, .unlogged = true};
+    if (asks && cl_registry_add(&o->handlers, args[3], args[4], 0, &route.id) < 0)
+        return NULL;
+    route.handler =
+        cello_health_handler((enum cello_health)what, asks ? cello_application_handler() : NULL);
+    char text[ERR_TEXT] = "invalid route";
+    int err =
+        route.handler ? cello_app_route(o->app, &route, text, sizeof text) : (int)CELLO_ENOMEM;
+    if (!err)
+        return PyLong_FromUnsignedLong(route.id);
+    if (asks)
+        cl_registry_drop_last(&o->handlers);
+    return raise_registration(err, text);
+}
+
 PyDoc_STRVAR(add_refusal_doc,
              "_add_refusal($self, status, handler, name, /)\n--\n\nWho answers requests that no "
              "route does, for status 404 or 405. The id for _set_plan. RuntimeError: frozen.");
@@ -555,6 +590,7 @@ static void app_dealloc(PyObject *self) {
 static PyMethodDef app_methods[] = {
     {"_add_route", (PyCFunction)(void (*)(void))add_route, METH_FASTCALL, add_route_doc},
     {"_add_refusal", (PyCFunction)(void (*)(void))add_refusal, METH_FASTCALL, add_refusal_doc},
+    {"_add_health", (PyCFunction)(void (*)(void))add_health, METH_FASTCALL, add_health_doc},
     {"_add_constant", (PyCFunction)(void (*)(void))add_constant, METH_FASTCALL, add_constant_doc},
     {"_add_native", (PyCFunction)(void (*)(void))add_native, METH_FASTCALL, add_native_doc},
     {"_add_step", add_step, METH_O, add_step_doc},
@@ -592,6 +628,10 @@ int cl_app_setup_types(PyObject *module, struct cl_ext *ext) {
         return -1;
     if (PyModule_AddIntConstant(module, "BODY_BUFFER", CELLO_BODY_BUFFER) < 0 ||
         PyModule_AddIntConstant(module, "BODY_STREAM", CELLO_BODY_STREAM) < 0)
+        return -1;
+    if (PyModule_AddIntConstant(module, "HEALTH_LIVE", CELLO_HEALTH_LIVE) < 0 ||
+        PyModule_AddIntConstant(module, "HEALTH_READY", CELLO_HEALTH_READY) < 0 ||
+        PyModule_AddIntConstant(module, "HEALTH_STARTUP", CELLO_HEALTH_STARTUP) < 0)
         return -1;
     return PyModule_AddIntConstant(module, "BODY_FORM", CELLO_BODY_FORM);
 }

@@ -10,6 +10,7 @@
 
 struct cluster {
     PyObject_HEAD struct cl_cluster *cluster;
+    struct cello_health_server *health; /* NULL: none */
 };
 
 static struct cl_cluster *self_of(PyObject *o) {
@@ -63,6 +64,7 @@ static PyObject *cluster_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 
 static void cluster_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
+    cello_health_end(((struct cluster *)self)->health);
     cello_cluster_del(self_of(self));
     type->tp_free(self);
     Py_DECREF(type);
@@ -157,11 +159,76 @@ static PyObject *get_workers(PyObject *self, void *closure) {
     return PyLong_FromUnsignedLong(cello_cluster_workers(self_of(self)));
 }
 
+/* ---- health ---- */
+
+PyDoc_STRVAR(
+    publish_checks_doc,
+    "publish_checks($self, checks, failing, /)\n--\n\nWhat the program's checks of its health gave "
+    "just now.");
+
+static PyObject *publish_checks(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    unsigned long checks = n == 2 ? PyLong_AsUnsignedLong(args[0]) : 0;
+    unsigned long failing = n == 2 && !PyErr_Occurred() ? PyLong_AsUnsignedLong(args[1]) : 0;
+    if (n != 2)
+        PyErr_SetString(PyExc_TypeError, "publish_checks takes two numbers");
+    if (PyErr_Occurred())
+        return NULL;
+    cello_cluster_publish_checks(self_of(self), (uint32_t)checks, (uint32_t)failing);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(serve_health_doc,
+             "serve_health($self, address, path, heartbeat, /)\n--\n\nServe health endpoints below "
+             "`path` on an address of their own, on a thread that needs neither the GIL nor the "
+             "loop. heartbeat: seconds after which a loop that does not turn hangs; 0: never. "
+             "Gives (host, port). ValueError: not an address, or a path. OSError: it is busy.");
+
+static PyObject *serve_health(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    struct cluster *o = (struct cluster *)self;
+    const char *address = n == 3 ? PyUnicode_AsUTF8(args[0]) : NULL;
+    const char *path = address ? PyUnicode_AsUTF8(args[1]) : NULL;
+    double heartbeat_s = path ? PyFloat_AsDouble(args[2]) : 0;
+    if (n != 3 || o->health)
+        PyErr_SetString(PyExc_TypeError, "serve_health takes an address, a path and seconds; once");
+    if (PyErr_Occurred())
+        return NULL;
+    const struct cello_health_config cfg = {
+        .address = address,
+        .path = path,
+        .segment = cello_cluster_segment(o->cluster),
+        .heartbeat_ns = (uint64_t)(fmin(fmax(heartbeat_s, 0), 1e9) * 1e9),
+    };
+    char host[128] = "";
+    uint16_t port = 0;
+    int err = cello_health_serve(&o->health, &cfg);
+    if (!err)
+        err = cello_health_address(o->health, host, &port);
+    if (err == CELLO_ENOENT || err == CELLO_EINVAL) {
+        PyErr_Format(PyExc_ValueError, "there is no such address: %s", address);
+        return NULL;
+    }
+    return err ? raise_error(err) : Py_BuildValue("si", host, port);
+}
+
+PyDoc_STRVAR(end_health_doc, "end_health($self)\n--\n\nEnd what serve_health() began.");
+
+static PyObject *end_health(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct cluster *o = (struct cluster *)self;
+    cello_health_end(o->health);
+    o->health = NULL;
+    Py_RETURN_NONE;
+}
+
 /* ---- the type ---- */
 
 static PyMethodDef cluster_methods[] = {
     {"await_end", await_end, METH_NOARGS, await_end_doc},
     {"await_start", await_start, METH_NOARGS, await_start_doc},
+    {"end_health", end_health, METH_NOARGS, end_health_doc},
+    {"publish_checks", (PyCFunction)(void (*)(void))publish_checks, METH_FASTCALL,
+     publish_checks_doc},
+    {"serve_health", (PyCFunction)(void (*)(void))serve_health, METH_FASTCALL, serve_health_doc},
     {"serve", (PyCFunction)(void (*)(void))serve, METH_FASTCALL, serve_doc},
     {"started", started, METH_NOARGS, started_doc},
     {NULL, NULL, 0, NULL},

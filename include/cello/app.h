@@ -56,6 +56,7 @@ struct cello_route {
     size_t step_count;
     const struct cl_str *versions; /* that have it, see cello_app_versioning; copied */
     size_t version_count;          /* 0: those that no other route of the same path has */
+    bool unlogged; /* answers of 200 do not stand in the access log: probes come every second */
 };
 
 /* How a request says which version of a route it means. */

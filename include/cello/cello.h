@@ -8,6 +8,7 @@
 #include <cello/diagnosis.h>
 #include <cello/error.h>
 #include <cello/file.h>
+#include <cello/health.h>
 #include <cello/limits.h>
 #include <cello/multipart.h>
 #include <cello/request.h>

@@ -41,6 +41,7 @@ from cello._errors import (
 )
 from cello._files import StaticFilesConfig
 from cello._guards import And, Authenticated, Guard, Not, Or, PermissionGuard, RoleGuard
+from cello._health import HealthCheckConfig
 from cello._params import (
     Body,
     Cookie,
@@ -77,6 +78,7 @@ __all__ = [
     "HTTPException",
     "Header",
     "HeaderVersioning",
+    "HealthCheckConfig",
     "JSONDecodeError",
     "LimitsConfig",
     "MediaTypeVersioning",

@@ -75,7 +75,8 @@ static bool read_head(int fd, struct cl_stacks_head *head) {
 static int copy(int from, int to, size_t length) {
     char part[4096];
     for (size_t at = 0; at < length;) {
-        ssize_t n = pread(from, part, CL_MIN(sizeof part, length - at), (off_t)(CL_STACKS_TEXT + at));
+        ssize_t n =
+            pread(from, part, CL_MIN(sizeof part, length - at), (off_t)(CL_STACKS_TEXT + at));
         if (n <= 0)
             return n < 0 ? CELLO_ESYS : CELLO_OK;
         for (ssize_t done = 0; done < n;) {
@@ -125,7 +126,8 @@ static int read_one(pid_t pid, int to, uint64_t timeout_ns) {
 
 /* ---- a supervisor ---- */
 
-/* Processes that have a record, once each; 0: the process is one of them, or nobody's supervisor. */
+/* Processes that have a record, once each; 0: the process is one of them, or nobody's supervisor.
+ */
 static size_t workers_of(pid_t pid, pid_t *pids) {
     int fd;
     struct cl_segment *segment = NULL;

@@ -33,8 +33,9 @@ enum { CL_STACKS_TEXT = 4096 };
 
 /* Ask the process, wait for at most `timeout_ns`, and write the text to the descriptor `to`. Of a
  * supervisor all workers are asked, each for so long; what one does not answer is said in the text.
- * Errors: CELLO_ENOMEM, CELLO_ENOENT (no such process), CELLO_ENOTSUP (it gives no stacks), CELLO_ETIMEOUT (it is
- * stopped, or inside a system call that nothing interrupts), CELLO_ESYS (not allowed; `to`). */
+ * Errors: CELLO_ENOMEM, CELLO_ENOENT (no such process), CELLO_ENOTSUP (it gives no stacks),
+ * CELLO_ETIMEOUT (it is stopped, or inside a system call that nothing interrupts), CELLO_ESYS (not
+ * allowed; `to`). */
 int cl_stacks_read(pid_t pid, int to, uint64_t timeout_ns) CL_MUST_USE;
 /* Have the process write them to its own standard error; does not wait. Errors: as above. */
 int cl_stacks_show(pid_t pid) CL_MUST_USE;

@@ -164,6 +164,9 @@ static void clear_record(struct cl_member *m, uint32_t worker_id, enum cl_member
     atomic_store(&m->buffered_bytes, 0);
     atomic_store(&m->connections, 0);
     atomic_store(&m->inflight, 0);
+    atomic_store(&m->checks, 0);
+    atomic_store(&m->failing, 0);
+    atomic_store(&m->checked_ns, 0);
     atomic_store(&m->state, state);
 }
 

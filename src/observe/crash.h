@@ -14,7 +14,8 @@
 void cl_crash_start(const struct cl_diagnosis *d);
 
 /* A stack for handlers of signals, so that this thread can report that its own is exhausted; it
- * stays until cl_crash_thread_end. Nothing happens when there is no memory, or when there is one. */
+ * stays until cl_crash_thread_end. Nothing happens when there is no memory, or when there is one.
+ */
 void cl_crash_thread_begin(void);
 void cl_crash_thread_end(void);
 

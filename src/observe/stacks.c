@@ -13,9 +13,9 @@
 #include "observe/report.h"
 
 enum {
-    THREADS_MAX = 512,      /* that are asked; more would be a text nobody reads */
-    ANSWER_MS = 100,        /* for a thread to begin with its answer */
-    ONE_THREAD = 0x5ce111,  /* the signal's value within the process: this thread's stack */
+    THREADS_MAX = 512,     /* that are asked; more would be a text nobody reads */
+    ANSWER_MS = 100,       /* for a thread to begin with its answer */
+    ONE_THREAD = 0x5ce111, /* the signal's value within the process: this thread's stack */
     FOLDER_BYTES = 1024,
 };
 
@@ -133,7 +133,8 @@ static void put_others(void) {
 static void copy_to_stderr(size_t length) {
     char part[1024];
     for (size_t at = 0; at < length;) {
-        ssize_t n = pread(file, part, CL_MIN(sizeof part, length - at), (off_t)(CL_STACKS_TEXT + at));
+        ssize_t n =
+            pread(file, part, CL_MIN(sizeof part, length - at), (off_t)(CL_STACKS_TEXT + at));
         if (n <= 0 || write(STDERR_FILENO, part, (size_t)n) != n)
             return;
         at += (size_t)n;

@@ -81,6 +81,7 @@ static struct cl_route *route_new(const struct cello_route *spec) {
         .id = spec->id,
         .body = spec->body,
         .max_body = spec->max_body,
+        .unlogged = spec->unlogged,
         .path = {path, spec->path.len},
         .own_step_count = spec->step_count,
         .own_steps = steps,

@@ -18,6 +18,7 @@ struct cl_route {
     uint32_t id;
     enum cello_body body;
     uint64_t max_body; /* 0: the worker's limit */
+    bool unlogged;     /* answers of 200 are */
     struct cl_str path;
     size_t own_step_count;
     struct cl_step **own_steps;

@@ -222,7 +222,7 @@ static void on_done(struct cl_worker *w, struct cl_request *r) {
     s->requests++;
     if (r->counted)
         w->inflight--;
-    if (s->log)
+    if (s->log && !(r->route && r->route->unlogged && r->response.status == 200))
         cl_server_log_request(s, r);
 }
 

@@ -32,6 +32,11 @@ struct cl_member {
     _Atomic uint64_t buffered_bytes;
     _Atomic uint32_t connections;
     _Atomic uint32_t inflight;
+    /* The program's own checks of its health: how many there are, how many failed, and when they
+     * had run. */
+    _Atomic uint32_t checks;
+    _Atomic uint32_t failing;
+    _Atomic uint64_t checked_ns;
 };
 
 struct cl_members {
