@@ -14,6 +14,7 @@
 #include "server/health_view.h"
 
 enum { PATH_MAX_BYTES = 256, ANSWER_HINT = 512, RETRY_MS = 200 };
+enum { UNIX_MODE = 0600 }; /* nobody else should reach it */
 
 enum page { PAGE_LIVE, PAGE_READY, PAGE_STARTUP, PAGE_WORKERS, PAGES };
 static const char *const NAMES[PAGES] = {"live", "ready", "startup", "workers"};
@@ -161,7 +162,7 @@ static void on_request(const struct cello_handler *handler, struct cl_request *r
 
 static int listen_now(struct cello_health_server *h) {
     int err = h->host ? cello_server_listen(h->server, h->host, h->port)
-                      : cello_server_listen_unix(h->server, h->path);
+                      : cello_server_listen_unix(h->server, h->path, UNIX_MODE);
     if (!err)
         atomic_store(&h->listening, true);
     return err;
