@@ -20,7 +20,6 @@ from cello._config import (
 from cello._docs import Documented
 from cello._errors import ClientDisconnected, HTTPError, Problem, RequestValidationError
 from cello._files import Files
-from cello._health import Health
 from cello._names import Routing
 from cello._planned import Planned
 from cello._routes import (
@@ -60,7 +59,7 @@ Mapping.register(_cello.ResponseHeaders)
 T = TypeVar("T")
 
 
-class App(Documented, Files, Health, Planned, Serving, Templates, Routing):
+class App(Documented, Files, Planned, Serving, Templates, Routing):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every

@@ -249,6 +249,39 @@ class _Publisher:
         self._end.set()
 
 
+class HealthRun:
+    """What the listener needs, from the start of a process that serves to its end."""
+
+    def __init__(
+        self, config: HealthCheckConfig, checks: Checks | None, cluster: _cello.Cluster
+    ) -> None:
+        self._config, self._checks, self._cluster = config, checks, cluster
+        self._publisher: _Publisher | None = None
+
+    def listen(self, heartbeat: float) -> None:
+        """Before anything of the program starts. heartbeat: seconds after which a loop that does
+        not turn hangs; 0: never. SystemExit: the address is busy."""
+        if self._config.admin is None or self._cluster.is_worker:
+            return  # a worker's supervisor listens
+        try:
+            self._cluster.serve_health(self._config.admin, self._config.base_path, heartbeat)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            _log.critical(f"cannot listen on {self._config.admin} for health: {why}")
+            raise SystemExit(1) from None
+
+    def begin(self, engine: _cello.Server) -> None:
+        """The program has started, and is about to be served. On the loop, if there is one."""
+        if not self._cluster.is_worker:
+            self._cluster.serve(engine)
+        if self._checks is not None:
+            self._publisher = _Publisher(self._checks, self._cluster)
+
+    def end(self) -> None:
+        if self._publisher is not None:
+            self._publisher.end()
+
+
 class Health(Base):
     """Health endpoints; a base of App."""
 
@@ -285,9 +318,8 @@ class Health(Base):
         self._set_terms(id_, None if checks.is_async else True, None, False)
         self._health_checks = checks
 
-    def _begin_health(self, cluster: _cello.Cluster) -> Callable[[], None]:
-        """Have the listener know of this process, which is about to serve for the cluster; what to
-        call when it has served."""
-        if self._health is None or self._health.admin is None or self._health_checks is None:
-            return lambda: None
-        return _Publisher(self._health_checks, cluster).end
+    def _health_run(self, cluster: Callable[[], _cello.Cluster]) -> HealthRun | None:
+        """None: there is to be no listener."""
+        if self._health is None or self._health.admin is None:
+            return None
+        return HealthRun(self._health, self._health_checks, cluster())

@@ -14,10 +14,12 @@ from cello import _cello, _debug, _log
 from cello._base import Base
 from cello._config import LimitsConfig, ThreadPoolConfig, TimeoutConfig
 from cello._cpus import usable_cpus
+from cello._health import Health, HealthRun
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
 
 SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
+HEARTBEAT_TIMEOUT = 30.0  # seconds after which a loop that does not turn counts as hung
 RELOAD_TIMEOUT = 0.5  # the same for a process that is replaced because a file was saved
 
 # The command line imports a program, and serves it itself: the program's own run() does nothing.
@@ -131,7 +133,7 @@ def _pool_of(config: ThreadPoolConfig) -> tuple[int, int, int]:
     return size, config.queue, config.offload_threshold_ms if config.adaptive else 0
 
 
-class Serving(Lifespan, Base):
+class Serving(Health, Lifespan, Base):
     """How an application is served; a base of App."""
 
     def _settings(self, *place: Any, **options: Any) -> Settings:
@@ -243,9 +245,14 @@ class Serving(Lifespan, Base):
             where = settings.uds or f"{settings.host}:{settings.port}"
             _log.critical(f"cannot listen on {where}: {error.strerror}")
             raise SystemExit(1) from error
+        health = self._health_run(_cello.Cluster)
         try:
-            _attend(engine, self._lifespan_run(), settings, main)
+            if health is not None:
+                health.listen(HEARTBEAT_TIMEOUT)
+            _attend(engine, self._lifespan_run(), settings, main, health)
         finally:
+            if health is not None:
+                health.end()
             engine.close()
 
     async def serve(
@@ -278,11 +285,19 @@ def _called_from_main() -> bool:
     return sys._getframe(2).f_globals.get("__name__") == "__main__"
 
 
-def _attend(engine: _cello.Server, lifespan: LifespanRun, settings: Settings, main: bool) -> None:
+def _attend(
+    engine: _cello.Server,
+    lifespan: LifespanRun,
+    settings: Settings,
+    main: bool,
+    health: HealthRun | None,
+) -> None:
     """Serve until a signal, and tell where: whoever reads that may send the first one."""
     signals = _Signals(engine, replaced=settings.reload) if main else None
 
     def started() -> None:
+        if health is not None:
+            health.begin(engine)
         if signals is not None:
             signals.drain = True
         if settings.logs and not settings.reload:

@@ -64,6 +64,7 @@ def rows_of(app: App) -> list[Row]:
     constants = [*app._constants, *((r.methods, r.path, r.where) for r in once)]
     rows += [_native(*constant) for constant in constants]
     rows += [_files(config, where) for config, where in app._static]
+    rows += list(_health(app))
     return sorted(rows, key=lambda row: (row["path"], row["methods"]))
 
 
@@ -88,6 +89,16 @@ def _row(app: App, endpoint: Endpoint) -> Row:
 def _files(config: StaticFilesConfig, where: str) -> Row:
     path = f"{config._path()}/{{path:path}}"
     return _native(method_bits(("GET", "HEAD")), path, where, f"(files of {config.root})")
+
+
+def _health(app: App) -> Iterator[Row]:
+    config = app._health
+    if config is None:
+        return
+    for name in ("live", "ready", "startup"):
+        checks = f": {', '.join(config.checks)}" if config.checks and name == "ready" else ""
+        path = f"{config.base_path}/{name}"
+        yield _native(method_bits(("GET", "HEAD")), path, app._health_where, f"(health{checks})")
 
 
 def _native(methods: int, path: str, where: str, handler: str | None = None) -> Row:
