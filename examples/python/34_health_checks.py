@@ -1,7 +1,9 @@
 """Health endpoints for probes, with a check of the program's own.
 
-python 34_health_checks.py
-curl http://127.0.0.1:8000/health/ready
+$ curl http://127.0.0.1:8000/health/live
+{"status":"ok"}
+$ curl http://127.0.0.1:8000/health/ready
+{"status":"ok","checks":{"stock":"ok"}}
 """
 
 from cello import App, HealthCheckConfig
