@@ -182,6 +182,7 @@ static int exec(PyObject *module) {
         cl_stream_setup_types(module, ext) < 0 || cl_file_body_setup_types(module, ext) < 0 ||
         cl_form_parts_setup_types(module, ext) < 0 || cl_upload_setup_types(module, ext) < 0 ||
         cl_multipart_setup_types(module, ext) < 0 || cl_part_file_setup_types(module, ext) < 0 ||
+        cl_store_setup_types(module, ext) < 0 || cl_topics_setup_types(module, ext) < 0 ||
         cl_cluster_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 ||
@@ -212,8 +213,10 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->response_headers_type);
     Py_VISIT(ext->server_type);
     Py_VISIT(ext->sse_event_type);
+    Py_VISIT(ext->store_type);
     Py_VISIT(ext->stream_body_type);
     Py_VISIT(ext->stream_type);
+    Py_VISIT(ext->topics_type);
     Py_VISIT(ext->upload_type);
     Py_VISIT(ext->request_stream_step_type);
     Py_VISIT(ext->client_disconnected);
@@ -264,8 +267,10 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->response_headers_type);
     Py_CLEAR(ext->server_type);
     Py_CLEAR(ext->sse_event_type);
+    Py_CLEAR(ext->store_type);
     Py_CLEAR(ext->stream_body_type);
     Py_CLEAR(ext->stream_type);
+    Py_CLEAR(ext->topics_type);
     Py_CLEAR(ext->upload_type);
     Py_CLEAR(ext->request_stream_step_type);
     Py_CLEAR(ext->client_disconnected);

@@ -54,8 +54,10 @@ struct cl_ext {
     PyTypeObject *response_headers_type;
     PyTypeObject *server_type;
     PyTypeObject *sse_event_type;
+    PyTypeObject *store_type;
     PyTypeObject *stream_body_type;
     PyTypeObject *stream_type;
+    PyTypeObject *topics_type;
     PyTypeObject *upload_type;
     PyObject *problem;       /* cello._errors.Problem: exceptions that are answers */
     PyObject *http_error;    /* cello.HTTPError, one of them */
@@ -124,8 +126,10 @@ int cl_part_file_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_server_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_sse_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_sse_stream_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_store_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_stream_body_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_stream_setup_types(PyObject *module, struct cl_ext *ext);
+int cl_topics_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_upload_setup_types(PyObject *module, struct cl_ext *ext);
 int cl_guest_setup_types(PyObject *module, struct cl_ext *ext);
 

@@ -26,6 +26,7 @@ struct cl_pinned;
 /* Clients in this process: types/connection.c. */
 struct cl_link;
 struct cl_stream;
+struct cl_topics_watch;
 
 struct cl_bridge;
 
@@ -62,6 +63,7 @@ struct cl_bridge {
     struct cl_pinned *dropped;           /* written without the GIL, by the engine's thread only */
     struct cl_note *notes, **notes_end;  /* touched within turns only */
     struct cl_after *after, **after_end; /* what is left to do when answers are out */
+    struct cl_topics_watch *topics;      /* listens for messages of other processes; or NULL */
     struct cl_link *links;               /* of the server's Connections */
     bool wants_loop;                     /* a stream or a background task waits for one */
     bool news;            /* one of them has some; written in turns, without the GIL */

@@ -39,25 +39,32 @@ static PyObject *raise_error(int err) {
 }
 
 PyDoc_STRVAR(cluster_doc,
-             "Cluster(text=None, /)\n--\n\nThis process as one of those that serve an application "
-             "together. text: what a supervisor left in CELLO_WORKER; None: it is alone. "
-             "ValueError: text.");
+             "Cluster(text=None, store_size=0, ring_size=0, /)\n--\n\nThis process as one of those "
+             "that serve an application together. text: what a supervisor left in CELLO_WORKER; "
+             "None: it is alone, with memory of these sizes (0: the default). ValueError: text, or "
+             "a size.");
 
 static PyObject *cluster_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     const char *text = NULL;
+    unsigned long long store_size = 0, ring_size = 0;
     if (kwargs && PyDict_GET_SIZE(kwargs)) {
         PyErr_SetString(PyExc_TypeError, "Cluster takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "|z", &text))
+    if (!PyArg_ParseTuple(args, "|zKK", &text, &store_size, &ring_size))
         return NULL;
     struct cluster *o = (struct cluster *)type->tp_alloc(type, 0);
     if (!o)
         return NULL;
-    int err = text ? cello_cluster_join(&o->cluster, text) : cello_cluster_alone(&o->cluster, NULL);
+    const struct cello_store_config store = {.table_bytes = store_size, .ring_bytes = ring_size};
+    int err =
+        text ? cello_cluster_join(&o->cluster, text) : cello_cluster_alone(&o->cluster, &store);
     if (!err)
         return (PyObject *)o;
-    raise_error(err);
+    if (!text && err == CELLO_EINVAL)
+        PyErr_SetString(PyExc_ValueError, "the store cannot have that size");
+    else
+        raise_error(err);
     Py_DECREF(o);
     return NULL;
 }

@@ -11,6 +11,7 @@
 #include "types/app.h"
 #include "types/connection.h"
 #include "types/loop.h"
+#include "types/topics.h"
 
 struct server {
     PyObject_HEAD struct cl_bridge bridge;
@@ -239,6 +240,7 @@ static void close_server(struct server *o) {
     o->bridge.pool = NULL;
     cello_server_unwatch(o->signal_watch);
     o->signal_watch = NULL;
+    cl_topics_unwatch(&o->bridge);
     o->bridge.server = NULL;
     if (server) {
         cl_bridge_give_up_gil(&o->bridge);

@@ -23,12 +23,14 @@ from cello._cello import (
     Response,
     SseEvent,
     SseStream,
+    Store,
     UploadedFile,
 )
 from cello._config import (
     LimitsConfig,
     RequestIdConfig,
     SecurityHeadersConfig,
+    StoreConfig,
     ThreadPoolConfig,
     TimeoutConfig,
 )
@@ -55,6 +57,7 @@ from cello._params import (
     SecurityScopes,
 )
 from cello._server import Server
+from cello._store import Subscription
 from cello._versioning import HeaderVersioning, MediaTypeVersioning, PathVersioning
 
 UploadFile = UploadedFile  # its name in FastAPI
@@ -103,6 +106,9 @@ __all__ = [
     "SseEvent",
     "SseStream",
     "StaticFilesConfig",
+    "Store",
+    "StoreConfig",
+    "Subscription",
     "ThreadPoolConfig",
     "TimeoutConfig",
     "UploadFile",

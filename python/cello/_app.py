@@ -31,6 +31,7 @@ from cello._routes import (
     method_bits,
 )
 from cello._server import Serving
+from cello._store import Shared
 from cello._templates import Templates
 from cello._url import URL
 from cello._versioning import Versioning
@@ -59,7 +60,7 @@ Mapping.register(_cello.ResponseHeaders)
 T = TypeVar("T")
 
 
-class App(Documented, Files, Planned, Serving, Templates, Routing):
+class App(Documented, Files, Planned, Serving, Shared, Templates, Routing):
     """Routes, middleware and how they are served.
 
     dependencies, guards: of every route, before its own. use: middleware configurations for every
@@ -101,7 +102,7 @@ class App(Documented, Files, Planned, Serving, Templates, Routing):
         self._timeouts = None
         self._threadpool = None
         self._log_format = "combined"
-        self._encoders: dict[type, Callable[[Any], Any]] = {}
+        self._encoders = {}
         self._used: list[Middleware] = []  # for every request
         self._constants: list[tuple[int, str, str]] = []  # methods, path, where
         self._debug = debug

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cello import _cello
 
 if TYPE_CHECKING:
-    from cello._config import LimitsConfig, ThreadPoolConfig, TimeoutConfig
+    from cello._config import LimitsConfig, StoreConfig, ThreadPoolConfig, TimeoutConfig
     from cello._files import StaticFilesConfig
     from cello._params import DependsMarker
     from cello._routes import Route
@@ -35,6 +35,12 @@ class Base(ABC, _cello.App):
     _timeouts: TimeoutConfig | None
     _threadpool: ThreadPoolConfig | None
     _log_format: str
+    _encoders: dict[type, Callable[[Any], Any]]
+    # Shared
+    _own_cluster: _cello.Cluster | None = None
+    _store_config: StoreConfig | None = None
+    _own_store: _cello.Store | None = None
+    _own_topics: _cello.Topics | None = None
     # Files
     _static: list[tuple[StaticFilesConfig, str]]
     # Routing
@@ -51,6 +57,15 @@ class Base(ABC, _cello.App):
     @abstractmethod
     def _register(self, route: Route, markers: tuple[DependsMarker, ...]) -> None:
         """Add a route that depends on these, and not on what the application declares for all."""
+
+    @property
+    @abstractmethod
+    def _cluster(self) -> _cello.Cluster:
+        """This process as one of those that serve the application."""
+
+    @abstractmethod
+    def _encode(self, value: object) -> Any:
+        """What json_encoder() says a value becomes, or NotImplemented."""
 
     @abstractmethod
     def _freeze(self) -> None:

@@ -327,3 +327,28 @@ class SecurityHeadersConfig(Middleware):
             self.corp,
             self.x_content_type_options,
         )
+
+
+class StoreConfig(_Numbers):
+    """Memory that all workers share. Pages of it that were never needed take none.
+
+    size: bytes for keys and values, 1 MiB or more; full, it gives up what was not used for longest.
+    ring_size: bytes of the messages of each worker that others may still read, 64 KiB to 1 GiB,
+    rounded up to a power of two; a message has at most a quarter.
+    """
+
+    _env = "STORE"
+    _defaults: ClassVar[dict[str, Any]] = {"size": 67108864, "ring_size": 1048576}
+
+    size: int
+    ring_size: int
+
+    def __init__(self, size: int = _UNSET, ring_size: int = _UNSET) -> None:
+        self._fill(locals())
+
+    def _checked(self, name: str, value: Any) -> Any:
+        value = super()._checked(name, value)
+        least, most = (1 << 20, 1 << 40) if name == "size" else (64 << 10, 1 << 30)
+        if not least <= value <= most:
+            raise ValueError(f"{name} must be {least} to {most}: {value}")
+        return value

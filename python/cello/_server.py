@@ -12,7 +12,7 @@ from typing import Any, Literal, Unpack
 
 from cello import _cello, _debug, _log
 from cello._base import Base
-from cello._config import LimitsConfig, ThreadPoolConfig, TimeoutConfig
+from cello._config import LimitsConfig, StoreConfig, ThreadPoolConfig, TimeoutConfig
 from cello._cpus import usable_cpus
 from cello._health import Health, HealthRun
 from cello._lifespan import Lifespan, LifespanRun
@@ -135,6 +135,13 @@ def _pool_of(config: ThreadPoolConfig) -> tuple[int, int, int]:
 
 class Serving(Health, Lifespan, Base):
     """How an application is served; a base of App."""
+
+    @property
+    def _cluster(self) -> _cello.Cluster:
+        if self._own_cluster is None:
+            store = self._store_config or StoreConfig()
+            self._own_cluster = _cello.Cluster(None, store.size, store.ring_size)
+        return self._own_cluster
 
     def _settings(self, *place: Any, **options: Any) -> Settings:
         return Settings(*place, app_debug=self._debug, **options)
