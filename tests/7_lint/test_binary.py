@@ -65,6 +65,13 @@ def test_module_exports_its_entry_only() -> None:
     assert exported_symbols(module_path()) == {"PyInit__cello"}
 
 
+def test_supervisor_is_hardened_and_needs_no_python() -> None:
+    supervisor = module_path().with_name("cello-supervisor")
+    assert weaknesses(supervisor) == set()
+    assert "DYN (Position-Independent" in output("readelf", "--file-header", supervisor)
+    assert "python" not in output("readelf", "--wide", "--dynamic", supervisor)
+
+
 def test_the_binding_and_libcello_share_no_name() -> None:
     """Both are linked into one module, where one of the two would silently be left out."""
     binding: set[str] = set()

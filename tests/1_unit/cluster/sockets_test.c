@@ -171,6 +171,53 @@ static void workers_are_told_of_all(void **state) {
     cl_sockets_del(o.sockets);
 }
 
+/* As another supervisor would with `place`, from the sockets of `from`. */
+static int inherit(struct opened *o, const struct opened *from, uint32_t workers,
+                   const char *place) {
+    struct cl_place places[1];
+    struct cl_worker_text text;
+    char line[128] = "0,0,1,";
+    cl_sockets_text(from->sockets, line + 6, sizeof line - 6);
+    assert_int_equal(cl_worker_text_parse(&text, line), CELLO_OK);
+    for (size_t i = 0; i < text.fd_count; i++)
+        text.fds[i] = dup(text.fds[i]);
+    assert_int_equal(cl_place_parse(places, place), CELLO_OK);
+    const struct cl_sockets_config config = {.places = places, .count = 1, .workers = workers};
+    *o = (struct opened){0};
+    int err = cl_sockets_inherit(&o->sockets, &config, &text, o->why);
+    for (size_t i = 0; err && i < text.fd_count; i++)
+        close(text.fds[i]);
+    cl_free(text.fds);
+    if (!err)
+        o->fd_count = cl_sockets_fds(o->sockets, &o->fds);
+    return err;
+}
+
+static void sockets_are_inherited_by_who_has_the_same_places(void **state) {
+    (void)state;
+    struct opened o, heir;
+    char place[64];
+    assert_int_equal(open_one(&o, 2, "tcp:127.0.0.1:0"), CELLO_OK);
+    uint16_t port = port_of(o.fds[0]);
+    assert_int_equal(inherit(&heir, &o, 2, "tcp:127.0.0.1:0"), CELLO_OK); /* whatever port it is */
+    assert_int_equal(heir.fd_count, 2);
+    assert_true(cl_sockets_are_divided(heir.sockets));
+    assert_int_equal(port_of(heir.fds[1]), port);
+    assert_true(fcntl(heir.fds[1], F_GETFD) & FD_CLOEXEC);
+    cl_sockets_del(heir.sockets);
+    snprintf(place, sizeof place, "tcp:127.0.0.1:%u", port);
+    assert_int_equal(inherit(&heir, &o, 2, place), CELLO_OK);
+    cl_sockets_del(heir.sockets);
+    snprintf(place, sizeof place, "tcp:127.0.0.1:%u", port ^ 1);
+    assert_int_equal(inherit(&heir, &o, 2, place), CELLO_EINVAL);
+    assert_string_equal(heir.why,
+                        "cannot take over the sockets of another supervisor: they are not "
+                        "those of the same addresses");
+    assert_int_equal(inherit(&heir, &o, 3, "tcp:127.0.0.1:0"), CELLO_EINVAL);
+    assert_int_equal(inherit(&heir, &o, 2, "unix:/tmp/x"), CELLO_EINVAL);
+    cl_sockets_del(o.sockets);
+}
+
 static void what_fails_leaves_nothing_open(void **state) {
     (void)state;
     struct opened o;
@@ -203,6 +250,7 @@ int main(void) {
         cmocka_unit_test(unix_sockets_are_one_for_all),
         cmocka_unit_test(a_file_that_another_has_put_there_stays),
         cmocka_unit_test(workers_are_told_of_all),
+        cmocka_unit_test(sockets_are_inherited_by_who_has_the_same_places),
         cmocka_unit_test(what_fails_leaves_nothing_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
