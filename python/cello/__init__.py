@@ -27,6 +27,7 @@ from cello._cello import (
     UploadedFile,
 )
 from cello._config import (
+    ClusterConfig,
     LimitsConfig,
     RequestIdConfig,
     SecurityHeadersConfig,
@@ -71,6 +72,7 @@ __all__ = [
     "Blueprint",
     "Body",
     "ClientDisconnected",
+    "ClusterConfig",
     "Cookie",
     "Depends",
     "File",

@@ -253,6 +253,117 @@ class ThreadPoolConfig(_Numbers):
         return value
 
 
+class ClusterConfig(_Numbers):
+    """Workers and what their supervisor does: run(workers=..., cluster=...). Times are seconds.
+
+    workers: None: one for each usable CPU, a fraction of one being one. cpu_affinity: each keeps to
+    a CPU. A worker that ends by itself is replaced, at once, then after growing pauses; after more
+    than max_restarts in restart_window all ends with exit code 1. graceful_shutdown: a stop waits
+    for requests in flight, shutdown_timeout at most; before that it serves on for drain_delay while
+    /ready fails. max_requests, max_rss_mb: a worker is replaced once it has answered so many
+    requests, or is so large (0: never); jitter: by up to that part of it later, so that not all go
+    together. heartbeat_timeout: a worker whose loop has not come round for so long is replaced (0:
+    never). startup_timeout: one that does not serve by then is killed. user, group: names or
+    numbers that the process takes on when its sockets are open; also with one worker, as are
+    drain_delay, graceful_shutdown and shutdown_timeout.
+    """
+
+    _env = "CLUSTER"
+    _kind = float
+    _defaults: ClassVar[dict[str, Any]] = {
+        "workers": None,
+        "cpu_affinity": False,
+        "max_restarts": 5,
+        "restart_window": 60.0,
+        "graceful_shutdown": True,
+        "drain_delay": 0.0,
+        "shutdown_timeout": 30.0,
+        "max_requests": 0,
+        "max_rss_mb": 0,
+        "jitter": 0.1,
+        "heartbeat_timeout": 30.0,
+        "startup_timeout": 60.0,
+        "user": None,
+        "group": None,
+    }
+    _positive = frozenset({"workers", "restart_window", "startup_timeout"})
+    # The most that the supervisor takes.
+    _most: ClassVar[dict[str, float]] = {
+        "workers": 1024,
+        "max_restarts": 1000,
+        "max_rss_mb": 2**26,
+        "jitter": 1,
+        "restart_window": 10 * 365 * 86400,
+        "drain_delay": 10 * 365 * 86400,
+        "shutdown_timeout": 10 * 365 * 86400,
+        "heartbeat_timeout": 10 * 365 * 86400,
+        "startup_timeout": 10 * 365 * 86400,
+    }
+
+    workers: int | None
+    cpu_affinity: bool
+    max_restarts: int
+    restart_window: float
+    graceful_shutdown: bool
+    drain_delay: float
+    shutdown_timeout: float
+    max_requests: int
+    max_rss_mb: int
+    jitter: float
+    heartbeat_timeout: float
+    startup_timeout: float
+    user: str | None
+    group: str | None
+
+    def __init__(
+        self,
+        workers: int | None = _UNSET,
+        cpu_affinity: bool = _UNSET,
+        max_restarts: int = _UNSET,
+        restart_window: float = _UNSET,
+        graceful_shutdown: bool = _UNSET,
+        drain_delay: float = _UNSET,
+        shutdown_timeout: float = _UNSET,
+        max_requests: int = _UNSET,
+        max_rss_mb: int = _UNSET,
+        jitter: float = _UNSET,
+        heartbeat_timeout: float = _UNSET,
+        startup_timeout: float = _UNSET,
+        user: str | None = _UNSET,
+        group: str | None = _UNSET,
+    ) -> None:
+        self._fill(locals())
+
+    def _read(self, name: str, text: str) -> Any:
+        default = self._defaults[name]
+        if isinstance(default, bool):
+            return _switch(text)
+        if name in ("user", "group"):
+            return text
+        return float(text) if isinstance(default, float) else int(text)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        default = self._defaults[name]
+        if value is None and default is None:
+            return None
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
+            return value
+        if name in ("user", "group"):
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be text, not {type(value).__name__}")
+            if not value or "\0" in value:
+                raise ValueError(f"{name} must be a name or a number, not {value!r}")
+            return value
+        if isinstance(value, float) and not isinstance(default, float):
+            raise TypeError(f"{name} must be a whole number, not {value!r}")
+        value = super()._checked(name, value)
+        if value > self._most.get(name, 2**62):
+            raise ValueError(f"{name} must not exceed {self._most[name]:g}: {value}")
+        return value
+
+
 def _switch(text: str) -> bool:
     word = text.lower()
     if word in ("1", "true", "yes", "on"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 
@@ -9,6 +10,11 @@ def usable_cpus() -> float:
     """CPUs of the process's affinity, or fewer where a control group gives it less of their time;
     such a share may be a fraction."""
     return min(float(len(os.sched_getaffinity(0))), _quota("/proc/self/cgroup", "/sys/fs/cgroup"))
+
+
+def usable_workers() -> int:
+    """One for each CPU that this process may use, and for what is left of one."""
+    return max(1, math.ceil(usable_cpus()))
 
 
 def _quota(membership: str, root: str) -> float:

@@ -280,6 +280,7 @@ class HealthRun:
     def end(self) -> None:
         if self._publisher is not None:
             self._publisher.end()
+        self._cluster.end_health()
 
 
 class Health(Base):

@@ -1,4 +1,4 @@
-"""What runs when a worker starts and when it ends: on_startup, on_shutdown, lifespan."""
+"""What runs when workers start and when they end: on_startup, on_shutdown, lifespan."""
 
 # ruff: noqa: F811 (at run time overload is our own, which ruff does not see through)
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cello import _log
+from cello import _cluster, _log
 from cello._callables import CO_GENERATOR, is_async
 from cello._hooks import Function, FunctionT, arguments_needed
 
@@ -20,27 +20,54 @@ else:
 T = TypeVar("T")
 
 
+class _Hooks:
+    """Start-up hooks in the order of their declaration, shutdown hooks in reverse order. When one
+    that starts fails, of the others as many end as had started, the first declared for the
+    first."""
+
+    def __init__(self, startup: list[Function], shutdown: list[Function]) -> None:
+        self.startup, self.shutdown = tuple(startup), tuple(shutdown)
+        self._started = 0
+
+    async def start(self) -> None:
+        for hook in self.startup:
+            await _called(hook)
+            self._started += 1
+
+    def take_over(self) -> None:
+        """Another process has run those that start."""
+        self._started = len(self.startup)
+
+    async def end(self, failed: bool) -> list[Exception]:
+        errors: list[Exception] = []
+        complete = self._started == len(self.startup) and not failed
+        ending = self.shutdown if complete else self.shutdown[: self._started]
+        self._started = 0
+        for hook in reversed(ending):
+            try:
+                await _called(hook)
+            except Exception as error:
+                errors.append(error)
+        return errors
+
+
 class LifespanRun:
     """One run of an application's hooks, from the start of a server to its end.
 
-    The lifespan is entered first and left last. Start-up hooks run in the order of their
-    declaration, shutdown hooks in reverse order. When a start-up hook fails, what had started ends:
-    of the shutdown hooks as many as start-up hooks had succeeded, the first declared for the first,
-    and the lifespan.
+    Those of the cluster come first and last, in one of its workers, and the lifespan is around the
+    worker's own. When what starts fails, what had started ends.
     """
 
-    def __init__(
-        self, app: App, lifespan: Function | None, startup: list[Function], shutdown: list[Function]
-    ) -> None:
+    def __init__(self, app: App, lifespan: Function | None, own: _Hooks, cluster: _Hooks) -> None:
         self._app = app
         self._lifespan = lifespan
-        self._startup, self._shutdown = tuple(startup), tuple(shutdown)
-        self._started = 0
+        self._own, self._cluster = own, cluster
         self._context: Any = None
+        hooks = (*own.startup, *own.shutdown, *cluster.startup, *cluster.shutdown)
         self.needs_loop: bool = (
             app._has_async_exception_handler
             or (lifespan is not None and not _is_sync_context(lifespan))
-            or any(map(is_async, (*startup, *shutdown)))
+            or any(map(is_async, hooks))
         )
         """Whether the application's hooks, or exception handlers, need an asyncio loop."""
         self.on_started: Callable[[], object] | None = None
@@ -51,10 +78,9 @@ class LifespanRun:
     async def startup(self) -> None:
         """Raises what a hook raised, once everything that had started has ended."""
         try:
+            await self._start_cluster()
             await self._enter()
-            for hook in self._startup:
-                await _called(hook)
-                self._started += 1
+            await self._own.start()
         except BaseException as error:
             self.failed = "start-up"
             for other in await self._end(error):
@@ -81,6 +107,33 @@ class LifespanRun:
         """shutdown() without a loop."""
         _run_now(self.shutdown())
 
+    async def _start_cluster(self) -> None:
+        hooks, worker = self._cluster, _cluster.worker()
+        if worker is None:
+            await hooks.start()
+        elif not hooks.startup:
+            return
+        elif worker.starts:
+            await self._start_for_all()
+            worker.started()
+        elif not worker.await_start():
+            raise SystemExit(0)  # the supervisor has said so
+        hooks.take_over()
+
+    async def _start_for_all(self) -> None:
+        try:
+            await self._cluster.start()
+        except BaseException:
+            for other in await self._cluster.end(failed=True):
+                _log.error("shutdown failed after a failed start-up", other)
+            raise
+
+    async def _end_cluster(self, failed: bool) -> list[Exception]:
+        worker = _cluster.worker()
+        if worker is not None and (failed or not worker.await_end()):
+            return []
+        return await self._cluster.end(failed)
+
     async def _enter(self) -> None:
         if self._lifespan is None:
             return
@@ -101,21 +154,14 @@ class LifespanRun:
             self._app._keep_state(state)
 
     async def _end(self, error: BaseException | None) -> list[Exception]:
-        errors: list[Exception] = []
-        complete = self._started == len(self._startup)
-        ending = self._shutdown if complete and error is None else self._shutdown[: self._started]
-        self._started = 0
-        for hook in reversed(ending):
-            try:
-                await _called(hook)
-            except Exception as failure:
-                errors.append(failure)
+        errors = await self._own.end(error is not None)
         context, self._context = self._context, None
         try:
             await _leave(context, error)
         except Exception as failure:
             if failure is not error:
                 errors.append(failure)
+        errors += await self._end_cluster(error is not None)
         return errors
 
 
@@ -158,6 +204,8 @@ class Lifespan:
     _lifespan: Function | None
     _startup_hooks: list[Function]
     _shutdown_hooks: list[Function]
+    _cluster_startup_hooks: list[Function]
+    _cluster_shutdown_hooks: list[Function]
     _request_state: dict[str, Any] | None
 
     def _init_lifespan(self, lifespan: Function | None) -> None:
@@ -165,6 +213,7 @@ class Lifespan:
             raise TypeError(f"lifespan is a function of the application, not {lifespan!r}")
         self._lifespan = lifespan
         self._startup_hooks, self._shutdown_hooks = [], []
+        self._cluster_startup_hooks, self._cluster_shutdown_hooks = [], []
         self._request_state = None
 
     @overload
@@ -177,9 +226,11 @@ class Lifespan:
         """Call a function before the first request: def, or async def on the loop of the handlers.
 
         An exception stops the start: run() ends the program with exit code 1, start(), serve() and
-        the test client raise it. per: "worker", once for every server that is started.
+        the test client raise it. per: "worker", in each of them, once for every server that is
+        started; "cluster", once, in the first worker, before any other hook of any worker.
         """
-        return _declare(self._startup_hooks, function, per)
+        hooks = {"worker": self._startup_hooks, "cluster": self._cluster_startup_hooks}
+        return _declare(hooks, function, per)
 
     @overload
     def on_shutdown(self, function: FunctionT) -> FunctionT: ...
@@ -189,8 +240,10 @@ class Lifespan:
     ) -> Callable[[FunctionT], FunctionT]: ...
     def on_shutdown(self, function: Any = None, *, per: str = "worker") -> Any:
         """Call a function after the last request; the last one declared comes first. When one
-        fails, the others still run."""
-        return _declare(self._shutdown_hooks, function, per)
+        fails, the others still run. per: "cluster", once, in the first worker, when all have
+        ended."""
+        hooks = {"worker": self._shutdown_hooks, "cluster": self._cluster_shutdown_hooks}
+        return _declare(hooks, function, per)
 
     def on_event(self, event: str) -> Callable[[FunctionT], FunctionT]:
         """on_startup or on_shutdown, by name: "startup" or "shutdown"."""
@@ -201,7 +254,9 @@ class Lifespan:
     def _lifespan_run(self) -> LifespanRun:
         """For one server."""
         app: App = self  # type: ignore[assignment]
-        return LifespanRun(app, self._lifespan, self._startup_hooks, self._shutdown_hooks)
+        own = _Hooks(self._startup_hooks, self._shutdown_hooks)
+        cluster = _Hooks(self._cluster_startup_hooks, self._cluster_shutdown_hooks)
+        return LifespanRun(app, self._lifespan, own, cluster)
 
     def _keep_state(self, state: Any) -> None:
         if not isinstance(state, Mapping):
@@ -209,16 +264,16 @@ class Lifespan:
         self._request_state = {str(name): value for name, value in state.items()}
 
 
-def _declare(hooks: list[Function], function: Any, per: str) -> Any:
-    if per != "worker":
-        raise ValueError(f"per is 'worker' (once for every server), not {per!r}")
+def _declare(hooks: dict[str, list[Function]], function: Any, per: str) -> Any:
+    if per not in hooks:
+        raise ValueError(f"per is 'worker' or 'cluster' (once for all workers), not {per!r}")
 
     def declare(function: FunctionT) -> FunctionT:
         if not callable(function) or arguments_needed(function):
             raise TypeError(
                 f"a start-up or shutdown hook is a function without arguments: {function!r}"
             )
-        hooks.append(function)
+        hooks[per].append(function)
         return function
 
     return declare if function is None else declare(function)

@@ -10,16 +10,20 @@ from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Any, Literal, Unpack
 
-from cello import _cello, _debug, _log
+from cello import _cello, _cluster, _debug, _log
 from cello._base import Base
-from cello._config import LimitsConfig, StoreConfig, ThreadPoolConfig, TimeoutConfig
+from cello._config import (
+    ClusterConfig,
+    LimitsConfig,
+    StoreConfig,
+    ThreadPoolConfig,
+    TimeoutConfig,
+)
 from cello._cpus import usable_cpus
 from cello._health import Health, HealthRun
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
 
-SHUTDOWN_TIMEOUT = 30.0  # seconds for requests in flight, after a signal
-HEARTBEAT_TIMEOUT = 30.0  # seconds after which a loop that does not turn counts as hung
 RELOAD_TIMEOUT = 0.5  # the same for a process that is replaced because a file was saved
 
 # The command line imports a program, and serves it itself: the program's own run() does nothing.
@@ -139,22 +143,32 @@ class Serving(Health, Lifespan, Base):
     @property
     def _cluster(self) -> _cello.Cluster:
         if self._own_cluster is None:
-            store = self._store_config or StoreConfig()
-            self._own_cluster = _cello.Cluster(None, store.size, store.ring_size)
+            self._own_cluster = _cluster.worker() or _cello.Cluster(None, *self._store_sizes())
         return self._own_cluster
+
+    def _store_sizes(self) -> tuple[int, int]:
+        store = self._store_config or StoreConfig()
+        return store.size, store.ring_size
+
+    @property
+    def worker_id(self) -> int:
+        """Which of the workers this process is, from 0; one that takes another's place has its
+        number. 0 without workers."""
+        return self._cluster.worker_id
 
     def _settings(self, *place: Any, **options: Any) -> Settings:
         return Settings(*place, app_debug=self._debug, **options)
 
     def _engine(self, settings: Settings) -> _cello.Server:
         """A server that does not listen."""
+        _log.configure(level=settings.log_level, style=self._log_style(settings))
         self._freeze()
         self._debug_pages = settings.debug
         self._set_debug_hook(_debug.respond if settings.debug else None)
         limits, timeouts = self._limits or LimitsConfig(), self._timeouts or TimeoutConfig()
         log_fd = 1 if settings.logs else -1
         try:
-            return _cello.Server(
+            engine = _cello.Server(
                 self,
                 limits,
                 timeouts,
@@ -167,13 +181,16 @@ class Serving(Health, Lifespan, Base):
             raise ValueError(
                 f"enable_logging({self._log_format!r}): an unknown field, or a brace left open"
             ) from error
-
-    def _open(self, settings: Settings) -> _cello.Server:
-        engine = self._engine(settings)
-        style = "json" if self._log_format == "json" else settings.env
-        _log.configure(level=settings.log_level, style=style)
         if settings.proxy_protocol:
             engine.expect_proxy(settings.proxy_protocol)
+        return engine
+
+    def _log_style(self, settings: Settings) -> str:
+        return "json" if self._log_format == "json" else settings.env
+
+    def _open(self, settings: Settings) -> _cello.Server:
+        """A server that listens."""
+        engine = self._engine(settings)
         if settings.fd is not None:
             engine.listen_fd(settings.fd)
         elif settings.uds is not None:
@@ -198,6 +215,7 @@ class Serving(Health, Lifespan, Base):
             options["logs"] = options.get("logs") or False
             if options.get("debug") is None:
                 options["debug"] = self._debug or False
+        _check_one_worker(options, "start()")
         engine = self._open(self._settings(host, port, default_port=0, **options))
         return Server(engine, self._lifespan_run())
 
@@ -207,17 +225,24 @@ class Serving(Health, Lifespan, Base):
         port: int | None = None,
         *,
         reload: bool | None = None,
+        cluster: ClusterConfig | None = None,
         argv: list[str] | Literal[False] | None = None,
         **options: Unpack[Options],
     ) -> None:
         """Serve on this thread, by default on http://127.0.0.1:8000, until SIGINT or SIGTERM.
 
         The first signal finishes what is in flight (30 s at most), the second ends the process at
-        once. Off the main thread signals are the caller's. What is not given here is read from the
-        command line (--host --port --reload --debug --env --no-logs --log-level --uds --uds-mode
-        --fd --proxy-protocol --backend; only in the program's own main thread, argv=False turns it
-        off), then from the environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the
-        program with exit code 2. A busy port ends it with 1.
+        once. Off the main thread signals are the caller's.
+
+        workers: how many processes serve, or "auto", one for each usable CPU. With several this
+        process ends here, as their supervisor: it runs the program again, up to here, in each
+        worker; only there run() returns. cluster: more about them.
+
+        What is not given here is read from the command line (--host --port --reload --debug --env
+        --no-logs --log-level --uds --uds-mode --fd --proxy-protocol --backend --workers --user
+        --group; only in the program's own main thread, argv=False turns it off), then from the
+        environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the program with exit
+        code 2. A busy port ends it with 1.
 
         reload: run the program in another process, and again whenever a Python file below the
         current folder or the program's is saved; the socket stays. Needs watchfiles.
@@ -241,26 +266,48 @@ class Serving(Health, Lifespan, Base):
                 raise
             _log.critical(str(error))
             raise SystemExit(2) from None
+        config = _cluster.configured(settings, cluster)
+        worker = _cluster.worker()
+        if worker is None:
+            self._become_supervisor(settings, config, main)
         if settings.reload:
             from cello import _reload
 
             settings.fd = _reload.socket_of_child(settings)
         _diagnose()
         try:
-            engine = self._open(settings)
+            engine = self._engine(settings) if worker else self._open(settings)
         except OSError as error:
             where = settings.uds or f"{settings.host}:{settings.port}"
             _log.critical(f"cannot listen on {where}: {error.strerror}")
             raise SystemExit(1) from error
-        health = self._health_run(_cello.Cluster)
+        health = self._health_run(lambda: self._cluster)
         try:
             if health is not None:
-                health.listen(HEARTBEAT_TIMEOUT)
-            _attend(engine, self._lifespan_run(), settings, main, health)
+                health.listen(config.heartbeat_timeout)
+            _attend(engine, self._lifespan_run(), settings, config, main, health)
         finally:
             if health is not None:
                 health.end()
             engine.close()
+
+    def _become_supervisor(self, settings: Settings, config: ClusterConfig, main: bool) -> None:
+        """Returns when there is to be one worker."""
+        workers = config.workers or 1
+        if workers == 1:
+            return
+        if settings.reload:
+            raise ValueError(f"reload has one worker, not {workers}: leave one of the two out")
+        if not main:
+            raise RuntimeError("several workers can be started from the main thread only")
+        self._freeze()  # what is wrong with the program is said once, here
+        table, ring = self._store_sizes()
+        options = ["--log-format", self._log_style(settings)]
+        options += ["--store-bytes", str(table), "--ring-bytes", str(ring)]
+        health = self._health
+        if health is not None and health.admin is not None:
+            options += ["--admin", health.admin, "--health-path", health.base_path]
+        _cluster.supervise(settings, config, options, [])
 
     async def serve(
         self, host: str | None = None, port: int | None = None, **options: Unpack[Options]
@@ -269,6 +316,7 @@ class Serving(Health, Lifespan, Base):
         are those of run(), without the command line."""
         from cello._loop import serve
 
+        _check_one_worker(options, "serve()")
         engine = self._open(self._settings(host, port, **options))
         try:
             await serve(engine, self._lifespan_run())
@@ -292,28 +340,37 @@ def _called_from_main() -> bool:
     return sys._getframe(2).f_globals.get("__name__") == "__main__"
 
 
+def _check_one_worker(options: Options, what: str) -> None:
+    workers = options.get("workers")
+    if workers not in (None, 1):
+        raise ValueError(f"{what} has one worker, not {workers!r}; run() can have several")
+
+
 def _attend(
     engine: _cello.Server,
     lifespan: LifespanRun,
     settings: Settings,
+    cluster: ClusterConfig,
     main: bool,
     health: HealthRun | None,
 ) -> None:
     """Serve until a signal, and tell where: whoever reads that may send the first one."""
-    signals = _Signals(engine, replaced=settings.reload) if main else None
+    worker = _cluster.worker()
+    signals = _Signals(engine, _drain_time(settings, cluster), _signals_of(settings, worker))
 
     def started() -> None:
+        signals.drain = True
         if health is not None:
             health.begin(engine)
-        if signals is not None:
-            signals.drain = True
-        if settings.logs and not settings.reload:
+        if worker is not None:
+            _cluster.begin(worker, engine, cluster.shutdown_timeout)
+        elif settings.logs and not settings.reload:
             where = ", ".join(url_of(a) for a in engine.addresses)
             _log.notice(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
 
     lifespan.on_started = started
     try:
-        with signals or nullcontext():
+        with signals if main else nullcontext():
             serve_here(engine, lifespan)
     except Exception as error:
         if lifespan.failed is None:
@@ -322,15 +379,34 @@ def _attend(
         raise SystemExit(1) from None
 
 
-class _Signals:
-    """SIGINT and SIGTERM drain the server; the second one ends the process. Before it serves, the
-    first one ends the start. replaced: by another process after SIGTERM; then SIGINT, which a
-    terminal sends to all, is the supervisor's."""
+def _drain_time(settings: Settings, cluster: ClusterConfig) -> float:
+    if settings.reload:
+        return RELOAD_TIMEOUT
+    return cluster.shutdown_timeout if cluster.graceful_shutdown else 0.0
 
-    def __init__(self, engine: _cello.Server, *, replaced: bool = False) -> None:
+
+def _signals_of(settings: Settings, worker: _cello.Cluster | None) -> dict[str, bool]:
+    """Those that somebody handles, and whether they end this process. A terminal sends SIGINT and
+    SIGHUP to all processes: those of workers are their supervisor's, who tells them."""
+    if worker is not None:
+        return {"SIGTERM": True, "SIGINT": False, "SIGHUP": False}
+    if settings.reload:
+        return {"SIGTERM": True}
+    return {"SIGINT": True, "SIGTERM": True}
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+class _Signals:
+    """Signals that end the server drain it; the second one ends the process. Before it serves, the
+    first one ends the start. names: of signals; false: nothing is done about it."""
+
+    def __init__(self, engine: _cello.Server, timeout: float, names: dict[str, bool]) -> None:
         self._engine = engine
-        self._timeout = RELOAD_TIMEOUT if replaced else SHUTDOWN_TIMEOUT
-        self._numbers = ("SIGTERM",) if replaced else ("SIGINT", "SIGTERM")
+        self._timeout = timeout
+        self._names = names
         self._stopping = False
         self.drain = False  # there is something to drain
         self._previous: dict[int, Any] = {}
@@ -355,8 +431,10 @@ class _Signals:
         self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._engine.watch_signals(self._pipe[0])
         self._previous_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        for number in (signal.Signals[name] for name in self._numbers):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        for name, ends in self._names.items():
+            # Not SIG_IGN, which programs that this one starts would inherit.
+            handler = self._on_signal if ends else _ignore
+            self._previous[signal.Signals[name]] = signal.signal(signal.Signals[name], handler)
 
     def __exit__(self, *error: object) -> None:
         import signal

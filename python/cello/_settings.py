@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from cello import _cello
+from cello._cpus import usable_workers
 from cello._log import LEVELS
 
 DEFAULT_PORT = 8000  # of run() and serve()
@@ -37,7 +38,7 @@ class Options(TypedDict, total=False):
     fd: int | None
     proxy_protocol: bool | str | Iterable[str] | None
     backend: str | None
-    workers: int | None
+    workers: int | Literal["auto"] | None
 
 
 def _text(value: Any) -> str:
@@ -77,6 +78,12 @@ def _one_of(*words: str) -> Callable[[Any], str]:
         return str(value)
 
     return check
+
+
+def _workers(value: Any) -> int:
+    if value == "auto":
+        return usable_workers()
+    return _number(1, 1024, "a number from 1 to 1024, or 'auto'")(value)
 
 
 def _level(value: Any) -> str:
@@ -132,6 +139,9 @@ _SETTINGS = {
     "log_level": _Setting(_level, None, {}),
     "backend": _Setting(_one_of(*BACKENDS), "auto", {}),
     "reload": _Setting(_switch, False, {"--reload": True}),
+    "workers": _Setting(_workers, None, {}),
+    "user": _Setting(_text, None, {}),
+    "group": _Setting(_text, None, {}),
 }
 
 
@@ -176,6 +186,9 @@ class Settings:
     log_level: str | None  # of the server log; None: as the program has configured logging
     backend: str
     reload: bool
+    workers: int | None  # None: as ClusterConfig says, or one
+    user: str | None  # None: as ClusterConfig says
+    group: str | None
 
     def __init__(
         self,
@@ -185,11 +198,8 @@ class Settings:
         argv: list[str] | None = None,
         default_port: int = DEFAULT_PORT,
         app_debug: bool | None = None,
-        workers: int | None = None,
         **given: Any,
     ) -> None:
-        if workers not in (None, 1):
-            raise ValueError(f"this version serves with one worker, not {workers!r}")
         for name in given:
             if name not in _SETTINGS:
                 raise TypeError(f"there is no option {name!r}")

@@ -17,6 +17,8 @@ enum { CL_IO_ROOM_MIN = 2048 };
 enum { CL_ACCEPT_RETRY_MS = 100 };
 /* The log hears of it at most once in this time. */
 #define CL_ACCEPT_WARN_NS (60 * CL_NS_PER_S)
+/* Connections taken in by a listener that closes: what a kernel's queue may hold. */
+enum { CL_ACCEPT_REST_MAX = 4096 };
 /* Most iovecs the kernel takes at once (UIO_MAXIOV). */
 enum { CL_IOV_MAX = 1024 };
 /* Bytes of a file that one connection sends before others get their turn: about 100 us. With a
@@ -148,5 +150,9 @@ CL_INLINE bool cl_listener_wanted(const struct cl_listener *ls) {
 /* Accept failed with `err`. True: nothing is wrong with the listener, go on. False: it rests until
  * its timer fires. */
 bool cl_listener_failed(struct cl_listener *ls, int err);
+/* The listener closes, and waits for nothing any more: take in what is in the kernel's queue. Of
+ * the processes that share a socket a connection wakes one, and if it was this one, nobody else
+ * would look before the next connection comes. `flags`: of accept4(2). */
+void cl_listener_take_rest(struct cl_listener *ls, int flags);
 
 #endif

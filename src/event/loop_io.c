@@ -1,5 +1,6 @@
 /* What both back ends do with connections, listeners and polls; the loop itself is in loop.c. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 
 #include "base/clock.h"
@@ -330,7 +331,8 @@ static void warn(struct cl_listener *ls, int err) {
     cl_log(CL_LOG_WARNING, "cannot accept connections, which wait: %s", strerror(err));
 }
 
-bool cl_listener_failed(struct cl_listener *ls, int err) {
+/* The new connection's own trouble, reported by Linux where it is accepted: accept(2). */
+static bool is_passing(int err) {
     switch (err) {
     case EINTR:
     case ECONNABORTED:
@@ -342,16 +344,36 @@ bool cl_listener_failed(struct cl_listener *ls, int err) {
     case EHOSTUNREACH:
     case ENONET:
     case ENOPROTOOPT:
-    case ETIMEDOUT:
-        return true; /* the new connection's own trouble, reported here by Linux: accept(2) */
-    default:
-        break; /* EMFILE, ENFILE, ENOBUFS, ENOMEM; and whatever else must not make the loop spin */
+    case ETIMEDOUT: return true;
+    default: return false; /* EMFILE, ENFILE, ENOBUFS, ENOMEM; whatever must not make a loop spin */
     }
+}
+
+bool cl_listener_failed(struct cl_listener *ls, int err) {
+    if (is_passing(err))
+        return true;
     warn(ls, err);
     ls->state |= CL_LISTENER_RETRY;
     cl_timer_set(&ls->loop->timers, &ls->retry,
                  ls->loop->now_ns + CL_ACCEPT_RETRY_MS * CL_NS_PER_MS);
     return false;
+}
+
+/* Non-blocking for so long, which others see that share the socket: io_uring's accept reports
+ * EAGAIN when it is begun meanwhile, and is begun again. */
+void cl_listener_take_rest(struct cl_listener *ls, int flags) {
+    int mode = fcntl(ls->fd, F_GETFL);
+    if (mode < 0 || (!(mode & O_NONBLOCK) && fcntl(ls->fd, F_SETFL, mode | O_NONBLOCK)))
+        return;
+    for (int i = 0; i < CL_ACCEPT_REST_MAX; i++) {
+        int fd = accept4(ls->fd, NULL, NULL, flags);
+        if (fd >= 0)
+            ls->on_accept(ls, fd);
+        else if (!is_passing(errno))
+            break;
+    }
+    if (!(mode & O_NONBLOCK))
+        fcntl(ls->fd, F_SETFL, mode);
 }
 
 void cl_loop_retire_listener(struct cl_listener *ls) {

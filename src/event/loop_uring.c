@@ -111,8 +111,11 @@ static void accepted(struct cl_listener *ls, int res, uint32_t cqe_flags) {
     else if (res >= 0)
         ls->on_accept(ls, res);
     if (ls->state & CL_LISTENER_CLOSED) {
-        if (!ls->pending)
-            finish_listener_close(ls);
+        if (ls->pending)
+            return;
+        if (!ls->loop->stopped)
+            cl_listener_take_rest(ls, SOCK_CLOEXEC);
+        finish_listener_close(ls);
         return;
     }
     if (res < 0 && res != -ECANCELED && res != -EAGAIN)

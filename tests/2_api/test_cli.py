@@ -397,7 +397,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         assert re.search(rf"^ +{command}\b", text, re.M), text
     assert cello(cwd=tmp_path).returncode == 2
     assert cello("rn", cwd=tmp_path).returncode == 2
-    assert cello("run", "app", "--workers", "4", cwd=tmp_path).returncode == 2
+    assert cello("run", "app", "--processes", "4", cwd=tmp_path).returncode == 2
 
 
 def test_the_script_is_the_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,12 +67,45 @@ def test_ways_to_declare() -> None:
     assert callable(first) and callable(second) and callable(third)
 
 
+def test_hooks_of_the_cluster_are_around_those_of_workers() -> None:
+    app = App()
+    log: list[str] = []
+    app.on_startup(lambda: log.append("worker"))
+    app.on_shutdown(lambda: log.append("worker ends"))
+
+    @app.on_startup(per="cluster")
+    async def first() -> None:
+        log.append("cluster")
+
+    app.on_shutdown(per="cluster")(lambda: log.append("cluster ends"))
+    for _ in range(2):  # without a supervisor each server is a cluster
+        with app.start():
+            assert app.worker_id == 0
+        assert log == ["cluster", "worker", "worker ends", "cluster ends"]
+        log.clear()
+
+
+def test_what_started_for_the_cluster_ends_when_a_worker_fails() -> None:
+    app = App()
+    log: list[str] = []
+    app.on_startup(per="cluster")(lambda: log.append("cluster"))
+    app.on_shutdown(per="cluster")(lambda: log.append("cluster ends"))
+
+    @app.on_startup
+    def fails() -> None:
+        raise OSError("no database")
+
+    with pytest.raises(OSError, match="no database"):
+        app.start()
+    assert log == ["cluster", "cluster ends"]
+
+
 def test_wrong_declarations() -> None:
     app = App()
     with pytest.raises(ValueError, match=r"'startup' or 'shutdown', not 'begin'"):
         app.on_event("begin")
-    with pytest.raises(ValueError, match=r"per is 'worker'.*not 'cluster'"):
-        app.on_startup(per="cluster")
+    with pytest.raises(ValueError, match=r"per is 'worker' or 'cluster'.*not 'process'"):
+        app.on_startup(per="process")
     with pytest.raises(TypeError, match="without arguments"):
         app.on_startup(lambda app: None)
     with pytest.raises(TypeError, match="without arguments"):

@@ -1,5 +1,6 @@
 """Where settings come from, and what is said of wrong ones."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ DEFAULTS = {
     "log_level": None,
     "backend": "auto",
     "reload": False,
+    "workers": None,
+    "user": None,
+    "group": None,
 }
 # name -> an argument, a command line, the variable's text, and what each means.
 PLACES: dict[str, tuple[Any, list[str], str, tuple[Any, Any, Any]]] = {
@@ -51,6 +55,9 @@ PLACES: dict[str, tuple[Any, list[str], str, tuple[Any, Any, Any]]] = {
     "log_level": ("error", ["--log-level", "DEBUG"], "Info", ("error", "debug", "info")),
     "backend": ("epoll", ["--backend=auto"], "io_uring", ("epoll", "auto", "io_uring")),
     "reload": (False, ["--reload"], "1", (False, True, True)),
+    "workers": (2, ["--workers", "3"], "4", (2, 3, 4)),
+    "user": ("a", ["--user", "b"], "c", ("a", "b", "c")),
+    "group": ("a", ["--group=b"], "c", ("a", "b", "c")),
 }
 
 
@@ -100,6 +107,14 @@ def test_start_without_debug_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [True, False]
 
 
+def test_start_and_serve_have_one_worker() -> None:
+    app = App()
+    with pytest.raises(ValueError, match=r"start\(\) has one worker, not 2"):
+        app.start(workers=2)
+    with pytest.raises(ValueError, match=r"serve\(\) has one worker, not 'auto'"):
+        asyncio.run(app.serve(workers="auto"))
+
+
 def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLO_PORT", "")
     assert Settings().port == 8000
@@ -120,6 +135,8 @@ def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         (["--uds-mode=1777"], "--uds-mode must be permissions"),
         (["--proxy-protocol=10.0.0.0/33"], "--proxy-protocol must be on, off, or addresses"),
         (["--proxy-protocol="], "--proxy-protocol must be on, off, or addresses"),
+        (["--workers", "0"], "--workers must be a number from 1 to 1024, or 'auto', not '0'"),
+        (["--workers", "many"], "--workers must be a number from 1"),
     ],
 )
 def test_wrong_values_name_their_place(argv: list[str], message: str) -> None:
@@ -149,8 +166,6 @@ def test_wrong_modes(mode: object) -> None:
 def test_wrong_variables_and_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="port must be a port"):
         Settings(port=True)
-    with pytest.raises(ValueError, match="one worker"):
-        Settings(workers=2)
     with pytest.raises(TypeError, match="no option 'tls'"):
         Settings(tls=True)
     monkeypatch.setenv("CELLO_DEBUG", "maybe")

@@ -20,7 +20,7 @@ APP_HELP = "MODULE:ATTRIBUTE (attribute `app` when it is left out), or path/to/f
 # Options of `run` and `dev` that app.run() reads, as it reads them from a program's command line.
 PASSED_ON = (
     *("host", "port", "uds", "uds_mode", "fd", "proxy_protocol"),
-    *("env", "log_level", "backend"),
+    *("env", "log_level", "backend", "workers", "user", "group"),
 )
 EXAMPLES = """\
 examples:
@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", _run, "serve an application")
     _serving(run)
+    run.add_argument("--workers", help="processes that serve; auto: one for each usable CPU")
+    run.add_argument("--user", help="take this user's rights once the sockets are open")
+    run.add_argument("--group", help="the same for the group")
     run.add_argument("--debug", action="store_true", help="error pages also in production")
     dev = _command(commands, "dev", _dev, "serve, and restart when a file is saved")
     _serving(dev)
@@ -138,7 +141,7 @@ def serving_argv(options: argparse.Namespace) -> list[str]:
     """The options of `run` and `dev` as app.run() reads them."""
     argv = [f"--{n}" for n in ("debug", "no-logs") if getattr(options, n.replace("-", "_"))]
     for name in PASSED_ON:
-        value = getattr(options, name)
+        value = getattr(options, name, None)
         if value is not None:
             argv.append(f"--{name.replace('_', '-')}={value}")
     return argv

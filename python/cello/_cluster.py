@@ -1,0 +1,157 @@
+"""Several workers. The process that calls run() becomes their supervisor, a small program in C; it
+starts Python again for each worker, with the same arguments, so that each comes to run(), too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection
+from copy import copy
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cello import _cello, _log
+from cello._config import ClusterConfig
+from cello._cpus import usable_workers
+
+if TYPE_CHECKING:
+    from cello._settings import Settings
+
+VARIABLE = "CELLO_WORKER"
+SUPERVISOR = os.path.join(os.path.dirname(_cello.__file__), "cello-supervisor")
+
+# Variables that came from a file, which each worker reads again.
+from_file: Collection[str] = ()
+
+_joined: _cello.Cluster | None = None
+
+
+def worker() -> _cello.Cluster | None:
+    """The cluster that this process is a worker of; None: it has no supervisor.
+
+    ValueError: the variable is not what a supervisor leaves.
+    """
+    global _joined
+    text = os.environ.get(VARIABLE)
+    if text is not None:
+        del os.environ[VARIABLE]  # programs that this one starts are no workers
+        _joined = _cello.Cluster(text)
+    return _joined
+
+
+def begin(worker: _cello.Cluster, engine: _cello.Server, drain: float) -> None:
+    """The worker is ready. When its supervisor is gone, or it cannot listen, it ends."""
+    try:
+        worker.serve(engine, drain)
+    except EOFError:
+        engine.stop(0)
+    except OSError as error:
+        _log.critical(f"worker {worker.worker_id} cannot listen: {error.strerror}")
+        engine.stop(0)
+
+
+def configured(settings: Settings, given: ClusterConfig | None) -> ClusterConfig:
+    """With as many workers as there are to be: what run() and its command line say goes before the
+    configuration, and where nothing says more there is one. TypeError: not a ClusterConfig."""
+    if given is not None and not isinstance(given, ClusterConfig):
+        raise TypeError(f"cluster is a ClusterConfig, not {given!r}")
+    config = copy(given) if given is not None else ClusterConfig()
+    if settings.workers is not None:
+        config.workers = settings.workers
+    elif config.workers is None:
+        config.workers = 1 if given is None else usable_workers()
+    config.user = settings.user or config.user
+    config.group = settings.group or config.group
+    return config
+
+
+def supervise(
+    settings: Settings, config: ClusterConfig, options: list[str], fds: list[int]
+) -> NoReturn:
+    """Become the supervisor of config.workers; what else this process does ends here. options: of
+    its command line, besides those that settings and config say. fds: sockets that listen already,
+    instead of what the settings say.
+
+    RuntimeError: nothing that could be run again in a worker. SystemExit: it cannot be started.
+    """
+    command = [sys.executable, *_program()]
+    options = [*_places(settings, fds), *_options(config), *options]
+    level = settings.log_level
+    if level is not None:
+        options += ["--log-level", "error" if level == "critical" else level]
+    for fd in fds if settings.fd is None else [settings.fd]:
+        os.set_inheritable(fd, True)
+    environment = {name: v for name, v in os.environ.items() if name not in from_file}
+    _flush()
+    try:
+        os.execve(SUPERVISOR, [SUPERVISOR, *options, "--", *command], environment)
+    except OSError as error:
+        _log.critical(f"cannot start {SUPERVISOR}: {error.strerror}")
+        raise SystemExit(1) from None
+
+
+def _places(settings: Settings, fds: list[int]) -> list[str]:
+    if settings.fd is not None:
+        places = [f"fd:{settings.fd}"]
+    elif fds:
+        places = [f"fd:{fd}" for fd in fds]
+    elif settings.uds is not None:
+        return ["--listen", f"unix:{settings.uds}", "--uds-mode", f"{settings.uds_mode:o}"]
+    else:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        places = [f"tcp:{host}:{settings.port}"]
+    return [word for place in places for word in ("--listen", place)]
+
+
+def _options(config: ClusterConfig) -> list[str]:
+    options = []
+    if config.cpu_affinity:
+        options.append("--affinity")
+    if not config.graceful_shutdown:
+        options.append("--no-graceful")
+    for name in (
+        *("workers", "max_restarts", "restart_window", "drain_delay", "shutdown_timeout"),
+        *(
+            "max_requests",
+            "max_rss_mb",
+            "jitter",
+            "heartbeat_timeout",
+            "startup_timeout",
+            "user",
+            "group",
+        ),
+    ):
+        value: Any = getattr(config, name)
+        if value is not None:
+            text = f"{value:.9f}" if isinstance(value, float) else str(value)
+            options += ["--" + name.replace("_", "-"), text]
+    return options
+
+
+def _program() -> list[str]:
+    """What this process was started with, for another Python."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if not sys.executable or not file:
+        raise RuntimeError(
+            "several workers need a program that can be started again: put it into a file, and run "
+            "that with `python FILE` or `cello run FILE`; here run() has one worker"
+        )
+    arguments = sys.orig_argv[1:]
+    if getattr(main, "__spec__", None) is None:
+        return _absolute(arguments, os.path.abspath(file))
+    return arguments
+
+
+def _absolute(arguments: list[str], file: str) -> list[str]:
+    """With the script's whole path: the program may have changed its folder."""
+    for i, word in enumerate(arguments):
+        if word[:1] != "-" and os.path.basename(word) == os.path.basename(file):
+            return [*arguments[:i], file, *arguments[i + 1 :]]
+    return arguments
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -1,0 +1,197 @@
+"""run() with several workers, from the program's first line to its last."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wire import Client, fetch, request
+from wire_cluster import cluster, written
+
+PROGRAM = """
+import os, sys
+from cello import App, ClusterConfig
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+app = App()
+say("imported")
+
+@app.on_startup(per="cluster")
+def first():
+    say(f"cluster starts in {app.worker_id}")
+
+@app.on_shutdown(per="cluster")
+def last():
+    say(f"cluster ends in {app.worker_id}")
+
+@app.on_startup
+def begin():
+    say(f"worker {app.worker_id} starts")
+
+@app.on_shutdown
+def end():
+    say(f"worker {app.worker_id} ends")
+
+@app.get("/who")
+def who():
+    return {"worker": app.worker_id, "pid": os.getpid()}
+
+@app.get("/argv")
+def argv():
+    return [sys.argv[1:], "CELLO_WORKER" in os.environ]
+
+if __name__ == "__main__":
+    app.run(port=0, workers=2, logs=False)
+    say(f"after run in {app.worker_id}")
+"""
+
+
+def workers_of(address: tuple[str, int], wanted: int = 2) -> dict[int, int]:
+    """Worker ids and pids, asked on new connections until so many have answered."""
+    found: dict[int, int] = {}
+    for _ in range(1000):
+        answer = fetch(address, request("/who")).json()
+        found[answer["worker"]] = answer["pid"]
+        if len(found) == wanted:
+            return found
+    raise AssertionError(f"only {found}")
+
+
+def test_workers_serve_from_the_first_line_to_the_last(backend: str, tmp_path: Path) -> None:
+    with cluster(written(tmp_path, PROGRAM), "--mine", "1", CELLO_BACKEND=backend) as program:
+        address = program.address()
+        assert set(workers_of(address)) == {0, 1}
+        assert fetch(address, request("/argv")).json() == [["--mine", "1"], False]
+        assert program.stop() == 0
+        lines = program.text.splitlines()
+        assert lines.count("imported") == 3  # in the process that became the supervisor, too
+        once = [line for line in lines if "cluster" in line]
+        assert once == ["cluster starts in 0", "cluster ends in 0"]
+        begin, end = lines.index(once[0]), lines.index(once[1])
+        for worker in (0, 1):
+            assert begin < lines.index(f"worker {worker} starts")
+            assert lines.index(f"worker {worker} ends") < end
+            assert lines.count(f"after run in {worker}") == 1
+
+
+@pytest.mark.parametrize("how", ["module", "command"])
+def test_other_ways_to_start(how: str, backend: str, tmp_path: Path) -> None:
+    written(tmp_path, PROGRAM)
+    script = str(Path(sys.executable).with_name("cello"))
+    args = {
+        "module": ["-m", "program"],
+        "command": [script, "run", "program", "--port", "0", "--workers", "2", "--no-logs"],
+    }[how]
+    with cluster(*args, CELLO_BACKEND=backend, PYTHONPATH=str(tmp_path)) as program:
+        assert set(workers_of(program.address())) == {0, 1}
+        assert program.stop() == 0
+
+
+def test_a_killed_worker_is_replaced(backend: str, tmp_path: Path) -> None:
+    """While there is no successor, the other one accepts for it."""
+    with cluster(written(tmp_path, PROGRAM), CELLO_BACKEND=backend) as program:
+        address = program.address()
+        pids = workers_of(address)
+        for worker, other in ((0, 1), (1, 0)):
+            os.kill(pids[worker], signal.SIGKILL)
+            # What a worker accepts while it dies is lost with it.
+            program.expect(rf"worker {worker} \(pid {pids[worker]}\) .*signal 9")
+            for _ in range(40):
+                assert fetch(address, request("/who")).status == 200
+            pids[worker] = program.ready_pid(worker)
+            assert workers_of(address) == pids
+            assert other in pids
+        assert program.stop() == 0
+        assert program.text.count("cluster starts in") == 1
+
+
+def test_a_reload_brings_new_code(backend: str, tmp_path: Path) -> None:
+    path = written(tmp_path, PROGRAM)
+    with cluster(path, CELLO_BACKEND=backend) as program:
+        address = program.address()
+        before = workers_of(address)
+        written(
+            tmp_path, PROGRAM.replace('"worker": app.worker_id', '"worker": 10 + app.worker_id')
+        )
+        with Client(address) as idle:
+            assert idle.ask(request("/who")).json()["pid"] in before.values()
+            program.send_signal(signal.SIGHUP)
+            program.expect("all workers have been replaced")
+            closes = False
+            while not closes:  # until it has heard of its successor
+                answer = idle.ask(request("/who"))
+                assert answer.json()["pid"] in before.values()
+                closes = answer.closes
+            idle.assert_closed()
+        for worker, pid in before.items():
+            if f"worker {worker} (pid {pid}) has ended" not in program.text:
+                program.expect(rf"^worker {worker} \(pid {pid}\) has ended")
+        assert set(workers_of(address)) == {10, 11}
+        assert program.stop() == 0
+
+
+def test_broken_code_changes_nothing(backend: str, tmp_path: Path) -> None:
+    with cluster(written(tmp_path, PROGRAM), CELLO_BACKEND=backend) as program:
+        address = program.address()
+        before = workers_of(address)
+        written(tmp_path, "def broken(")
+        program.send_signal(signal.SIGHUP)
+        program.expect("SyntaxError")
+        program.expect("reload")
+        assert workers_of(address) == before
+        assert program.stop() == 0
+
+
+FAILS = {
+    "-c": (["-c", "from cello import App\nApp().run(port=0, workers=2)"], "put it into a file"),
+    "thread": (
+        "import threading\nfrom cello import App\n"
+        "t = threading.Thread(target=lambda: App().run(port=0, workers=2))\nt.start()\nt.join()",
+        "from the main thread only",
+    ),
+    "reload": ("from cello import App\nApp().run(port=0, workers=2, reload=True)", "one worker"),
+    "cluster": ("from cello import App\nApp().run(port=0, cluster=2)", "is a ClusterConfig"),
+    "declared": (
+        "from cello import App\napp = App()\n"
+        "app.before_request('/nowhere')(lambda req: None)\napp.run(port=0, workers=2)",
+        "nowhere",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", FAILS)
+def test_what_cannot_have_workers_says_so(why: str, tmp_path: Path) -> None:
+    program, message = FAILS[why]
+    args = program if isinstance(program, list) else [written(tmp_path, program)]
+    done = subprocess.run(
+        [sys.executable, *args],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+    )
+    assert message in done.stderr
+    assert done.returncode == (0 if why == "thread" else 1)
+
+
+def test_a_busy_port_is_an_error(tmp_path: Path) -> None:
+    with cluster(written(tmp_path, PROGRAM)) as first:
+        port = first.running()
+        text = PROGRAM.replace("port=0", f"port={port}")
+        (tmp_path / "again.py").write_text(text)
+        with cluster(str(tmp_path / "again.py")) as second:
+            assert second.wait() == 1
+            assert f"127.0.0.1:{port}" in second.text
+        assert first.stop() == 0
+
+
+def test_a_hook_that_fails_for_all_ends_all(tmp_path: Path) -> None:
+    text = PROGRAM.replace('say(f"cluster starts', 'raise OSError(f"no database')
+    text = text.replace("workers=2", "cluster=ClusterConfig(workers=2, max_restarts=0)")
+    with cluster(written(tmp_path, text)) as program:
+        assert program.wait() == 1
+        assert "no database" in program.text
