@@ -91,6 +91,8 @@ static void stop_by_hand(struct cl_h1 *c) {
     c->by_hand = c->arrived = false;
     s->in_room = CL_MIN(s->in_room, CL_BODY_WINDOW);
     cl_stream_by_hand(s, false);
+    if (!c->reading) /* what was waited for is the reader, not the client */
+        cl_h1_read_by(c, UINT64_MAX);
 }
 
 void cl_h1_end_by_hand(struct cl_h1 *c) {
