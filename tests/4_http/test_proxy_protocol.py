@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from cello import App, LimitsConfig, Request, Server, TimeoutConfig
 from wire import Address, Client, eventually, fetch, request
+from wire_cluster import cluster, written
 from wire_process import listening, program
 from wire_proxies import find
 
@@ -226,6 +228,46 @@ def test_command_line_and_access_log(tmp_path: Path, backend: str, way: str) -> 
             assert answer.body == b"192.0.2.7"
             eventually(lambda: process.stdout().startswith("192.0.2.7 - "), "its line in the log")
             assert process.stop() == 0
+
+
+CLUSTER = """
+import os
+from cello import App, Request
+app = App()
+
+@app.get("/who")
+def who(req: Request):
+    peer = req.peer_credentials
+    return [req.remote_addr, app.worker_id, peer.pid if peer else None]
+
+if __name__ == "__main__":
+    app.run(port=0, workers=2, logs=False, proxy_protocol=True)
+"""
+
+
+def test_in_every_worker(tmp_path: Path, backend: str) -> None:
+    with cluster(written(tmp_path, CLUSTER), CELLO_BACKEND=backend) as processes:
+        address = processes.address()
+        seen: set[int] = set()
+        while len(seen) < 2:
+            answer = fetch(address, line("192.0.2.7") + request("/who")).json()
+            assert answer[0] == "192.0.2.7" and answer[2] is None
+            seen.add(answer[1])
+            with Client(address) as client:
+                client.send(request("/who"))
+                client.assert_closed()
+        assert processes.stop() == 0
+
+
+def test_unix_socket_of_workers(tmp_path: Path, backend: str) -> None:
+    path = tmp_path / "s"
+    words = [written(tmp_path, CLUSTER), f"--uds={path}", "--uds-mode=640"]
+    with cluster(*words, CELLO_BACKEND=backend) as processes:
+        processes.expect(r"^Cello [\d.]+ on unix:")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        answer = fetch(str(path), line("192.0.2.7") + request("/who")).json()
+        assert (answer[0], answer[2]) == ("192.0.2.7", os.getpid())
+        assert processes.stop() == 0
 
 
 # ---- a real proxy ----
