@@ -63,6 +63,11 @@ class Base(ABC, _cello.App):
     def _cluster(self) -> _cello.Cluster:
         """This process as one of those that serve the application."""
 
+    @property
+    @abstractmethod
+    def _topics(self) -> _cello.Topics:
+        """Messages to all workers."""
+
     @abstractmethod
     def _encode(self, value: object) -> Any:
         """What json_encoder() says a value becomes, or NotImplemented."""

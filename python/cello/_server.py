@@ -281,6 +281,8 @@ class Serving(Health, Lifespan, Base):
             where = settings.uds or f"{settings.host}:{settings.port}"
             _log.critical(f"cannot listen on {where}: {error.strerror}")
             raise SystemExit(1) from error
+        if worker is not None:
+            self._topics.watch(engine)
         health = self._health_run(lambda: self._cluster)
         try:
             if health is not None:
