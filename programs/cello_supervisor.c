@@ -21,6 +21,7 @@ static bool serve_health(struct cello_health_server **out, const struct cl_super
         .path = options->health_path ? options->health_path : "/health",
         .segment = cl_supervisor_segment(s),
         .heartbeat_ns = options->policy.heartbeat_timeout_ns,
+        .waits = cl_supervisor_is_heir(s), /* until the other one has left */
     };
     *out = NULL;
     int err = options->admin ? cello_health_serve(out, &cfg) : CELLO_OK;
@@ -42,6 +43,10 @@ int main(int argc, char **argv) {
     }
     if (cl_supervisor_new(&supervisor, &options))
         return 1;
+    const struct cello_diagnosis nobody = {.worker_id = -1};
+    if (cello_diagnosis_start(&nobody))
+        cl_log(CL_LOG_WARNING, "a crash of the supervisor will not be reported: %s",
+               strerror(errno));
     struct cello_health_server *health;
     int status = serve_health(&health, supervisor, &options) ? cl_supervisor_run(supervisor) : 1;
     cello_health_end(health);

@@ -274,7 +274,7 @@ class Serving(Health, Lifespan, Base):
             from cello import _reload
 
             settings.fd = _reload.socket_of_child(settings)
-        _diagnose()
+        _diagnose(-1 if worker is None else worker.worker_id)
         try:
             engine = self._engine(settings) if worker else self._open(settings)
         except OSError as error:
@@ -326,12 +326,12 @@ class Serving(Health, Lifespan, Base):
             engine.close()
 
 
-def _diagnose() -> None:
+def _diagnose(worker_id: int) -> None:
     """Crashes of this process are reported, and it gives its stacks to who asks."""
     import atexit
 
     try:
-        _cello.start_diagnosis(-1)
+        _cello.start_diagnosis(worker_id)
     except OSError as error:
         _log.warning(f"a crash will not be reported: {error.strerror}")
     atexit.register(_cello.end_diagnosis)

@@ -24,6 +24,8 @@ void cl_supervisor_del(struct cl_supervisor *s);
 
 /* Stays the supervisor's. */
 struct cl_segment *cl_supervisor_segment(const struct cl_supervisor *s);
+/* Whether another supervisor is there, which leaves once this one's workers serve. */
+bool cl_supervisor_is_heir(const struct cl_supervisor *s);
 
 /* Until the last worker has ended; the status to exit with. */
 int cl_supervisor_run(struct cl_supervisor *s);

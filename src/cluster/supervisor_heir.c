@@ -14,6 +14,10 @@
 #include "base/clock.h"
 #include "cluster/identity.h"
 
+bool cl_supervisor_is_heir(const struct cl_supervisor *s) {
+    return s->predecessor >= 0;
+}
+
 /* ---- as an heir ----------------------------------------------------------------------------- */
 
 static int open_or_inherit(struct cl_supervisor *s, const struct cl_sockets_config *config,
