@@ -263,7 +263,7 @@ static PyObject *add_health(PyObject *self, PyObject *const *args, Py_ssize_t n)
     if ((what == -1 && PyErr_Occurred()) || cl_args_str("path", args[0], &path) < 0 ||
         cl_args_str("where", args[1], &where) < 0)
         return NULL;
-    bool asks = n == 5;
+    bool asks = n == 5 && args[3] != Py_None;
     struct cello_route route = {
         .methods = CELLO_GET | CELLO_HEAD, .path = path, .where = where.ptr, .unlogged = true};
     if (asks && cl_registry_add(&o->handlers, args[3], args[4], 0, &route.id) < 0)

@@ -623,7 +623,7 @@ class App:
         path: str,
         where: str,
         what: int,
-        callable: Callable[[], Any] = ...,
+        callable: Callable[[], Any] | None = None,
         name: str = "",
         /,
     ) -> int: ...

@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "cluster/stacks.h"
 #include "http/response.h"
-#include "json/writer.h"
 #include "server/health.h"
 #include "server/health_view.h"
+#include "json/writer.h"
 
 enum { PATH_MAX_BYTES = 256, ANSWER_HINT = 512, RETRY_MS = 200 };
 enum { UNIX_MODE = 0600 }; /* nobody else should reach it */
@@ -235,8 +235,8 @@ static int add_routes(struct cello_health_server *h, struct cl_app *app, const c
         memcpy(path, prefix, n);
         path[n] = '/';
         memcpy(path + n + 1, NAMES[i], strlen(NAMES[i]) + 1);
-        h->endpoints[i] =
-            (struct endpoint){.super = {.on_request = on_request}, .owner = h, .page = (enum page)i};
+        h->endpoints[i] = (struct endpoint){
+            .super = {.on_request = on_request}, .owner = h, .page = (enum page)i};
         const struct cello_route route = {.methods = CELLO_GET | CELLO_HEAD,
                                           .path = {path, strlen(path)},
                                           .handler = &h->endpoints[i].super};
