@@ -10,6 +10,7 @@
 #include "plan/converter.h"
 #include "plan/result.h"
 #include "types/app.h"
+#include "types/cluster.h"
 #include "types/server.h"
 
 /* ---- functions ---- */
@@ -108,6 +109,9 @@ static PyMethodDef methods[] = {
      "answered with, or the coroutine of an async exception handler for it. What nobody expected "
      "is logged. ask: the application's exception handlers."},
     {"connect", (PyCFunction)(void (*)(void))connect_package, METH_FASTCALL, connect_doc},
+    {"become", cl_cluster_become, METH_VARARGS,
+     "become(user, group, /)\n--\n\nThis process becomes a user and a group, names, numbers or "
+     "None, for good. PermissionError: why it cannot."},
     {"request_id_step", cl_app_request_id_step, METH_O,
      "request_id_step(header, /)\n--\n\nThe native step of RequestIdConfig."},
     {"static_files", (PyCFunction)(void (*)(void))cl_static_files, METH_FASTCALL,

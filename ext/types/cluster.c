@@ -146,6 +146,27 @@ static PyObject *started(PyObject *self, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(announce_stop_doc,
+             "announce_stop($self)\n--\n\nA stop is to follow: health endpoints say so.");
+
+static PyObject *announce_stop(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    cello_cluster_announce_stop(self_of(self));
+    Py_RETURN_NONE;
+}
+
+PyObject *cl_cluster_become(PyObject *module, PyObject *args) {
+    (void)module;
+    const char *user, *group;
+    char why[160];
+    if (!PyArg_ParseTuple(args, "zz", &user, &group))
+        return NULL;
+    if (cello_identity_take(user, group, why) == CELLO_OK)
+        Py_RETURN_NONE;
+    PyErr_SetString(PyExc_PermissionError, why);
+    return NULL;
+}
+
 static PyObject *get_starts(PyObject *self, void *closure) {
     (void)closure;
     return PyBool_FromLong(cello_cluster_starts(self_of(self)));
@@ -230,6 +251,7 @@ static PyObject *end_health(PyObject *self, PyObject *ignored) {
 /* ---- the type ---- */
 
 static PyMethodDef cluster_methods[] = {
+    {"announce_stop", announce_stop, METH_NOARGS, announce_stop_doc},
     {"await_end", await_end, METH_NOARGS, await_end_doc},
     {"await_start", await_start, METH_NOARGS, await_start_doc},
     {"end_health", end_health, METH_NOARGS, end_health_doc},

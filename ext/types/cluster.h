@@ -8,4 +8,7 @@
  */
 struct cl_cluster *cl_cluster_of(struct cl_ext *ext, PyObject *object);
 
+/* _cello.become(user, group, /). */
+PyObject *cl_cluster_become(PyObject *module, PyObject *args);
+
 #endif

@@ -64,4 +64,13 @@ CELLO_API void cello_cluster_leave(struct cl_cluster *c, struct cl_server *s);
  * the caller. */
 CELLO_API int cello_cluster_await_end(struct cl_cluster *c, uint64_t timeout_ns);
 
+/* A stop is to follow: health endpoints say so from now on. */
+CELLO_API void cello_cluster_announce_stop(struct cl_cluster *c);
+
+/* Without a supervisor, which does it for its workers: this process, with all its threads, becomes
+ * a user and a group (names or numbers; NULL: as it is; a user without a group brings their own),
+ * for good. Errors: CELLO_ENOENT (there is none), CELLO_ESYS, CELLO_ESTATE (there is a way back;
+ * the process must end); `why` is then a NUL-terminated sentence. */
+CELLO_API int cello_identity_take(const char *user, const char *group, char why[160]);
+
 #endif

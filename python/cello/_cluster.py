@@ -39,6 +39,15 @@ def worker() -> _cello.Cluster | None:
     return _joined
 
 
+def become(user: str | None, group: str | None) -> None:
+    """The process takes the user and the group on. SystemExit: it cannot."""
+    try:
+        _cello.become(user, group)
+    except PermissionError as error:
+        _log.critical(str(error))
+        raise SystemExit(1) from None
+
+
 def begin(worker: _cello.Cluster, engine: _cello.Server, drain: float) -> None:
     """The worker is ready. When its supervisor is gone, or it cannot listen, it ends."""
     try:

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Any, Literal, Unpack
@@ -283,15 +284,23 @@ class Serving(Health, Lifespan, Base):
             raise SystemExit(1) from error
         if worker is not None:
             self._topics.watch(engine)
+        elif config.user or config.group:
+            _cluster.become(config.user, config.group)
         health = self._health_run(lambda: self._cluster)
         try:
             if health is not None:
                 health.listen(config.heartbeat_timeout)
-            _attend(engine, self._lifespan_run(), settings, config, main, health)
+            _attend(
+                engine, self._lifespan_run(), settings, config, main, health, self._announce_stop
+            )
         finally:
             if health is not None:
                 health.end()
             engine.close()
+
+    def _announce_stop(self) -> None:
+        if self._own_cluster is not None:
+            self._own_cluster.announce_stop()
 
     def _become_supervisor(self, settings: Settings, config: ClusterConfig, main: bool) -> None:
         """Returns when there is to be one worker."""
@@ -355,10 +364,14 @@ def _attend(
     cluster: ClusterConfig,
     main: bool,
     health: HealthRun | None,
+    announce: Callable[[], object],
 ) -> None:
     """Serve until a signal, and tell where: whoever reads that may send the first one."""
     worker = _cluster.worker()
-    signals = _Signals(engine, _drain_time(settings, cluster), _signals_of(settings, worker))
+    delay = cluster.drain_delay if worker is None and not settings.reload else 0.0
+    signals = _Signals(
+        engine, _drain_time(settings, cluster), _signals_of(settings, worker), delay, announce
+    )
 
     def started() -> None:
         signals.drain = True
@@ -403,9 +416,18 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 class _Signals:
     """Signals that end the server drain it; the second one ends the process. Before it serves, the
-    first one ends the start. names: of signals; false: nothing is done about it."""
+    first one ends the start. names: of signals; false: nothing is done about it. delay: seconds
+    before it drains, which are announced."""
 
-    def __init__(self, engine: _cello.Server, timeout: float, names: dict[str, bool]) -> None:
+    def __init__(
+        self,
+        engine: _cello.Server,
+        timeout: float,
+        names: dict[str, bool],
+        delay: float,
+        announce: Callable[[], object],
+    ) -> None:
+        self._delay, self._announce = delay, announce
         self._engine = engine
         self._timeout = timeout
         self._names = names
@@ -419,6 +441,13 @@ class _Signals:
         self._stopping = True
         if not self.drain:
             raise SystemExit(128 + number)
+        self._announce()
+        if self._delay:
+            later = threading.Timer(self._delay, self._engine.stop, (self._timeout,))
+            later.daemon = True
+            later.start()
+            _log.notice(f"Stopping in {self._delay:g} s; a second signal ends it now")
+            return
         self._engine.stop(self._timeout)
         busy = self._engine.stats()["inflight"]
         if busy:

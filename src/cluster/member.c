@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "cluster/identity.h"
 #include "store/store.h"
 
 /* How often a worker looks whether another one has run what comes before all. */
@@ -246,4 +247,15 @@ int cello_cluster_await_end(struct cl_cluster *c, uint64_t timeout_ns) {
         if (err == CELLO_EAGAIN)
             wait_packet(c, until_ns - now_ns);
     }
+}
+
+void cello_cluster_announce_stop(struct cl_cluster *c) {
+    atomic_store(&c->members->stopping, 1);
+}
+
+int cello_identity_take(const char *user, const char *group, char why[160]) {
+    _Static_assert(CL_IDENTITY_ERROR_MAX == 160, "the public header says 160");
+    struct cl_identity id;
+    int err = cl_identity_find(&id, user, group, why);
+    return err ? err : cl_identity_take(&id, why);
 }

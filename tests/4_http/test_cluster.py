@@ -195,3 +195,41 @@ def test_a_hook_that_fails_for_all_ends_all(tmp_path: Path) -> None:
     with cluster(written(tmp_path, text)) as program:
         assert program.wait() == 1
         assert "no database" in program.text
+
+
+# All is imported before: Python may lie where another user cannot read.
+ONE = """
+import logging, os, signal, sys
+from cello import App, ClusterConfig
+
+app = App()
+app.get("/ids")(lambda: [os.getresuid(), os.getresgid(), os.getgroups()])
+app.run(port=0, cluster=ClusterConfig(workers=1, {arguments}))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_one_process_gives_up_root(tmp_path: Path) -> None:
+    with cluster("-c", ONE.format(arguments="user='65534', group='65533'")) as program:
+        port = int(program.expect(r"on http://127\.0\.0\.1:(\d+)").group(1))
+        uids, gids, groups = fetch(("127.0.0.1", port), request("/ids")).json()
+        assert (uids, gids) == ([65534] * 3, [65533] * 3)
+        assert 0 not in groups
+        assert program.stop() == 0
+
+
+def test_a_user_that_there_is_not_is_an_error() -> None:
+    with cluster("-c", ONE.format(arguments="user='nobody-of-this-name'")) as program:
+        assert program.wait() == 1
+        assert "nobody-of-this-name" in program.text
+
+
+def test_one_process_serves_on_before_it_stops(backend: str) -> None:
+    text = ONE.format(arguments="drain_delay=1")
+    with cluster("-c", text, CELLO_BACKEND=backend) as program:
+        port = int(program.expect(r"on http://127\.0\.0\.1:(\d+)").group(1))
+        program.send_signal(signal.SIGTERM)
+        program.expect("Stopping in 1 s")
+        answer = fetch(("127.0.0.1", port), request("/ids"))
+        assert answer.status == 200 and not answer.closes
+        assert program.wait() == 0
