@@ -78,6 +78,22 @@ def test_workers_serve_from_the_first_line_to_the_last(backend: str, tmp_path: P
             assert lines.count(f"after run in {worker}") == 1
 
 
+def test_a_reload_reads_the_file_of_variables_again(tmp_path: Path) -> None:
+    text = PROGRAM.replace('"worker": app.worker_id', '"worker": int(os.environ["FIRST"])')
+    file = tmp_path / "variables"
+    file.write_text("FIRST=1")
+    script = str(Path(sys.executable).with_name("cello"))
+    options = ["--port", "0", "--workers", "2", "--env-file", str(file)]
+    with cluster(script, "run", written(tmp_path, text), *options) as program:
+        address = program.address()
+        assert fetch(address, request("/who")).json()["worker"] == 1
+        file.write_text("FIRST=2")
+        program.send_signal(signal.SIGHUP)
+        program.expect("all workers have been replaced")
+        assert fetch(address, request("/who")).json()["worker"] == 2
+        assert program.stop() == 0
+
+
 @pytest.mark.parametrize("how", ["module", "command"])
 def test_other_ways_to_start(how: str, backend: str, tmp_path: Path) -> None:
     written(tmp_path, PROGRAM)

@@ -150,9 +150,10 @@ def serving_argv(options: argparse.Namespace) -> list[str]:
 def _target(options: argparse.Namespace) -> Target:
     target = parse(options.app, factory=options.factory)
     if options.env_file:
-        from cello._env_file import use
+        from cello import _cluster, _env_file
 
-        use(Path(options.env_file))
+        _env_file.use(Path(options.env_file))
+        _cluster.from_file = _env_file.used
     return target
 
 
