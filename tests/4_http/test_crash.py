@@ -141,6 +141,20 @@ def test_stacks_of_an_idle_process_leave_it_well(backend: str, library: str) -> 
         server.close()
 
 
+def test_who_reads_stacks_may_leave(backend: str, library: str) -> None:
+    server = ServerProcess(backend, library, app=APP)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert fetch(server.address, request("/plain")).status == 200
+        command = [sys.executable, "-m", "cello", "stacks", str(server.pid)]
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (1, "")
+    finally:
+        os.close(writer)
+        server.close()
+
+
 def test_stacks_of_what_gives_none() -> None:
     other = Process(["-c", "import time; print(flush=True); time.sleep(60)"])
     try:

@@ -212,6 +212,8 @@ def _new(options: argparse.Namespace) -> int:
 def _stacks(options: argparse.Namespace) -> int:
     try:
         _cello.stacks(options.pid, sys.stdout.fileno(), options.timeout)
+    except BrokenPipeError:
+        raise  # nobody reads on
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise Stop(f"no stacks of process {options.pid}: {why}", 1) from None
