@@ -139,7 +139,8 @@ static size_t workers_of(pid_t pid, pid_t *pids) {
     }
     const struct cl_members *m = cl_members_of(segment, 0);
     size_t count = 0;
-    for (uint32_t i = 0; m && i < m->count; i++) {
+    uint32_t records = m ? CL_MIN(m->count, 2u * CL_WORKERS_MAX) : 0;
+    for (uint32_t i = 0; i < records; i++) {
         pid_t worker = m->at[i].pid;
         if (worker == pid) {
             count = 0;

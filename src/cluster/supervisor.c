@@ -62,6 +62,7 @@ static int open_segment(struct cl_supervisor *s) {
     if (err)
         return cl_supervisor_complain("cannot make the shared memory", err);
     s->members = cl_members_of(s->segment, workers);
+    s->records = records;
     return s->members ? CELLO_OK : CELLO_EINVAL;
 }
 
@@ -92,12 +93,11 @@ static int open_policy(struct cl_supervisor *s) {
     cl_hash_key_init(&chance);
     memcpy(&config.seed, &chance, sizeof config.seed);
     config.sockets_of_seats = cl_sockets_are_divided(s->sockets);
-    uint32_t records = s->members->count;
-    s->workers = cl_calloc(records, sizeof *s->workers);
-    s->polls = cl_calloc(records + (size_t)FIRST_WORKER, sizeof *s->polls);
+    s->workers = cl_calloc(s->records, sizeof *s->workers);
+    s->polls = cl_calloc(s->records + (size_t)FIRST_WORKER, sizeof *s->polls);
     if (!s->workers || !s->polls)
         return CELLO_ENOMEM;
-    for (uint32_t i = 0; i < records; i++)
+    for (uint32_t i = 0; i < s->records; i++)
         s->workers[i].control = -1;
     return cl_policy_new(&s->policy, &config);
 }
@@ -213,7 +213,7 @@ static void dump(const struct worker *w) {
 }
 
 static void say_running(struct cl_supervisor *s) {
-    uint32_t workers = s->members->workers;
+    uint32_t workers = s->options->policy.workers;
     char urls[URLS_MAX];
     cl_sockets_urls(s->sockets, urls, sizeof urls);
     cl_notify_say(&s->notify, "READY=1\nSTATUS=%u workers on %s", workers, urls);
@@ -257,6 +257,7 @@ static void on_control(struct cl_supervisor *s, uint32_t record, const struct cl
     case CL_CONTROL_NO_PROGRAM:
         cl_log(CL_LOG_ERROR, "%s cannot be started: %s", s->options->command[0],
                strerror((int)control->value));
+        cl_supervisor_hang_up(&s->workers[record]); /* it is the last one */
         break;
     default: break;
     }
@@ -265,11 +266,13 @@ static void on_control(struct cl_supervisor *s, uint32_t record, const struct cl
 bool cl_supervisor_receive(struct worker *w, struct cl_control *out) {
     while (w->control >= 0) {
         ssize_t n = recv(w->control, out, sizeof *out, MSG_DONTWAIT);
-        if (n == (ssize_t)sizeof *out)
+        if (n > 0 && n < (ssize_t)sizeof *out)
+            *out = (struct cl_control){0};
+        if (n > 0)
             return true;
         if (n < 0 && errno == EAGAIN)
             return false;
-        if (n == 0 || (n < 0 && errno != EINTR))
+        if (n == 0 || errno != EINTR)
             cl_supervisor_hang_up(w);
     }
     return false;
@@ -277,7 +280,7 @@ bool cl_supervisor_receive(struct worker *w, struct cl_control *out) {
 
 static void read_controls(struct cl_supervisor *s, uint32_t record) {
     struct cl_control control;
-    while (cl_supervisor_receive(&s->workers[record], &control))
+    for (int i = 0; i < PACKETS_MAX && cl_supervisor_receive(&s->workers[record], &control); i++)
         on_control(s, record, &control);
 }
 
@@ -298,7 +301,7 @@ static void reap(struct cl_supervisor *s) {
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (pid == s->heir.pid)
             cl_supervisor_heir_exited(s, status);
-        for (uint32_t i = 0; i < s->members->count; i++)
+        for (uint32_t i = 0; i < s->records; i++)
             if (s->workers[i].pid == pid) {
                 on_exit_of(s, i, status);
                 break;
@@ -307,7 +310,7 @@ static void reap(struct cl_supervisor *s) {
 }
 
 static void each_worker(struct cl_supervisor *s, void (*act)(const struct worker *w)) {
-    for (uint32_t i = 0; i < s->members->count; i++)
+    for (uint32_t i = 0; i < s->records; i++)
         if (s->workers[i].pid)
             act(&s->workers[i]);
 }
@@ -399,7 +402,7 @@ static void look(struct cl_supervisor *s) {
     if (now < s->look_ns)
         return;
     s->look_ns = now + look_period(s);
-    for (uint32_t i = 0; i < s->members->count; i++)
+    for (uint32_t i = 0; i < s->records; i++)
         look_at(s, i, now);
 }
 
@@ -422,7 +425,7 @@ static void wait_for_something(struct cl_supervisor *s) {
         .tv_sec = (time_t)(wait_ns / CL_NS_PER_S),
         .tv_nsec = (long)(wait_ns % CL_NS_PER_S),
     };
-    uint32_t count = s->members->count;
+    uint32_t count = s->records;
     s->polls[SIGNALS_AT] = (struct pollfd){.fd = s->signals, .events = POLLIN};
     s->polls[HEIR_AT] = (struct pollfd){.fd = s->heir.control, .events = POLLIN};
     for (uint32_t i = 0; i < count; i++)

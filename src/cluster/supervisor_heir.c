@@ -124,12 +124,14 @@ static void leave(struct cl_supervisor *s) {
 
 void cl_supervisor_read_heir(struct cl_supervisor *s) {
     struct cl_control control;
-    while (cl_supervisor_receive(&s->heir, &control)) {
+    for (int i = 0; i < PACKETS_MAX && cl_supervisor_receive(&s->heir, &control); i++) {
         if (control.kind == CL_CONTROL_READY && !cl_policy_is_stopping(s->policy))
             leave(s);
-        else if (control.kind == CL_CONTROL_NO_PROGRAM)
+        if (control.kind == CL_CONTROL_NO_PROGRAM) {
             cl_log(CL_LOG_ERROR, "%s cannot be started: %s", s->options->self[0],
                    strerror((int)control.value));
+            cl_supervisor_hang_up(&s->heir);
+        }
     }
 }
 

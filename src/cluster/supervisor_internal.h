@@ -17,7 +17,8 @@ struct cl_supervisor {
     const struct cl_supervisor_options *options;
     struct cl_sockets *sockets;
     struct cl_segment *segment;
-    struct cl_members *members;
+    struct cl_members *members; /* workers write there, so that no number there is believed */
+    uint32_t records;           /* in `members` */
     struct cl_policy *policy;
     struct cl_spawner *spawner;
     struct worker *workers;
@@ -39,7 +40,11 @@ struct cl_supervisor {
 int cl_supervisor_complain(const char *what, int err);
 /* Gives up a connection; idempotent. */
 void cl_supervisor_hang_up(struct worker *w);
-/* Packets of `w`, to be called until it is false. */
+/* More packets than the kernel keeps for a socket: what was sent before an end is read, and who
+ * goes on sending holds nobody up. */
+enum { PACKETS_MAX = 1024 };
+/* The next packet of `w`, to be called until it is false, and at most PACKETS_MAX times in a row.
+ * One of another size has kind 0. */
 bool cl_supervisor_receive(struct worker *w, struct cl_control *out);
 
 /* ---- taking over (supervisor_heir.c) ---- */

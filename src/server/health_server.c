@@ -28,6 +28,7 @@ struct endpoint {
 struct cello_health_server {
     struct cl_server *server;
     const struct cl_members *members;
+    uint32_t records; /* in `members` */
     uint64_t heartbeat_ns;
     bool has_started; /* some worker has served; the server's thread */
     char *host;       /* of the address; NULL: a unix socket at `path` */
@@ -95,7 +96,7 @@ static void put_workers(struct cl_json_writer *w, const struct cello_health_serv
                         uint64_t now_ns) {
     cl_json_writer_key(w, CL_STR("workers"));
     cl_json_writer_begin_array(w);
-    for (uint32_t i = 0; i < h->members->count; i++) {
+    for (uint32_t i = 0; i < h->records; i++) {
         uint32_t state = atomic_load(&h->members->at[i].state);
         if (state != CL_MEMBER_FREE)
             put_worker(w, h, &h->members->at[i], state, now_ns);
@@ -128,7 +129,7 @@ static void on_request(const struct cello_handler *handler, struct cl_request *r
     struct cello_health_server *h = e->owner;
     uint64_t now_ns = cl_now_ns();
     struct cl_health_view view;
-    cl_health_view(&view, h->members, h->heartbeat_ns, now_ns);
+    cl_health_view(&view, h->members, h->records, h->heartbeat_ns, now_ns);
     h->has_started = h->has_started || view.serving;
     bool good = is_good(h, &view, e->page);
     cl_health_head(r, good ? 200 : 503);
@@ -273,6 +274,7 @@ int cello_health_serve(struct cello_health_server **out, const struct cello_heal
     if (!h)
         return CELLO_ENOMEM;
     h->members = cl_members_of(cfg->segment, 0);
+    h->records = h->members ? h->members->count : 0;
     h->heartbeat_ns = cfg->heartbeat_ns;
     int err = h->members ? parse_address(h, cfg->address) : CELLO_EINVAL;
     if (!err)

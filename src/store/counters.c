@@ -41,23 +41,27 @@ int cl_counters_make(void *memory, size_t size, uint32_t records) {
 
 bool cl_counters_open(struct cl_counters *c, void *memory, size_t size, uint32_t record) {
     struct cl_counters_area *area = memory;
-    if (!area || size < sizeof *area || !area->records || size < cl_counters_size(area->records) ||
-        record >= area->records)
+    uint32_t records = area && size >= sizeof *area ? area->records : 0;
+    if (size < cl_counters_size(records) || record >= records)
         return false;
     *c = (struct cl_counters){
         .area = area,
         .lane = area->slots[record],
-        .records = area->records,
+        .records = records,
     };
     return true;
 }
 
 void cl_counters_vacate(const struct cl_counters *c, uint32_t record) {
-    uint32_t count = cl_counters_count(c);
+    /* The supervisor does this for one that may have broken all there is: no number leads it
+     * astray.
+     */
+    uint32_t count = CL_MIN(cl_counters_count(c), (uint32_t)CL_COUNTERS_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        const struct cl_counter_entry *e = &c->area->entries[i];
-        if (e->kind == CL_GAUGE)
-            atomic_store_explicit(&c->area->slots[record][e->slot], 0, memory_order_relaxed);
+        const volatile struct cl_counter_entry *e = &c->area->entries[i];
+        uint32_t slot = e->slot;
+        if (e->kind == CL_GAUGE && slot < CL_COUNTER_SLOTS)
+            atomic_store_explicit(&c->area->slots[record][slot], 0, memory_order_relaxed);
     }
 }
 

@@ -110,13 +110,17 @@ int cl_rings_make(void *memory, size_t size, uint32_t records, size_t lane_bytes
 
 bool cl_rings_open(struct cl_rings *r, void *memory, size_t size) {
     struct cl_rings_area *area = memory;
-    if (!area || !area->records || size < cl_rings_size(area->records, area->lane_bytes))
+    if (!area || size < sizeof *area)
+        return false;
+    uint32_t records = area->records;
+    uint64_t lane_bytes = area->lane_bytes;
+    if (!records || round_up(lane_bytes) != lane_bytes || size < cl_rings_size(records, lane_bytes))
         return false;
     *r = (struct cl_rings){
         .area = area,
-        .records = area->records,
-        .lane_bytes = area->lane_bytes,
-        .message_max = (size_t)(area->lane_bytes / CL_RING_MESSAGE_PART) - HEAD_WORDS * WORD,
+        .records = records,
+        .lane_bytes = lane_bytes,
+        .message_max = (size_t)(lane_bytes / CL_RING_MESSAGE_PART) - HEAD_WORDS * WORD,
     };
     return true;
 }

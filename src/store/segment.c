@@ -28,7 +28,8 @@ _Static_assert(sizeof(struct header) <= CL_AREA_ALIGN, "the areas begin on the s
 struct cl_segment {
     int fd;
     size_t size;
-    struct header *header;
+    struct header header; /* as it was when it was checked: others write to the memory */
+    void *memory;
 };
 
 static int map(struct cl_segment **out, int fd, size_t size) {
@@ -40,7 +41,8 @@ static int map(struct cl_segment **out, int fd, size_t size) {
         cl_free(s);
         return CELLO_ESYS;
     }
-    *s = (struct cl_segment){.fd = fd, .size = size, .header = memory};
+    *s = (struct cl_segment){.fd = fd, .size = size, .memory = memory};
+    memcpy(&s->header, memory, sizeof s->header);
     *out = s;
     return CELLO_OK;
 }
@@ -79,7 +81,8 @@ int cl_segment_new(struct cl_segment **out, const size_t sizes[CL_AREA_COUNT]) {
         errno = saved;
         return err;
     }
-    *(*out)->header = header;
+    (*out)->header = header;
+    memcpy((*out)->memory, &header, sizeof header);
     return CELLO_OK;
 }
 
@@ -102,7 +105,7 @@ int cl_segment_attach(struct cl_segment **out, int fd) {
     int err = map(out, fd, (size_t)st.st_size);
     if (err)
         return err;
-    const struct header *h = (*out)->header;
+    const struct header *h = &(*out)->header;
     if (memcmp(h->magic, MAGIC, sizeof MAGIC) != 0)
         err = memcmp(h->magic, "cello segment ", 14) == 0 ? CELLO_ENOTSUP : CELLO_EINVAL;
     else if (!is_whole(h, (size_t)st.st_size))
@@ -110,7 +113,7 @@ int cl_segment_attach(struct cl_segment **out, int fd) {
     else if (fcntl(fd, F_SETFD, FD_CLOEXEC))
         err = CELLO_ESYS;
     if (err) {
-        munmap((*out)->header, (*out)->size);
+        munmap((*out)->memory, (*out)->size);
         cl_free(*out);
         *out = NULL;
     }
@@ -120,7 +123,7 @@ int cl_segment_attach(struct cl_segment **out, int fd) {
 void cl_segment_del(struct cl_segment *s) {
     if (!s)
         return;
-    munmap(s->header, s->size);
+    munmap(s->memory, s->size);
     close(s->fd);
     cl_free(s);
 }
@@ -130,6 +133,6 @@ int cl_segment_fd(const struct cl_segment *s) {
 }
 
 void *cl_segment_area(const struct cl_segment *s, enum cl_area area, size_t *size) {
-    *size = (size_t)s->header->areas[area].size;
-    return *size ? (char *)s->header + s->header->areas[area].offset : NULL;
+    *size = (size_t)s->header.areas[area].size;
+    return *size ? (char *)s->memory + s->header.areas[area].offset : NULL;
 }

@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 
-STOP, RETIRE, ADOPT, RELEASE, REOPEN, LAST, READY, ENDED = range(1, 9)
+STOP, RETIRE, ADOPT, RELEASE, REOPEN, LAST, READY, ENDED, NO_PROGRAM = range(1, 10)
 NAMES = ["", "STOP", "RETIRE", "ADOPT", "RELEASE", "REOPEN", "LAST"]
 CONTROL = struct.Struct("=IIQ")  # struct cl_control
 # Where things stand in struct cl_member, and the size of one.
@@ -30,6 +30,10 @@ class Record:
         self._map = mmap.mmap(fd, os.fstat(fd).st_size)
         (members,) = struct.unpack_from("=Q", self._map, 40)  # behind the magic and the size
         self._at = members + 64 + MEMBER * record
+
+    def spoil(self) -> None:
+        """All of the memory that it has in common with others."""
+        self._map[:] = b"\xff" * len(self._map)
 
     def word(self, offset: int) -> int:
         return int(struct.unpack_from("=I", self._map, self._at + offset)[0])
@@ -117,6 +121,15 @@ class Worker:
             if self.wants("hang-on-request") and client.recv(100) == b"hang":
                 self.hang()
 
+    def flood(self) -> None:
+        """Packets of wrong sizes and of all kinds, without end."""
+        packets = [b"?", b"?" * 1000, *(CONTROL.pack(kind, 0, 0) for kind in (LAST, READY, 77))]
+        if self.wants("no-program"):
+            packets = [CONTROL.pack(NO_PROGRAM, 2, 0)]
+        while True:
+            for packet in packets:
+                self.control.send(packet)
+
     def hang(self) -> None:
         self.record.write(BUSY_SINCE, time.monotonic_ns())
         time.sleep(1000)
@@ -164,6 +177,11 @@ class Worker:
         self.record.write(STATE, 2, "I")
         self.send(READY)
         self.say("READY")
+        if self.wants("flood"):
+            self.flood()
+        if self.wants("spoil") or self.flagged("spoil-if"):
+            self.record.spoil()
+            self.say("SPOILT")
         while True:
             ready, _, _ = select.select([self.control, *self.open()], [], [])
             if self.control in ready:

@@ -409,3 +409,34 @@ def test_orphans_are_reaped() -> None:
             time.sleep(0.01)
         cluster.running()
         assert cluster.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["quiet=1", "no-program=1"])
+def test_a_worker_that_floods_it_holds_up_nobody(kind: str) -> None:
+    options = ("--workers", "2", "--shutdown-timeout", "2")
+    with supervised(*options, worker=("flood=1", kind)) as cluster:
+        cluster.running()
+        cluster.send_signal(signal.SIGHUP)  # signals are read when the packets are
+        cluster.expect("SIGHUP: replacing all workers")
+        assert cluster.stop() == 0
+        assert cluster.text.count("cannot be started") < 10
+
+
+def test_a_worker_that_breaks_the_shared_memory_does_not_break_the_supervisor() -> None:
+    """It listens for health all the while: that thread reads the memory, too."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        admin = free.getsockname()
+    options = ("--workers", "2", "--admin", f"127.0.0.1:{admin[1]}", "--max-restarts", "1")
+    with supervised(*options, worker=("spoil=1",)) as cluster:
+        port = cluster.running()
+        cluster.expect("SPOILT")
+        with socket.create_connection(admin, 30) as client:
+            client.sendall(b"GET /health/workers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.makefile().readline() == "HTTP/1.1 200 OK\n"
+        pids = dict(ask(port) for _ in range(40))
+        os.kill(pids[1], signal.SIGKILL)
+        cluster.expect(rf"worker 1 \(pid {pids[1]}\) was killed by signal 9")
+        # What takes its place finds nothing that it could use.
+        cluster.expect("giving up")
+        assert cluster.wait() == 1

@@ -37,7 +37,7 @@ static int tear_down(void **state) {
 
 static struct cl_health_view look(void) {
     struct cl_health_view v;
-    cl_health_view(&v, members, HEARTBEAT_NS, cl_now_ns());
+    cl_health_view(&v, members, members->count, HEARTBEAT_NS, cl_now_ns());
     return v;
 }
 
@@ -88,7 +88,7 @@ static void only_when_all_hang_it_is_dead(void **state) {
     v = look();
     assert_false(cl_health_is_live(&v));
     assert_false(cl_health_is_ready(&v));
-    cl_health_view(&v, members, 0, cl_now_ns()); /* no heartbeat: nobody hangs */
+    cl_health_view(&v, members, members->count, 0, cl_now_ns()); /* no heartbeat: nobody hangs */
     assert_true(cl_health_is_live(&v) && cl_health_is_ready(&v));
 }
 
@@ -124,9 +124,8 @@ static struct cello_health_server *serve(const char *address, uint16_t *port) {
 
 static const char *get(uint16_t port, const char *path) {
     static char text[16384];
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     dprintf(fd, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path);
@@ -180,8 +179,15 @@ static void it_answers_while_all_workers_hang(void **state) {
 
 static void addresses_that_cannot_be(void **state) {
     (void)state;
-    const char *const bad[] = {"", "9000", ":9000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-                               "127.0.0.1:-1", "127.0.0.1:9x", "unix:"};
+    const char *const bad[] = {"",
+                               "9000",
+                               ":9000",
+                               "127.0.0.1",
+                               "127.0.0.1:",
+                               "127.0.0.1:65536",
+                               "127.0.0.1:-1",
+                               "127.0.0.1:9x",
+                               "unix:"};
     struct cello_health_server *h;
     struct cello_health_config cfg = {.path = "/health", .segment = segment};
     for (size_t i = 0; i < CL_ARRAY_LEN(bad); i++) {

@@ -41,6 +41,34 @@ static void all_areas_can_be_opened(void **state) {
     cl_segment_del(s);
 }
 
+/* Numbers of kinds, and numbers that lead far away, by chance. */
+static void break_words(uint32_t *words, size_t count, uint32_t *chance) {
+    for (size_t i = 0; i < count; i++) {
+        *chance = *chance * 1664525 + 1013904223;
+        words[i] = *chance >> 31 ? (uint32_t)CL_GAUGE : INT32_MAX;
+    }
+}
+
+/* As the supervisor does for a worker that has gone. */
+static void a_record_of_broken_memory_is_vacated(void **state) {
+    (void)state;
+    struct cl_segment *s = made(&(struct cello_store_config){0});
+    size_t size;
+    uint32_t *words = cl_segment_area(s, CL_AREA_COUNTERS, &size), chance = 1;
+    size_t records_at = 0;
+    while (words[records_at] != RECORDS)
+        records_at++;
+    break_words(words + records_at + 1, size / sizeof *words - records_at - 1, &chance);
+    cl_store_vacate(s, 0);
+    cl_store_vacate(s, RECORDS);
+    break_words(words, size / sizeof *words, &chance);
+    words = cl_segment_area(s, CL_AREA_RINGS, &size);
+    cl_store_close_descriptors(s);
+    break_words(words, size / sizeof *words, &chance);
+    cl_store_vacate(s, 1);
+    cl_segment_del(s);
+}
+
 static void descriptors_are_inherited_on_request_and_closed(void **state) {
     (void)state;
     struct cl_segment *s = made(&(struct cello_store_config){.ring_bytes = 70000});
@@ -88,6 +116,7 @@ static void a_segment_without_a_store_has_none(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_areas_can_be_opened),
+        cmocka_unit_test(a_record_of_broken_memory_is_vacated),
         cmocka_unit_test(descriptors_are_inherited_on_request_and_closed),
         cmocka_unit_test(wrong_sizes_are_refused),
         cmocka_unit_test(a_segment_without_a_store_has_none),
