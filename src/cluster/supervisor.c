@@ -284,6 +284,16 @@ static void read_controls(struct cl_supervisor *s, uint32_t record) {
         on_control(s, record, &control);
 }
 
+static void each_worker(struct cl_supervisor *s, void (*act)(const struct worker *w)) {
+    for (uint32_t i = 0; i < s->records; i++)
+        if (s->workers[i].pid)
+            act(&s->workers[i]);
+}
+
+static void look_for_connections(const struct worker *w) {
+    tell(w, &(struct cl_control){.kind = CL_CONTROL_LOOK});
+}
+
 /* The last packets of a process come before the news of its end. */
 static void on_exit_of(struct cl_supervisor *s, uint32_t record, int status) {
     struct worker *w = &s->workers[record];
@@ -293,6 +303,7 @@ static void on_exit_of(struct cl_supervisor *s, uint32_t record, int status) {
     cl_store_vacate(s->segment, record);
     clear_record(&s->members->at[record], 0, CL_MEMBER_FREE);
     cl_policy_exited(s->policy, record, status, cl_now_ns());
+    each_worker(s, look_for_connections);
 }
 
 /* All of them: as the first process of a container we inherit others' children too. */
@@ -307,12 +318,6 @@ static void reap(struct cl_supervisor *s) {
                 break;
             }
     }
-}
-
-static void each_worker(struct cl_supervisor *s, void (*act)(const struct worker *w)) {
-    for (uint32_t i = 0; i < s->records; i++)
-        if (s->workers[i].pid)
-            act(&s->workers[i]);
 }
 
 static void reopen(const struct worker *w) {

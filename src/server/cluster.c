@@ -77,6 +77,7 @@ static void obey(struct cl_server *s, const struct cl_control *m) {
     case CL_CONTROL_RETIRE: cello_server_retire(s, m->ns); break;
     case CL_CONTROL_ADOPT: adopt_sockets(s, m->value); break;
     case CL_CONTROL_RELEASE: cl_server_release(s, m->value); break;
+    case CL_CONTROL_LOOK: cl_server_look(s); break;
     default: break;
     }
 }

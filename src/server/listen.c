@@ -71,6 +71,16 @@ void cl_server_release(struct cl_server *s, uint32_t owner) {
     }
 }
 
+/* To begin to wait is to look first. */
+void cl_server_look(struct cl_server *s) {
+    if (s->accepting_paused)
+        return;
+    for (struct cl_server_listener *l = s->open; l; l = l->next) {
+        cl_listener_pause(&l->super);
+        cl_listener_resume(&l->super);
+    }
+}
+
 /* ---- its own ---- */
 
 int cello_server_listen_fd(struct cl_server *s, int fd) {

@@ -86,6 +86,9 @@ int cl_server_adopt(struct cl_server *s, int fd, uint32_t owner) CL_MUST_USE;
 /* No more from those of that worker. */
 void cl_server_release(struct cl_server *s, uint32_t owner);
 
+/* Accept what waits on any socket, also if the kernel has told somebody else of it. */
+void cl_server_look(struct cl_server *s);
+
 /* cluster.c */
 /* The numbers of the server's record, as they are now. */
 void cl_server_publish(struct cl_server *s);

@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 
-STOP, RETIRE, ADOPT, RELEASE, REOPEN, LAST, READY, ENDED, NO_PROGRAM = range(1, 10)
+STOP, RETIRE, ADOPT, RELEASE, REOPEN, LAST, READY, ENDED, NO_PROGRAM, LOOK = range(1, 11)
 NAMES = ["", "STOP", "RETIRE", "ADOPT", "RELEASE", "REOPEN", "LAST"]
 CONTROL = struct.Struct("=IIQ")  # struct cl_control
 # Where things stand in struct cl_member, and the size of one.
@@ -85,6 +85,8 @@ class Worker:
             self.say("ORPHANED")
             raise SystemExit(0)
         kind, value, ns = CONTROL.unpack(packet)
+        if kind == LOOK:
+            return
         self.say(NAMES[kind], value, ns)
         if kind == ADOPT:
             self.serving.add(value)
