@@ -16,9 +16,12 @@ from wire_supervisor import Supervisor
 class Cluster(Supervisor):
     """A program that becomes a supervisor, in a process group of its own."""
 
-    def __init__(self, *args: str, fds: tuple[int, ...] = (), **env: str) -> None:
+    def __init__(
+        self, *args: str, fds: tuple[int, ...] = (), before: tuple[str, ...] = (), **env: str
+    ) -> None:
+        """before: the words of a program that starts Python."""
         self._child = subprocess.Popen(
-            [sys.executable, *args],
+            [*before, sys.executable, *args],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
