@@ -368,7 +368,8 @@ def _attend(
 ) -> None:
     """Serve until a signal, and tell where: whoever reads that may send the first one."""
     worker = _cluster.worker()
-    delay = cluster.drain_delay if worker is None and not settings.reload else 0.0
+    patient = cluster.graceful_shutdown and worker is None and not settings.reload
+    delay = cluster.drain_delay if patient else 0.0
     signals = _Signals(
         engine, _drain_time(settings, cluster), _signals_of(settings, worker), delay, announce
     )

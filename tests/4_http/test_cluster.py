@@ -234,6 +234,13 @@ def test_one_process_gives_up_root(tmp_path: Path) -> None:
         assert program.stop() == 0
 
 
+def test_a_stop_that_is_not_graceful_has_no_delay() -> None:
+    text = ONE.format(arguments="drain_delay=3600, graceful_shutdown=False")
+    with cluster("-c", text) as program:
+        program.expect(r"on http://127\.0\.0\.1:")
+        assert program.stop() == 0
+
+
 def test_a_user_that_there_is_not_is_an_error() -> None:
     with cluster("-c", ONE.format(arguments="user='nobody-of-this-name'")) as program:
         assert program.wait() == 1
