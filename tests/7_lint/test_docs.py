@@ -27,7 +27,7 @@ KINDS = ("python", "python continues")
 # Runs before a block: a server that would serve for ever starts, and stops again.
 PRELUDE = """
 import cello
-def _start_and_stop(app, host="127.0.0.1", port=0, **settings):
+def _start_and_stop(app, host="127.0.0.1", port=0, cluster=None, **settings):
     with app.start(host, port=0, **settings):
         pass
 cello.App.run = _start_and_stop

@@ -93,7 +93,7 @@ README = """\
     cello dev app:app       # http://127.0.0.1:8000, again after every save
     pytest                  # its tests
     cello routes app:app    # what it answers
-    cello run app:app --host 0.0.0.0 --env production
+    cello run app:app --host 0.0.0.0 --env production --workers auto
 """
 
 GITIGNORE = """\
