@@ -169,8 +169,11 @@ void cl_policy_ready(struct cl_policy *p, uint32_t record, uint64_t now) {
     cl_policy_leave(p, &p->processes[old], CL_CONTROL_RETIRE, now);
 }
 
-void cl_policy_ended(struct cl_policy *p, uint32_t record) {
-    p->processes[record].ended = true;
+void cl_policy_ended(struct cl_policy *p, uint32_t record, uint64_t now) {
+    struct process *w = &p->processes[record];
+    w->ended = true;
+    if (w->state == SERVING) /* not because of us: it has drained between two looks */
+        cl_policy_lose(p, w, now);
 }
 
 static void describe(const struct process *w, int status, char out[WHAT_MAX]) {
@@ -311,6 +314,13 @@ static bool start(struct cl_policy *p, uint32_t worker_id, struct cl_action *out
     return false; /* former processes still leave */
 }
 
+/* A time that has come is none to wake for: what still hinders the start then ends with news. */
+static void forget_past_delays(struct cl_policy *p, uint64_t now) {
+    for (uint32_t i = 0; i < p->config.workers; i++)
+        if (now >= p->seats[i].not_before_ns)
+            p->seats[i].not_before_ns = 0;
+}
+
 static bool next_start(struct cl_policy *p, uint64_t now, struct cl_action *out) {
     for (uint32_t i = 0; i < p->config.workers; i++) {
         const struct seat *s = &p->seats[i];
@@ -377,6 +387,7 @@ bool cl_policy_next(struct cl_policy *p, uint64_t now, struct cl_action *out) {
         return true;
     switch (p->phase) {
     case RUNNING:
+        forget_past_delays(p, now);
         return next_adoption(p, out) || next_start(p, now, out) || next_successor(p, now, out) ||
                next_running(p, out);
     case DELAYED: return next_of_delay(p, now, out);

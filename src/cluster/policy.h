@@ -85,9 +85,10 @@ uint64_t cl_policy_wake_ns(const struct cl_policy *p);
  * that is tried again and counts for nothing. */
 void cl_policy_started(struct cl_policy *p, uint32_t record, int32_t pid, uint64_t now_ns);
 void cl_policy_not_started(struct cl_policy *p, uint32_t record, const char *why, uint64_t now_ns);
-/* CL_CONTROL_READY and CL_CONTROL_ENDED came. */
+/* CL_CONTROL_READY and CL_CONTROL_ENDED came. One that has ended without having been told to is no
+ * worker any more, and has its time to exit. */
 void cl_policy_ready(struct cl_policy *p, uint32_t record, uint64_t now_ns);
-void cl_policy_ended(struct cl_policy *p, uint32_t record);
+void cl_policy_ended(struct cl_policy *p, uint32_t record, uint64_t now_ns);
 /* The process is gone; `status` as from waitpid. The record is free. */
 void cl_policy_exited(struct cl_policy *p, uint32_t record, int status, uint64_t now_ns);
 /* A process was looked at; once a second or so. The policy counts the time that it has watched

@@ -80,6 +80,8 @@ double cl_policy_chance(struct cl_policy *p);
 /* A seat has lost its process: when the next one starts, or the end of all. `what` has happened. */
 void cl_policy_crashed(struct cl_policy *p, const struct process *w, const char *what,
                        uint64_t now_ns);
+/* One that serves ends, and nobody here has told it to: its seat is empty. */
+void cl_policy_lose(struct cl_policy *p, struct process *w, uint64_t now_ns);
 /* A process is to end, and is told `kind` (0: nothing). */
 void cl_policy_leave(struct cl_policy *p, struct process *w, uint32_t kind, uint64_t now_ns);
 /* How a stop goes on. */

@@ -45,12 +45,11 @@ static void look_at_age(struct cl_policy *p, struct process *w, const struct cl_
     s->worn = true;
 }
 
-/* Somebody else told it to end. */
-static void lose(struct cl_policy *p, struct process *w, uint64_t now) {
-    struct seat *s = seat_of(p, w);
+void cl_policy_lose(struct cl_policy *p, struct process *w, uint64_t now) {
     cl_policy_leave(p, w, 0, now);
-    s->serving = NOBODY;
-    cl_policy_crashed(p, w, "drains, and nobody here has told it to", now);
+    seat_of(p, w)->serving = NOBODY;
+    if (p->phase == RUNNING)
+        cl_policy_crashed(p, w, "drains, and nobody here has told it to", now);
 }
 
 void cl_policy_saw(struct cl_policy *p, uint32_t record, const struct cl_sight *sight,
@@ -59,7 +58,7 @@ void cl_policy_saw(struct cl_policy *p, uint32_t record, const struct cl_sight *
     if (w->state != SERVING || p->phase != RUNNING)
         return;
     if (sight->draining) {
-        lose(p, w, now);
+        cl_policy_lose(p, w, now);
         return;
     }
     look_at_heart(p, w, sight->busy_since_ns, now);

@@ -253,7 +253,7 @@ static void perform(struct cl_supervisor *s, const struct cl_action *action) {
 static void on_control(struct cl_supervisor *s, uint32_t record, const struct cl_control *control) {
     switch (control->kind) {
     case CL_CONTROL_READY: cl_policy_ready(s->policy, record, cl_now_ns()); break;
-    case CL_CONTROL_ENDED: cl_policy_ended(s->policy, record); break;
+    case CL_CONTROL_ENDED: cl_policy_ended(s->policy, record, cl_now_ns()); break;
     case CL_CONTROL_NO_PROGRAM:
         cl_log(CL_LOG_ERROR, "%s cannot be started: %s", s->options->command[0],
                strerror((int)control->value));

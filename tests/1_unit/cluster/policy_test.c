@@ -119,6 +119,7 @@ static void expect(struct cluster *c, const char *acts) {
         perform(c, &action);
     }
     assert_string_equal(c->acts, acts);
+    assert_true(cl_policy_wake_ns(c->policy) > c->now); /* its owner does not spin */
 }
 
 static void expect_log(struct cluster *c, const char *part) {
@@ -140,7 +141,7 @@ static void ready(struct cluster *c, int32_t pid) {
 }
 
 static void ended(struct cluster *c, int32_t pid) {
-    cl_policy_ended(c->policy, record_of(c, pid));
+    cl_policy_ended(c->policy, record_of(c, pid), c->now);
 }
 
 static void dies(struct cluster *c, int32_t pid, int status) {
@@ -443,6 +444,26 @@ static void records_that_still_leave_hold_up_a_reload(void **state) {
     cluster_free(&c);
 }
 
+/* A wish whose time came while another one is being replaced waits for that one, not for a time. */
+static void one_that_may_start_again_waits_for_its_turn(void **state) {
+    (void)state;
+    struct cluster c;
+    struct cl_policy_config config = CONFIG;
+    config.max_requests = 10;
+    config.startup_timeout_ns = 60 * SECOND;
+    running_init(&c, &config);
+    see(&c, 101, (struct cl_sight){.requests = 10});
+    expect(&c, "start 1 as 102; ");
+    dies(&c, 102, EXIT(1));
+    see(&c, 100, (struct cl_sight){.requests = 10});
+    expect(&c, "start 0 as 103; ");
+    c.now += 31 * SECOND; /* the back-off of the other one is over; this one takes its time */
+    expect(&c, "");
+    ready(&c, 103);
+    expect(&c, "RETIRE 27.0 to 100; start 1 as 104; ");
+    cluster_free(&c);
+}
+
 static void one_that_has_served_enough_is_replaced(void **state) {
     (void)state;
     struct cl_policy_config config = CONFIG;
@@ -561,6 +582,35 @@ static void one_that_drains_by_itself_has_a_successor(void **state) {
     ended(&c, 100);
     expect(&c, "hang up on 100; ");
     dies(&c, 100, EXIT(0));
+    expect(&c, "");
+    cluster_free(&c);
+}
+
+/* It was told by somebody else, and has drained before the supervisor looked. */
+static void one_that_has_ended_by_itself_has_time_to_exit(void **state) {
+    (void)state;
+    struct cluster c;
+    running_init(&c, &CONFIG);
+    ended(&c, 101);
+    expect(&c, "hang up on 101; ADOPT 1 to 100; start 1 as 102; ");
+    assert_int_equal(cl_policy_serving_pid(c.policy, record_of(&c, 101)), 0);
+    expect_log(&c, "worker 1 (pid 101) drains, and nobody here has told it to; starting another\n");
+    dies(&c, 101, EXIT(0));
+    expect(&c, "");
+    cluster_free(&c);
+}
+
+static void one_that_ends_during_the_delay_of_a_stop_is_missed_by_nobody(void **state) {
+    (void)state;
+    struct cluster c;
+    struct cl_policy_config config = CONFIG;
+    config.drain_delay_ns = 5 * SECOND;
+    running_init(&c, &config);
+    cl_policy_stop(c.policy, c.now);
+    expect(&c, "stopping; ");
+    ended(&c, 101);
+    expect(&c, "hang up on 101; ADOPT 1 to 100; ");
+    dies(&c, 101, EXIT(0));
     expect(&c, "");
     cluster_free(&c);
 }
@@ -732,6 +782,7 @@ static void any_order_of_events_ends_well(void **state) {
             c.log[0] = c.acts[0] = '\0';
             while (cl_policy_next(c.policy, c.now, &action))
                 perform(&c, &action);
+            assert_true(cl_policy_wake_ns(c.policy) > c.now);
             assert_true(cl_policy_serving_count(c.policy) <= 5);
             if (rand() % 100 == 0)
                 cl_policy_reload(c.policy);
@@ -744,7 +795,7 @@ static void any_order_of_events_ends_well(void **state) {
             switch (rand() % 6) {
             case 0:
             case 1: cl_policy_ready(c.policy, record, c.now); break;
-            case 2: cl_policy_ended(c.policy, record); break;
+            case 2: cl_policy_ended(c.policy, record, c.now); break;
             case 3: cl_policy_saw(c.policy, record, &sight, c.now); break;
             default: dies(&c, c.pids[record], rand() % 2 ? SIGKILL : EXIT(rand() % 2)); break;
             }
@@ -772,6 +823,7 @@ int main(void) {
         cmocka_unit_test(a_reload_within_a_reload_begins_again),
         cmocka_unit_test(a_reload_starts_the_missing_at_once),
         cmocka_unit_test(records_that_still_leave_hold_up_a_reload),
+        cmocka_unit_test(one_that_may_start_again_waits_for_its_turn),
         cmocka_unit_test(one_that_has_served_enough_is_replaced),
         cmocka_unit_test(a_successor_that_fails_is_tried_again_later),
         cmocka_unit_test(a_loop_that_hangs_is_dumped_and_killed),
@@ -779,6 +831,8 @@ int main(void) {
         cmocka_unit_test(a_busy_loop_that_turns_does_not_hang),
         cmocka_unit_test(time_that_nobody_watched_hangs_nobody),
         cmocka_unit_test(one_that_drains_by_itself_has_a_successor),
+        cmocka_unit_test(one_that_has_ended_by_itself_has_time_to_exit),
+        cmocka_unit_test(one_that_ends_during_the_delay_of_a_stop_is_missed_by_nobody),
         cmocka_unit_test(a_stop_ends_the_first_worker_last),
         cmocka_unit_test(a_delayed_stop_still_serves),
         cmocka_unit_test(who_does_not_stop_in_time_is_killed),
