@@ -13,6 +13,8 @@
 #include "types/store.h"
 
 enum { MAX_QUEUE = 1000, MAX_QUEUE_MOST = 1 << 20, QUEUE_MIN = 8 };
+/* Of the messages in a queue: as many large ones as max_queue allows would be a lot of memory. */
+enum { QUEUE_BYTES_MAX = 16 << 20 };
 
 struct subscription;
 
@@ -28,6 +30,7 @@ struct subscription {
     PyObject *topics;             /* strong; NULL: closed */
     struct cello_message **queue; /* a ring */
     size_t room, first, count, max;
+    size_t bytes; /* of the messages in it */
     uint64_t lost;
     bool waiting, has_news;
     struct subscription *next; /* in the list of news */
@@ -83,20 +86,27 @@ static struct cello_message *take_first(struct subscription *s) {
     struct cello_message *m = s->queue[s->first];
     s->first = (s->first + 1) % s->room;
     s->count--;
+    s->bytes -= m->bytes.len;
     return m;
+}
+
+/* Lock held. There is no room for a message of `n` bytes. */
+static bool is_full(const struct subscription *s, size_t n) {
+    return s->count == s->max || (s->count && s->bytes + n > QUEUE_BYTES_MAX);
 }
 
 static void on_message(struct cello_subscriber *subscriber, struct cello_message *m) {
     struct subscription *s = CL_OWNER_OF(subscriber, struct subscription, super);
     struct topics *t = topics_of(s->topics);
     pthread_mutex_lock(&t->lock);
-    if (s->count == s->max) {
+    while (is_full(s, m->bytes.len)) {
         cello_message_unref(take_first(s));
         s->lost++;
     }
     if (make_room(s)) {
         s->queue[(s->first + s->count) % s->room] = cello_message_ref(m);
         s->count++;
+        s->bytes += m->bytes.len;
         note_news(t, s);
     } else {
         s->lost++;

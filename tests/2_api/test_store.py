@@ -264,6 +264,18 @@ def test_a_slow_subscriber_loses_the_oldest(app: App) -> None:
     assert news.lost == 7
 
 
+def test_large_messages_that_nobody_reads_are_bounded(app: App) -> None:
+    news = app.subscribe("x")
+    for _ in range(100):
+        app.publish("x", bytes(200_000))
+    assert news.lost == 100 - (16 << 20) // 200_000
+    waiting = 0
+    while news._take() is not None:
+        waiting += 1
+    assert waiting == 100 - news.lost
+    news.close()
+
+
 def test_what_topics_refuse(app: App) -> None:
     for topic in ("", "t" * 256):
         with pytest.raises(ValueError, match="1 to 255 bytes"):
