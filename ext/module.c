@@ -121,6 +121,9 @@ static PyMethodDef methods[] = {
      METH_FASTCALL,
      "security_headers_step(x_frame_options, referrer_policy, csp, permissions_policy, coep, coop, "
      "corp, x_content_type_options, /)\n--\n\nThe native step of SecurityHeadersConfig."},
+    {"service_sockets", cl_server_service_sockets, METH_NOARGS,
+     "service_sockets()\n--\n\nDescriptors of listening sockets that systemd opened for this "
+     "process."},
     {"start_diagnosis", cl_diagnosis_start, METH_O,
      "start_diagnosis(worker_id, /)\n--\n\nReport crashes of this process on standard error, and "
      "give stacks to who asks. worker_id: -1 for none. On this thread, which may then exhaust its "

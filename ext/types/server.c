@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include <cello/service.h>
+
 #include "bridge/guest.h"
 #include "bridge/stream.h"
 #include "plan/after.h"
@@ -594,6 +596,61 @@ static PyObject *watch_signals(PyObject *self, PyObject *arg) {
     return err ? raise_engine(err) : Py_NewRef(Py_None);
 }
 
+PyDoc_STRVAR(open_service_doc,
+             "open_service($self)\n--\n\nThis process may be a service of systemd: read what the "
+             "environment says of it, which is then no longer needed there.");
+
+static PyObject *open_service(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    cello_service_open(o->bridge.server);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(service_ready_doc,
+             "service_ready($self, status, /)\n--\n\nThe service is ready, and what it does; the "
+             "watchdog hears of it from here on, as long as the loop turns.");
+
+static PyObject *service_ready(PyObject *self, PyObject *arg) {
+    struct server *o = self_of(self);
+    const char *status = PyUnicode_AsUTF8(arg);
+    if (!status || !is_open(o))
+        return NULL;
+    cello_service_ready(o->bridge.server, status);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(service_stopping_doc,
+             "service_stopping($self)\n--\n\nThe service is about to stop.");
+
+static PyObject *service_stopping(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    cello_service_stopping(o->bridge.server);
+    Py_RETURN_NONE;
+}
+
+PyObject *cl_server_service_sockets(PyObject *module, PyObject *ignored) {
+    (void)module;
+    (void)ignored;
+    PyObject *list = PyList_New(0);
+    uint32_t count = list ? cello_service_sockets() : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        PyObject *fd = PyLong_FromLong(CELLO_SERVICE_SOCKETS + (long)i);
+        int err = fd ? PyList_Append(list, fd) : -1;
+        Py_XDECREF(fd);
+        if (err) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 static int put_number(PyObject *dict, const char *name, uint64_t value) {
     PyObject *number = PyLong_FromUnsignedLongLong(value);
     int err = number ? PyDict_SetItemString(dict, name, number) : -1;
@@ -699,6 +756,9 @@ static PyMethodDef server_methods[] = {
     {"close", close_method, METH_NOARGS, close_doc},
     {"stats", stats, METH_NOARGS, stats_doc},
     {"watch_signals", watch_signals, METH_O, watch_signals_doc},
+    {"open_service", open_service, METH_NOARGS, open_service_doc},
+    {"service_ready", service_ready, METH_O, service_ready_doc},
+    {"service_stopping", service_stopping, METH_NOARGS, service_stopping_doc},
     {NULL, NULL, 0, NULL},
 };
 

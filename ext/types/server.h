@@ -12,5 +12,7 @@ bool cl_server_turns_elsewhere(PyObject *server);
 
 /* are_networks(text) of the module. */
 PyObject *cl_server_are_networks(PyObject *module, PyObject *text);
+/* service_sockets() of the module. */
+PyObject *cl_server_service_sockets(PyObject *module, PyObject *ignored);
 
 #endif

@@ -14,6 +14,7 @@
 #include <cello/request.h>
 #include <cello/response.h>
 #include <cello/server.h>
+#include <cello/service.h>
 #include <cello/store.h>
 #include <cello/str.h>
 #include <cello/topics.h>

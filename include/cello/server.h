@@ -57,8 +57,8 @@ CELLO_API int cello_server_listen(struct cl_server *s, const char *host, uint16_
  * CELLO_ELIMIT, CELLO_ENOMEM. */
 enum { CELLO_UNIX_MODE = 0666 }; /* the usual: its folder decides */
 CELLO_API int cello_server_listen_unix(struct cl_server *s, const char *path, unsigned mode);
-/* A listening socket made by somebody else; the server owns it on success. Errors: CELLO_ESYS,
- * CELLO_ELIMIT, CELLO_ENOMEM. */
+/* A listening socket made by somebody else; the server owns it on success. Errors: CELLO_ESYS
+ * (errno: EINVAL, it does not listen), CELLO_ELIMIT, CELLO_ENOMEM. */
 CELLO_API int cello_server_listen_fd(struct cl_server *s, int fd);
 /* Every connection comes from a proxy and begins with a PROXY protocol head, version 1 or 2, that
  * says who the client is: from unix sockets, and from `networks`, "10.0.0.0/8, ::1" (64 at most).

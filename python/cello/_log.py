@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cello import _cello
@@ -46,11 +47,16 @@ def notice(message: str) -> None:
     """To whoever started the server: where it listens. Also seen where a program has configured
     logging without a level for "cello" and for warnings only."""
     if _style == "development" and "logging" not in sys.modules:
-        print(message, file=sys.stderr, flush=True)  # as a record would look, and 10 ms faster
+        _print(message)  # as a record would look, and 10 ms faster
         return
     import logging
 
     if not info(message) and logging.getLogger("cello").level == logging.NOTSET:
+        _print(message)
+
+
+def _print(message: str) -> None:
+    with suppress(OSError):  # a terminal that is gone: SIGHUP
         print(message, file=sys.stderr, flush=True)
 
 

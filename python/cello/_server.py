@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Any, Literal, Unpack
 
-from cello import _cello, _cluster, _debug, _log
+from cello import _cello, _cluster, _debug, _log, _service
 from cello._base import Base
 from cello._config import (
     ClusterConfig,
@@ -189,12 +189,15 @@ class Serving(Health, Lifespan, Base):
     def _log_style(self, settings: Settings) -> str:
         return "json" if self._log_format == "json" else settings.env
 
-    def _open(self, settings: Settings) -> _cello.Server:
-        """A server that listens."""
+    def _open(self, settings: Settings, fds: list[int] | None = None) -> _cello.Server:
+        """A server that listens: on fds, else where the settings say."""
         engine = self._engine(settings)
-        if settings.fd is not None:
-            engine.listen_fd(settings.fd)
-        elif settings.uds is not None:
+        given = fds or ([] if settings.fd is None else [settings.fd])
+        for fd in given:
+            engine.listen_fd(fd)
+        if given:
+            return engine
+        if settings.uds is not None:
             engine.listen_unix(settings.uds, settings.uds_mode)
         else:
             try:
@@ -230,7 +233,8 @@ class Serving(Health, Lifespan, Base):
         argv: list[str] | Literal[False] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        """Serve on this thread, by default on http://127.0.0.1:8000, until SIGINT or SIGTERM.
+        """Serve on this thread, by default on http://127.0.0.1:8000 or the sockets that systemd has
+        opened, until SIGINT, SIGTERM or SIGHUP.
 
         The first signal finishes what is in flight (30 s at most), the second ends the process at
         once. Off the main thread signals are the caller's.
@@ -269,19 +273,22 @@ class Serving(Health, Lifespan, Base):
             raise SystemExit(2) from None
         config = _cluster.configured(settings, cluster)
         worker = _cluster.worker()
+        fds = _service.sockets(settings)
         if worker is None:
-            self._become_supervisor(settings, config, main)
+            self._become_supervisor(settings, config, main, fds)
         if settings.reload:
             from cello import _reload
 
-            settings.fd = _reload.socket_of_child(settings)
+            if fds:
+                settings.fd = fds[0]
+            fds = [_reload.socket_of_child(settings)]
         _diagnose(-1 if worker is None else worker.worker_id)
         try:
-            engine = self._engine(settings) if worker else self._open(settings)
+            engine = self._engine(settings) if worker else self._open(settings, fds)
         except OSError as error:
-            where = settings.uds or f"{settings.host}:{settings.port}"
-            _log.critical(f"cannot listen on {where}: {error.strerror}")
+            _log.critical(f"cannot listen on {_where(settings, fds)}: {error.strerror}")
             raise SystemExit(1) from error
+        _service.open_service(engine)
         if worker is not None:
             self._topics.watch(engine)
         elif config.user or config.group:
@@ -302,7 +309,9 @@ class Serving(Health, Lifespan, Base):
         if self._own_cluster is not None:
             self._own_cluster.announce_stop()
 
-    def _become_supervisor(self, settings: Settings, config: ClusterConfig, main: bool) -> None:
+    def _become_supervisor(
+        self, settings: Settings, config: ClusterConfig, main: bool, fds: list[int]
+    ) -> None:
         """Returns when there is to be one worker."""
         workers = config.workers or 1
         if workers == 1:
@@ -318,7 +327,7 @@ class Serving(Health, Lifespan, Base):
         health = self._health
         if health is not None and health.admin is not None:
             options += ["--admin", health.admin, "--health-path", health.base_path]
-        _cluster.supervise(settings, config, options, [])
+        _cluster.supervise(settings, config, options, fds)
 
     async def serve(
         self, host: str | None = None, port: int | None = None, **options: Unpack[Options]
@@ -333,6 +342,13 @@ class Serving(Health, Lifespan, Base):
             await serve(engine, self._lifespan_run())
         finally:
             engine.close()
+
+
+def _where(settings: Settings, fds: list[int]) -> str:
+    given = fds or ([] if settings.fd is None else [settings.fd])
+    if given:
+        return "descriptor " + ", ".join(map(str, given))
+    return settings.uds or f"{settings.host}:{settings.port}"
 
 
 def _diagnose(worker_id: int) -> None:
@@ -380,8 +396,10 @@ def _attend(
             health.begin(engine)
         if worker is not None:
             _cluster.begin(worker, engine, cluster.shutdown_timeout)
-        elif settings.logs and not settings.reload:
-            where = ", ".join(url_of(a) for a in engine.addresses)
+            return
+        where = ", ".join(url_of(a) for a in engine.addresses)
+        engine.service_ready(f"Serving on {where}")
+        if settings.logs and not settings.reload:
             _log.notice(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
 
     lifespan.on_started = started
@@ -408,7 +426,12 @@ def _signals_of(settings: Settings, worker: _cello.Cluster | None) -> dict[str, 
         return {"SIGTERM": True, "SIGINT": False, "SIGHUP": False}
     if settings.reload:
         return {"SIGTERM": True}
-    return {"SIGINT": True, "SIGTERM": True}
+    names = {"SIGINT": True, "SIGTERM": True}
+    import signal
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: it is to live on
+        names["SIGHUP"] = True
+    return names
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
@@ -443,6 +466,7 @@ class _Signals:
         if not self.drain:
             raise SystemExit(128 + number)
         self._announce()
+        self._engine.service_stopping()
         if self._delay:
             later = threading.Timer(self._delay, self._engine.stop, (self._timeout,))
             later.daemon = True

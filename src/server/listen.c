@@ -15,12 +15,23 @@ static void on_closed(struct cl_listener *listener) {
         cl_free(l);
 }
 
+static int check_listens(int fd) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size))
+        return CELLO_ESYS;
+    errno = EINVAL;
+    return listens ? CELLO_OK : CELLO_ESYS;
+}
+
 /* l is filled with zeros, but for whose it is. */
 static int open_listener(struct cl_server *s, struct cl_server_listener *l, int fd) {
     l->server = s;
     l->super.on_accept = cl_server_on_accept;
     l->super.on_closed = on_closed;
-    int err = cl_listen_addr(fd, &l->addr);
+    int err = check_listens(fd);
+    if (!err)
+        err = cl_listen_addr(fd, &l->addr);
     if (!err)
         err = cl_listener_open(s->worker.loop, &l->super, fd);
     if (err)

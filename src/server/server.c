@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cello/service.h>
+
 #include "base/alloc.h"
 #include "base/log.h"
 #include "handler/file_cache.h"
@@ -79,6 +81,7 @@ static void begin_drain(struct cl_server *s, bool retire) {
     w->retiring = retire;
     if (s->cluster)
         atomic_store(&s->cluster->member->state, (uint32_t)CL_MEMBER_DRAINING);
+    cello_service_stopping(s);
     cl_server_close_listeners(s);
     struct cl_conn *next;
     for (struct cl_conn *c = w->conns.next; c != &w->conns; c = next) {
@@ -170,6 +173,7 @@ static void start_timers(struct cl_server *s) {
     cl_timer_init(&s->log_timer, on_log_timer);
     cl_timer_init(&s->trim_timer, on_trim_timer);
     cl_timer_init(&s->accept_timer, cl_server_on_accept_timer);
+    cl_timer_init(&s->watchdog_timer, cl_server_on_watchdog);
 }
 
 /* sendfile(2) to a client that has gone raises it, and takes no flag against that. */
@@ -214,6 +218,7 @@ int cello_server_new(struct cl_server **out, struct cl_app *app,
         s->upload_directory = cl_strndup(directory, strlen(directory)); /* else /tmp */
     pthread_mutex_init(&s->lock, NULL);
     s->thread = pthread_self();
+    s->notify.fd = -1;
     ignore_broken_pipes();
     const struct cl_loop_hooks hooks = {.ctx = s, .batch = batch};
     cl_loop_set_hooks(loop, &hooks);
@@ -263,6 +268,8 @@ void cello_server_del(struct cl_server *s) {
     cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->trim_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->accept_timer);
+    cl_timer_stop(cl_loop_timers(loop), &s->watchdog_timer);
+    cl_notify_close(&s->notify);
     take_back(s);
     cl_access_log_del(s->log);
     s->log = NULL;

@@ -8,6 +8,7 @@
 #include <cello/server.h>
 
 #include "cluster/member.h"
+#include "cluster/systemd.h"
 #include "handler/application.h"
 #include "http/worker.h"
 #include "net/addr.h"
@@ -53,6 +54,9 @@ struct cl_server {
     struct cl_timer drain_timer;
     struct cl_timer log_timer;
     struct cl_timer trim_timer; /* after a burst */
+    struct cl_notify notify;    /* who wants to hear of a service; closed: nobody */
+    struct cl_timer watchdog_timer;
+    bool said_stopping;
     size_t returned, trimmed;   /* by the pool to the heap: at the last look, when it was trimmed */
     uint64_t big_uses;          /* of the pool: at the last look */
     uint64_t requests, batches, turns;
@@ -88,6 +92,8 @@ void cl_server_release(struct cl_server *s, uint32_t owner);
 
 /* Accept what waits on any socket, also if the kernel has told somebody else of it. */
 void cl_server_look(struct cl_server *s);
+/* service.c */
+void cl_server_on_watchdog(struct cl_timer *t);
 
 /* cluster.c */
 /* The numbers of the server's record, as they are now. */

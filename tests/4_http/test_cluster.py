@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wire import Client, fetch, request
+from wire import Client, eventually, fetch, request
 from wire_cluster import cluster, written
 
 PROGRAM = """
@@ -90,7 +90,8 @@ def test_a_reload_reads_the_file_of_variables_again(tmp_path: Path) -> None:
         file.write_text("FIRST=2")
         program.send_signal(signal.SIGHUP)
         program.expect("all workers have been replaced")
-        assert fetch(address, request("/who")).json()["worker"] == 2
+        # An old one may accept until it has heard of its successor.
+        eventually(lambda: fetch(address, request("/who")).json()["worker"] == 2, "the new file")
         assert program.stop() == 0
 
 
