@@ -33,8 +33,8 @@ struct cello_health_config {
     const char *address;        /* "HOST:PORT", "[IPV6]:PORT" or "unix:PATH" */
     const char *path;           /* what its paths begin with, such as "/health" */
     struct cl_segment *segment; /* whose workers it tells of; must outlive it */
-    uint64_t heartbeat_ns;      /* a loop that is away from its wait for longer hangs; 0: none does */
-    bool waits;                 /* for an address that is taken until it is free, and tries again */
+    uint64_t heartbeat_ns; /* a loop that is away from its wait for longer hangs; 0: none does */
+    bool waits;            /* for an address that is taken until it is free, and tries again */
 };
 
 /* Serves, on a thread of its own that takes no signals of the program:
