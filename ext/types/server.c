@@ -147,10 +147,11 @@ static int read_backend(PyObject *name, enum cello_backend *out) {
 /* ---- made and gone ---- */
 
 PyDoc_STRVAR(server_doc,
-             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format, threadpool, "
-             "/)\n--\n\n"
+             "Server(app, limits, timeouts, backend, access_log_fd, access_log_format, "
+             "access_log_sample, threadpool, /)\n--\n\n"
              "One engine serving one application on the thread that runs it. backend: 'auto', "
-             "'epoll' or 'io_uring'; access_log_fd: a descriptor, or -1 for no access log.");
+             "'epoll' or 'io_uring'; access_log_fd: a descriptor, or -1 for no access log; "
+             "access_log_sample: share of the requests in it, 0 to 1.");
 
 /* Which inline calls are looked at: those that last longer than any of the times that matter. */
 static uint64_t slow_ns(const struct cl_bridge *b) {
@@ -196,8 +197,11 @@ static int open_server(struct server *o, struct cl_app_object *app, PyObject *co
     if (!format)
         return -1;
     cfg.access_log_format = (struct cl_str){format, (size_t)n};
+    cfg.access_log_sample = PyFloat_AsDouble(args[6]);
+    if (cfg.access_log_sample == -1.0 && PyErr_Occurred())
+        return -1;
     cfg.application = (struct cello_application){.ctx = &o->bridge, .run = cl_bridge_run};
-    if (open_pool(o, args[6], cfg.timeouts.handler_ns) < 0)
+    if (open_pool(o, args[7], cfg.timeouts.handler_ns) < 0)
         return -1;
     int err = cello_server_new(&o->bridge.server, app->app, &cfg);
     if (err)
@@ -209,8 +213,8 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     struct cl_ext *ext = cl_ext_of_type(type);
     if (!ext)
         return NULL;
-    if (PyTuple_GET_SIZE(args) != 7 || (kwargs && PyDict_GET_SIZE(kwargs))) {
-        PyErr_SetString(PyExc_TypeError, "Server takes 7 positional arguments");
+    if (PyTuple_GET_SIZE(args) != 8 || (kwargs && PyDict_GET_SIZE(kwargs))) {
+        PyErr_SetString(PyExc_TypeError, "Server takes 8 positional arguments");
         return NULL;
     }
     PyObject *app = PyTuple_GET_ITEM(args, 0);
@@ -288,6 +292,36 @@ static void server_dealloc(PyObject *self) {
     cl_connection_after_turn(&self_of(self)->bridge); /* those that were dropped on other threads */
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+/* ---- the access log ---- */
+
+PyDoc_STRVAR(log_to_doc, "log_to($self, path, /)\n--\n\nThe access log goes to this file, opened "
+                         "for appending. OSError: it cannot. ValueError: there is no access log.");
+
+static PyObject *log_to(PyObject *self, PyObject *arg) {
+    struct server *o = self_of(self);
+    PyObject *path;
+    if (!is_open(o) || !PyUnicode_FSConverter(arg, &path))
+        return NULL;
+    int err = cello_server_log_to(o->bridge.server, PyBytes_AS_STRING(path));
+    Py_DECREF(path);
+    if (err == CELLO_ESYS)
+        return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, arg);
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(reopen_log_doc,
+             "reopen_log($self)\n--\n\nThe file of the access log was moved away: open its path "
+             "again. For the thread that runs the server.");
+
+static PyObject *reopen_log(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct server *o = self_of(self);
+    if (!is_open(o))
+        return NULL;
+    cello_server_reopen_log(o->bridge.server);
+    Py_RETURN_NONE;
 }
 
 /* ---- listening ---- */
@@ -749,6 +783,8 @@ static PyMethodDef server_methods[] = {
     {"listen_unix", listen_unix, METH_VARARGS, listen_unix_doc},
     {"listen_fd", listen_fd, METH_O, listen_fd_doc},
     {"expect_proxy", expect_proxy, METH_O, expect_proxy_doc},
+    {"log_to", log_to, METH_O, log_to_doc},
+    {"reopen_log", reopen_log, METH_NOARGS, reopen_log_doc},
     {"connect", (PyCFunction)(void (*)(void))connect_method, METH_FASTCALL, connect_doc},
     {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, run_doc},
     {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, turn_doc},

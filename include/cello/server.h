@@ -38,14 +38,18 @@ struct cello_server_config {
     struct cello_application application;
     int access_log_fd;               /* -1: no access log; the caller keeps the descriptor */
     struct cl_str access_log_format; /* "combined", "json" or a template; empty: combined */
+    double access_log_sample;        /* share of the requests, 0 to 1; 500 and above always */
 };
 
 #define CELLO_SERVER_CONFIG_DEFAULT                                                                \
-    { .limits = CL_LIMITS_DEFAULT, .timeouts = CL_TIMEOUTS_DEFAULT, .access_log_fd = -1 }
+    {                                                                                              \
+        .limits = CL_LIMITS_DEFAULT, .timeouts = CL_TIMEOUTS_DEFAULT, .access_log_fd = -1,         \
+        .access_log_sample = 1                                                                     \
+    }
 
 /* Freezes the application and takes a reference. A process that has said nothing about SIGPIPE
  * ignores it from then on. Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP, CELLO_EINVAL (log
- * format). */
+ * format or sample). */
 CELLO_API int cello_server_new(struct cl_server **out, struct cl_app *app,
                                const struct cello_server_config *cfg);
 /* Listen; before the first turn. Port 0: any free one. Errors: CELLO_ESYS (errno: a busy port is
@@ -68,6 +72,14 @@ CELLO_API int cello_server_listen_fd(struct cl_server *s, int fd);
 CELLO_API int cello_server_expect_proxy(struct cl_server *s, struct cl_str networks);
 /* Whether cello_server_expect_proxy takes them. Thread: any. */
 CELLO_API bool cello_networks_valid(struct cl_str networks);
+/* The access log goes to a file, opened for appending with the rights of the process as they are
+ * now, and made where there is none (0640). Servers and processes may share it: none cuts another
+ * one's lines. `path` is copied. Errors: CELLO_ESTATE (there is no access log), CELLO_ESYS (errno;
+ * the log is as it was), CELLO_ENOMEM. */
+CELLO_API int cello_server_log_to(struct cl_server *s, const char *path);
+/* The file was moved away: open its path again. Where that fails, the log stays in the old one, and
+ * the server log says so. Nothing without a file. */
+CELLO_API void cello_server_reopen_log(struct cl_server *s);
 CELLO_API size_t cello_server_address_count(const struct cl_server *s);
 /* "127.0.0.1" and the port; "unix:PATH" and 0. NUL-terminated into `host`. */
 CELLO_API void cello_server_address(const struct cl_server *s, size_t i, char host[128],

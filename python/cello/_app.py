@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar, Unpack
@@ -102,6 +103,8 @@ class App(Documented, Files, Planned, Serving, Shared, Templates, Routing):
         self._timeouts = None
         self._threadpool = None
         self._log_format = "combined"
+        self._log_file = None
+        self._log_sample = 1.0
         self._encoders = {}
         self._used: list[Middleware] = []  # for every request
         self._constants: list[tuple[int, str, str]] = []  # methods, path, where
@@ -175,11 +178,29 @@ class App(Documented, Files, Planned, Serving, Shared, Templates, Routing):
         """use(SecurityHeadersConfig())"""
         self.use(config or SecurityHeadersConfig())
 
-    def enable_logging(self, format: str = "combined") -> None:
+    def enable_logging(
+        self,
+        format: str = "combined",
+        file: str | os.PathLike[str] | None = None,
+        *,
+        sample: float = 1.0,
+    ) -> None:
         """The format of the access log: "combined", "json", or text with fields in braces such as
         "{remote_addr} {method} {path} {status} {bytes} {duration_us} {header:user-agent}".
-        "json" also makes the server log's lines JSON, where the program does not configure it."""
-        self._log_format = format
+        "json" also makes the server log's lines JSON, where the program does not configure it.
+
+        file: lines are appended to it, by all workers, instead of the standard output; it turns
+        the log on where neither `logs` nor its variable or option says otherwise. SIGUSR1 to the
+        process that run() began in opens it again, after it was moved. sample: share of the
+        requests that have a line, 0 to 1; those answered with 500 and above always have one.
+        ValueError: sample, an empty path. TypeError: not a path.
+        """
+        if isinstance(sample, bool) or not isinstance(sample, (int, float)):
+            raise TypeError(f"sample is a number from 0 to 1, not {sample!r}")
+        if not 0 <= sample <= 1:
+            raise ValueError(f"sample is a number from 0 to 1, not {sample!r}")
+        self._log_file = _path_of(file) if file is not None else None
+        self._log_format, self._log_sample = format, float(sample)
 
     def set_limits(self, limits: LimitsConfig) -> None:
         """For servers that are started from now on."""
@@ -223,3 +244,13 @@ class App(Documented, Files, Planned, Serving, Shared, Templates, Routing):
             if encode is not None:
                 return encode(value)
         return NotImplemented
+
+
+def _path_of(file: str | os.PathLike[str]) -> str:
+    """Absolute: the program may change its folder before the file is opened again."""
+    path = os.fspath(file)
+    if not isinstance(path, str):
+        raise TypeError(f"file is a path, not {file!r}")
+    if not path or "\0" in path:
+        raise ValueError(f"file is a path, not {file!r}")
+    return os.path.abspath(path)

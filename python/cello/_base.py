@@ -35,6 +35,8 @@ class Base(ABC, _cello.App):
     _timeouts: TimeoutConfig | None
     _threadpool: ThreadPoolConfig | None
     _log_format: str
+    _log_file: str | None  # an absolute path; None: standard output
+    _log_sample: float  # share of the requests, 0 to 1
     _encoders: dict[type, Callable[[Any], Any]]
     # Shared
     _own_cluster: _cello.Cluster | None = None

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import FrameType, TracebackType
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, NoReturn, Unpack
 
 from cello import _cello, _cluster, _debug, _log, _service
 from cello._base import Base
@@ -24,6 +24,9 @@ from cello._cpus import usable_cpus
 from cello._health import Health, HealthRun
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
+
+# As the engine opens the file of the access log.
+LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 RELOAD_TIMEOUT = 0.5  # the same for a process that is replaced because a file was saved
 
@@ -158,7 +161,8 @@ class Serving(Health, Lifespan, Base):
         return self._cluster.worker_id
 
     def _settings(self, *place: Any, **options: Any) -> Settings:
-        return Settings(*place, app_debug=self._debug, **options)
+        has_file = self._log_file is not None
+        return Settings(*place, app_debug=self._debug, app_logs=has_file, **options)
 
     def _engine(self, settings: Settings) -> _cello.Server:
         """A server that does not listen."""
@@ -176,6 +180,7 @@ class Serving(Health, Lifespan, Base):
                 settings.backend,
                 log_fd,
                 self._log_format,
+                self._log_sample,
                 _pool_of(self._threadpool or ThreadPoolConfig()),
             )
         except ValueError as error:  # all else was checked where it was given
@@ -206,6 +211,17 @@ class Serving(Health, Lifespan, Base):
                 raise OSError(errno.EADDRNOTAVAIL, "there is no such host") from None
         return engine
 
+    def _open_log(self, engine: _cello.Server, settings: Settings) -> None:
+        """The file of the access log, if there is one, with the rights that the process has now.
+        OSError: it cannot be opened; the server is then closed."""
+        if not settings.logs or self._log_file is None:
+            return
+        try:
+            engine.log_to(self._log_file)
+        except OSError:
+            engine.close()
+            raise
+
     def start(
         self, host: str | None = None, port: int | None = None, **options: Unpack[Options]
     ) -> Server:
@@ -216,11 +232,14 @@ class Serving(Health, Lifespan, Base):
         start-up hook raised; what a shutdown hook raises, Server.wait() and stop() raise.
         """
         if options.get("env") is None:
-            options["logs"] = options.get("logs") or False
+            if options.get("logs") is None:
+                options["logs"] = self._log_file is not None
             if options.get("debug") is None:
                 options["debug"] = self._debug or False
         _check_one_worker(options, "start()")
-        engine = self._open(self._settings(host, port, default_port=0, **options))
+        settings = self._settings(host, port, default_port=0, **options)
+        engine = self._open(settings)
+        self._open_log(engine, settings)
         return Server(engine, self._lifespan_run())
 
     def run(
@@ -293,12 +312,23 @@ class Serving(Health, Lifespan, Base):
             self._topics.watch(engine)
         elif config.user or config.group:
             _cluster.become(config.user, config.group)
+        try:
+            self._open_log(engine, settings)
+        except OSError as error:
+            _no_log(error)
         health = self._health_run(lambda: self._cluster)
         try:
             if health is not None:
                 health.listen(config.heartbeat_timeout)
             _attend(
-                engine, self._lifespan_run(), settings, config, main, health, self._announce_stop
+                engine,
+                self._lifespan_run(),
+                settings,
+                config,
+                main,
+                settings.logs and self._log_file is not None,
+                health,
+                self._announce_stop,
             )
         finally:
             if health is not None:
@@ -327,6 +357,11 @@ class Serving(Health, Lifespan, Base):
         health = self._health
         if health is not None and health.admin is not None:
             options += ["--admin", health.admin, "--health-path", health.base_path]
+        if settings.logs and self._log_file is not None and not (config.user or config.group):
+            try:  # else with their rights, in the workers
+                os.close(os.open(self._log_file, LOG_FLAGS, 0o640))
+            except OSError as error:
+                _no_log(error)
         _cluster.supervise(settings, config, options, fds)
 
     async def serve(
@@ -337,7 +372,9 @@ class Serving(Health, Lifespan, Base):
         from cello._loop import serve
 
         _check_one_worker(options, "serve()")
-        engine = self._open(self._settings(host, port, **options))
+        settings = self._settings(host, port, **options)
+        engine = self._open(settings)
+        self._open_log(engine, settings)
         try:
             await serve(engine, self._lifespan_run())
         finally:
@@ -362,6 +399,11 @@ def _diagnose(worker_id: int) -> None:
     atexit.register(_cello.end_diagnosis)
 
 
+def _no_log(error: OSError) -> NoReturn:
+    _log.critical(f"cannot write the access log {error.filename}: {error.strerror}")
+    raise SystemExit(1) from error
+
+
 def _called_from_main() -> bool:
     """Whether the program itself, not a library, called run()."""
     return sys._getframe(2).f_globals.get("__name__") == "__main__"
@@ -379,6 +421,7 @@ def _attend(
     settings: Settings,
     cluster: ClusterConfig,
     main: bool,
+    has_log_file: bool,
     health: HealthRun | None,
     announce: Callable[[], object],
 ) -> None:
@@ -386,9 +429,10 @@ def _attend(
     worker = _cluster.worker()
     patient = cluster.graceful_shutdown and worker is None and not settings.reload
     delay = cluster.drain_delay if patient else 0.0
-    signals = _Signals(
-        engine, _drain_time(settings, cluster), _signals_of(settings, worker), delay, announce
-    )
+    names = _signals_of(settings, worker)
+    signals = _Signals(engine, _drain_time(settings, cluster), names, delay, announce)
+    if has_log_file and worker is None:  # those of workers hear it from their supervisor
+        signals.reopening = ("SIGUSR1",)
 
     def started() -> None:
         signals.drain = True
@@ -457,6 +501,7 @@ class _Signals:
         self._names = names
         self._stopping = False
         self.drain = False  # there is something to drain
+        self.reopening: tuple[str, ...] = ()  # signals on which the access log is opened again
         self._previous: dict[int, Any] = {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -481,15 +526,21 @@ class _Signals:
                 f"Finishing {what}, for up to {self._timeout:g} s; a second signal ends it now"
             )
 
+    def _on_moved_log(self, number: int, frame: FrameType | None) -> None:
+        self._engine.reopen_log()
+
     def __enter__(self) -> None:
         import signal
 
         self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._engine.watch_signals(self._pipe[0])
         self._previous_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        for name, ends in self._names.items():
-            # Not SIG_IGN, which programs that this one starts would inherit.
-            handler = self._on_signal if ends else _ignore
+        # Not SIG_IGN, which programs that this one starts would inherit.
+        handlers: list[tuple[str, Callable[[int, FrameType | None], None]]] = [
+            *((name, self._on_signal if ends else _ignore) for name, ends in self._names.items()),
+            *((name, self._on_moved_log) for name in self.reopening),
+        ]
+        for name, handler in handlers:
             self._previous[signal.Signals[name]] = signal.signal(signal.Signals[name], handler)
 
     def __exit__(self, *error: object) -> None:

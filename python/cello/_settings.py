@@ -198,6 +198,7 @@ class Settings:
         argv: list[str] | None = None,
         default_port: int = DEFAULT_PORT,
         app_debug: bool | None = None,
+        app_logs: bool = False,
         **given: Any,
     ) -> None:
         for name in given:
@@ -212,6 +213,9 @@ class Settings:
             setattr(self, name, self._pick(name, explicit, line))
         if self.sources["port"] == "default":
             self.port = default_port
+        if self.logs is None and app_logs:
+            self.logs = True
+            self.sources["logs"] = "enable_logging(file=)"
         for name in ("debug", "logs"):
             if getattr(self, name) is None:
                 setattr(self, name, self.env == "development")

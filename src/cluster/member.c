@@ -148,6 +148,8 @@ struct cl_segment *cello_cluster_segment(const struct cl_cluster *c) {
 static void take_note(struct cl_cluster *c, const struct cl_control *m) {
     if (m->kind == CL_CONTROL_RETIRE)
         c->retired = true;
+    if (m->kind == CL_CONTROL_REOPEN)
+        c->moved_logs = true;
     if (m->kind == CL_CONTROL_STOP || m->kind == CL_CONTROL_RETIRE)
         c->ending = true;
 }

@@ -37,9 +37,10 @@ struct cl_cluster {
     struct cl_members *members;
     struct cl_member *member; /* the record of this process */
     struct cl_worker_text inherited;
-    bool is_worker; /* else `inherited` is empty */
-    bool retired;   /* RETIRE came: a successor serves */
-    bool ending;    /* told to end, or the supervisor is gone */
+    bool is_worker;  /* else `inherited` is empty */
+    bool retired;    /* RETIRE came: a successor serves */
+    bool ending;     /* told to end, or the supervisor is gone */
+    bool moved_logs; /* REOPEN came while it waited for something else */
     bool said_ended;
 };
 

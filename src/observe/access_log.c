@@ -1,8 +1,10 @@
 #include "observe/access_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@ enum {
     FIELD_MAX = 2048,    /* bytes of one value in a line; the rest is cut */
     PIECE = PIPE_BUF,    /* what a writable pipe surely takes */
     LAST_WAIT_MS = 1000, /* for a slow reader at the end */
+    FILE_MODE = 0640,    /* lines tell who came, and what for */
 };
 
 enum field {
@@ -33,6 +36,7 @@ enum field {
     FIELD_DURATION_US,
     FIELD_TIME,
     FIELD_REQUEST_ID,
+    FIELD_WORKER_ID,
     FIELD_HEADER,
     FIELD_COUNT
 };
@@ -49,6 +53,7 @@ static const char *const FIELD_NAMES[FIELD_COUNT] = {
     [FIELD_DURATION_US] = "duration_us",
     [FIELD_TIME] = "time",
     [FIELD_REQUEST_ID] = "request_id",
+    [FIELD_WORKER_ID] = "worker_id",
 };
 
 static const char COMBINED[] =
@@ -65,9 +70,16 @@ struct part {
     struct cl_str text; /* FIELD_TEXT, and the name for FIELD_HEADER */
 };
 
+/* Shares of lines have 32 bits behind the point. */
+#define ONE_LINE (1ull << 32)
+
 struct cl_access_log {
     int fd;
     bool json;
+    bool is_file; /* a regular one, of `path` */
+    char *path;   /* NULL: fd is the caller's */
+    uint32_t worker_id;
+    uint64_t share, due; /* of lines: of each request, and those that are not written yet */
     struct cl_heap_sink out;
     size_t written; /* of out */
     uint64_t dropped;
@@ -134,6 +146,7 @@ int cl_access_log_new(struct cl_access_log **out, int fd, struct cl_str format) 
         return CELLO_ENOMEM;
     log->fd = fd;
     log->json = json;
+    cl_access_log_sample(log, 1);
     cl_heap_sink_init(&log->out, CL_ACCESS_LOG_BUFFER_MAX);
     log->format = cl_strndup(format.ptr, format.len);
     int err = log->format ? compile(log) : CELLO_ENOMEM;
@@ -220,6 +233,7 @@ static int put_part(struct cl_access_log *log, struct cl_sink *s, const struct p
     case FIELD_DURATION_US: return put_number(s, (cl_now_ns() - r->start_ns) / 1000);
     case FIELD_TIME: return put_time(log, s);
     case FIELD_REQUEST_ID: return put_escaped(log, s, r->request_id);
+    case FIELD_WORKER_ID: return put_number(s, log->worker_id);
     case FIELD_HEADER: {
         const struct cl_header *h = cl_request_header_named(r, part->text);
         return put_escaped(log, s, h ? h->value : cl_str(NULL, 0));
@@ -228,8 +242,26 @@ static int put_part(struct cl_access_log *log, struct cl_sink *s, const struct p
     }
 }
 
+void cl_access_log_set_worker(struct cl_access_log *log, uint32_t worker_id) {
+    log->worker_id = worker_id;
+}
+
+void cl_access_log_sample(struct cl_access_log *log, double share) {
+    log->share = (uint64_t)(share * (double)ONE_LINE + 0.5);
+    log->due = log->share ? ONE_LINE - log->share : 0; /* the first one has a line */
+}
+
+static bool has_line(struct cl_access_log *log, const struct cl_request *r) {
+    log->due += log->share;
+    bool due = log->due >= ONE_LINE;
+    log->due &= ONE_LINE - 1;
+    return due || (r->answered && r->response.status >= 500);
+}
+
 void cl_access_log_request(struct cl_access_log *log, const struct cl_request *r) {
     struct cl_sink *s = &log->out.sink;
+    if (!has_line(log, r))
+        return;
     size_t start = cl_sink_len(s);
     int err = CELLO_OK;
     for (size_t i = 0; i < log->part_count && !err; i++)
@@ -246,12 +278,33 @@ void cl_access_log_request(struct cl_access_log *log, const struct cl_request *r
 
 /* ---- writing ---- */
 
-/* Whole lines where they fit, so that workers who share a pipe do not cut each other's. */
-static size_t piece_of(const char *from, size_t left) {
-    if (left <= PIECE)
+/* Whole lines where they fit, so that workers who share a pipe do not cut each other's. A file
+ * takes any number of lines as one: the kernel locks it for each append. */
+static size_t piece_of(const struct cl_access_log *log, const char *from, size_t left) {
+    if (left <= PIECE || log->is_file)
         return left;
     const char *end = memrchr(from, '\n', PIECE);
     return end ? (size_t)(end - from) + 1 : PIECE;
+}
+
+/* The file took `n` bytes and not all (no space is left, or its size has a limit). A line that was
+ * cut is ended where it stops, whoever has written behind it by now, so that the next one, of any
+ * worker, is not glued to it; it is written again as a whole. Returns the length of the lines
+ * before it. */
+static size_t end_cut_line(struct cl_access_log *log, const char *from, size_t n) {
+    const char *last = memrchr(from, '\n', n);
+    size_t whole = last ? (size_t)(last - from) + 1 : 0;
+    off_t end = lseek(log->fd, 0, SEEK_CUR); /* where this append ended */
+    int flags = fcntl(log->fd, F_GETFL);
+    if (whole == n || end <= 0 || flags < 0)
+        return whole;
+    /* While it is set, pwrite(2) appends, too. */
+    if (fcntl(log->fd, F_SETFL, flags & ~O_APPEND) == 0) {
+        bool ended = pwrite(log->fd, "\n", 1, end - 1) == 1;
+        if (fcntl(log->fd, F_SETFL, flags) || !ended)
+            cl_log(CL_LOG_WARNING, "a line of the access log may be joined to another one");
+    }
+    return whole;
 }
 
 static bool write_some(struct cl_access_log *log, int wait_ms) {
@@ -262,11 +315,12 @@ static bool write_some(struct cl_access_log *log, int wait_ms) {
     if (left == 0 || poll(&p, 1, wait_ms) != 1 || (p.revents & (POLLOUT | POLLERR)) != POLLOUT)
         return false;
     const char *from = s->base + log->written;
-    ssize_t n = write(log->fd, from, piece_of(from, left));
+    ssize_t n = write(log->fd, from, piece_of(log, from, left));
     if (n <= 0)
         return n < 0 && errno == EINTR;
-    log->written += (size_t)n;
-    return true;
+    bool cut = log->is_file && (size_t)n < left;
+    log->written += cut ? end_cut_line(log, from, (size_t)n) : (size_t)n;
+    return !cut;
 }
 
 bool cl_access_log_flush(struct cl_access_log *log) {
@@ -281,6 +335,56 @@ bool cl_access_log_flush(struct cl_access_log *log) {
     return left != 0;
 }
 
+/* ---- the file ---- */
+
+/* A pipe that nobody reads is an error, not a wait. */
+static int open_file(const char *path, bool *is_file) {
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                  (mode_t)FILE_MODE);
+    struct stat st;
+    *is_file = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    return fd;
+}
+
+static void close_file(struct cl_access_log *log) {
+    if (log->path)
+        close(log->fd);
+}
+
+static int change_file(struct cl_access_log *log, const char *path) {
+    bool is_file;
+    int fd = open_file(path, &is_file);
+    if (fd < 0)
+        return CELLO_ESYS;
+    (void)cl_access_log_flush(log);
+    close_file(log);
+    log->fd = fd;
+    log->is_file = is_file;
+    return CELLO_OK;
+}
+
+int cl_access_log_open(struct cl_access_log *log, const char *path) {
+    char *copy = cl_strndup(path, strlen(path));
+    if (!copy)
+        return CELLO_ENOMEM;
+    int err = change_file(log, copy);
+    if (err) {
+        cl_free(copy);
+        return err;
+    }
+    cl_free(log->path);
+    log->path = copy;
+    return CELLO_OK;
+}
+
+int cl_access_log_reopen(struct cl_access_log *log) {
+    return log->path ? change_file(log, log->path) : CELLO_OK;
+}
+
+const char *cl_access_log_path(const struct cl_access_log *log) {
+    return log->path;
+}
+
 uint64_t cl_access_log_dropped(const struct cl_access_log *log) {
     return log->dropped;
 }
@@ -291,9 +395,12 @@ void cl_access_log_del(struct cl_access_log *log) {
     while (write_some(log, LAST_WAIT_MS)) {
     }
     if (log->dropped)
-        cl_log(CL_LOG_WARNING, "%llu lines of the access log were dropped: its reader is too slow",
-               (unsigned long long)log->dropped);
+        cl_log(CL_LOG_WARNING, "%llu lines of the access log were dropped: %s",
+               (unsigned long long)log->dropped,
+               log->is_file ? "its file took no more" : "its reader is too slow");
+    close_file(log);
     cl_heap_sink_free(&log->out);
+    cl_free(log->path);
     cl_free(log->format);
     cl_free(log);
 }

@@ -1,12 +1,13 @@
 /* The access log: a line per answered request, gathered in memory, written many at a time.
  *
  * A format is text with fields in braces: {remote_addr} {method} {target} {path} {query} {protocol}
- * {status} {bytes} {duration_us} {time} {request_id} {header:NAME}. "combined" is the usual
- * one; "json" writes an object a line. What a client sent is escaped, so that no request can forge
- * a line. An empty value is "-" (in JSON: "").
+ * {status} {bytes} {duration_us} {time} {request_id} {worker_id} {header:NAME}. "combined" is the
+ * usual one; "json" writes an object a line. What a client sent is escaped, so that no request can
+ * forge a line. An empty value is "-" (in JSON: "").
  *
  * Writing never blocks the loop: what the descriptor does not take is kept up to
  * CL_ACCESS_LOG_BUFFER_MAX bytes, then lines are dropped, and counted in the server log at the end.
+ * A file may be shared by workers: each writes whole lines, all that it has in one append.
  * Thread: the worker's. */
 #ifndef CL_OBSERVE_ACCESS_LOG_H
 #define CL_OBSERVE_ACCESS_LOG_H
@@ -22,6 +23,19 @@ struct cl_access_log;
 int cl_access_log_new(struct cl_access_log **out, int fd, struct cl_str format) CL_MUST_USE;
 /* Writes what is left, waiting up to a second for a slow reader. */
 void cl_access_log_del(struct cl_access_log *log);
+
+/* From here on to a file, which is made where there is none. `path` is copied. What was gathered
+ * before goes where it went, as far as that takes it at once. Errors: CELLO_ESYS (errno),
+ * CELLO_ENOMEM; the log is then as it was. */
+int cl_access_log_open(struct cl_access_log *log, const char *path) CL_MUST_USE;
+/* The file was moved away: open its path again. Errors: as above. No file: CELLO_OK. */
+int cl_access_log_reopen(struct cl_access_log *log) CL_MUST_USE;
+/* NULL: none. */
+const char *cl_access_log_path(const struct cl_access_log *log);
+/* What {worker_id} shows; 0 at first. */
+void cl_access_log_set_worker(struct cl_access_log *log, uint32_t worker_id);
+/* Only this share of the requests, 0 to 1, evenly; those answered with 500 and above always. */
+void cl_access_log_sample(struct cl_access_log *log, double share);
 
 void cl_access_log_request(struct cl_access_log *log, const struct cl_request *r);
 /* Hand over what the descriptor takes without blocking. True: something is left. */

@@ -78,6 +78,7 @@ static void obey(struct cl_server *s, const struct cl_control *m) {
     case CL_CONTROL_ADOPT: adopt_sockets(s, m->value); break;
     case CL_CONTROL_RELEASE: cl_server_release(s, m->value); break;
     case CL_CONTROL_LOOK: cl_server_look(s); break;
+    case CL_CONTROL_REOPEN: cello_server_reopen_log(s); break;
     default: break;
     }
 }
@@ -96,6 +97,13 @@ static void on_packets(void *ctx) {
     cello_server_stop(s, s->orphan_drain_ns);
 }
 
+static void begin_log(struct cl_server *s) {
+    if (s->log)
+        cl_access_log_set_worker(s->log, cello_cluster_worker_id(s->cluster));
+    if (s->cluster->moved_logs)
+        cello_server_reopen_log(s);
+}
+
 int cello_cluster_serve(struct cl_cluster *c, struct cl_server *s, uint64_t orphan_drain_ns) {
     s->cluster = c;
     s->orphan_drain_ns = orphan_drain_ns;
@@ -109,6 +117,7 @@ int cello_cluster_serve(struct cl_cluster *c, struct cl_server *s, uint64_t orph
         return err;
     }
     cl_loop_set_heartbeat(s->worker.loop, &c->member->busy_since_ns);
+    begin_log(s);
     atomic_store(&c->member->state, (uint32_t)CL_MEMBER_READY);
     err = c->is_worker ? cl_cluster_send(c, CL_CONTROL_READY) : CELLO_OK;
     if (err)

@@ -168,6 +168,27 @@ void cl_server_log_request(struct cl_server *s, const struct cl_request *r) {
         set_log_timer(s);
 }
 
+int cello_server_log_to(struct cl_server *s, const char *path) {
+    return s->log ? cl_access_log_open(s->log, path) : CELLO_ESTATE;
+}
+
+void cello_server_reopen_log(struct cl_server *s) {
+    if (s->log && cl_access_log_reopen(s->log))
+        cl_log(CL_LOG_ERROR, "cannot open the access log %s again, it stays in the old file: %s",
+               cl_access_log_path(s->log), strerror(errno));
+}
+
+static int open_log(struct cl_server *s, const struct cello_server_config *cfg) {
+    if (cfg->access_log_fd < 0)
+        return CELLO_OK;
+    if (!(cfg->access_log_sample >= 0 && cfg->access_log_sample <= 1))
+        return CELLO_EINVAL;
+    int err = cl_access_log_new(&s->log, cfg->access_log_fd, cfg->access_log_format);
+    if (!err)
+        cl_access_log_sample(s->log, cfg->access_log_sample);
+    return err;
+}
+
 static void start_timers(struct cl_server *s) {
     cl_timer_init(&s->drain_timer, on_drain_timer);
     cl_timer_init(&s->log_timer, on_log_timer);
@@ -196,8 +217,7 @@ int cello_server_new(struct cl_server **out, struct cl_app *app,
         .max_buffered_bytes = cfg->limits.max_buffered_bytes,
     };
     struct cl_loop *loop = NULL;
-    if (cfg->access_log_fd >= 0)
-        err = cl_access_log_new(&s->log, cfg->access_log_fd, cfg->access_log_format);
+    err = open_log(s, cfg);
     if (!err)
         err = cl_loop_new(&loop, &loop_cfg);
     if (err) {

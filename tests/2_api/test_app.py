@@ -625,6 +625,40 @@ def test_the_log_is_written_when_stop_returns() -> None:
         assert written() == "GET / 200 abc\n"
 
 
+def test_the_log_in_a_file(tmp_path: Path) -> None:
+    app = App()
+    app.enable_logging("{path}", tmp_path / "log", sample=0.5)
+    app.get("/{name}")(lambda name: (name, 500) if name == "e" else name)
+    for options, lines in (({}, "/a\n/c\n/e\n"), ({"logs": False}, "")):
+        with app.start(**options) as server, Client(server.addresses[0]) as client:
+            for name in "abcde":
+                client.get(f"/{name}")
+        assert (tmp_path / "log").read_text() == lines
+        (tmp_path / "log").write_text("")
+    app.enable_logging(file=tmp_path)
+    with pytest.raises(IsADirectoryError) as failed:
+        app.start()
+    assert failed.value.filename == str(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        asyncio.run(app.serve(port=0))
+
+
+def test_wrong_arguments_of_the_log() -> None:
+    app = App()
+    for sample in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="sample is a number from 0 to 1"):
+            app.enable_logging(sample=sample)
+    for sample in (True, "1", None):
+        with pytest.raises(TypeError, match="sample is a number from 0 to 1"):
+            app.enable_logging(sample=sample)  # type: ignore[arg-type]
+    for file in ("", "a\0b"):
+        with pytest.raises(ValueError, match="file is a path"):
+            app.enable_logging(file=file)
+    for file in (7, b"log"):
+        with pytest.raises(TypeError):
+            app.enable_logging(file=file)  # type: ignore[arg-type]
+
+
 def test_the_log_is_written_when_serve_returns() -> None:
     app = App()
     app.enable_logging("{path}")

@@ -158,6 +158,10 @@ static void others_wait_for_what_the_first_does(void **state) {
     assert_int_equal(cello_cluster_join(&c, p.text), CELLO_OK);
     assert_false(cello_cluster_starts(c));
     assert_int_equal(cello_cluster_await_start(c, 0), CELLO_EAGAIN);
+    assert_false(c->moved_logs);
+    tell(&p, CL_CONTROL_REOPEN);
+    assert_int_equal(cello_cluster_await_start(c, 0), CELLO_EAGAIN);
+    assert_true(c->moved_logs); /* for when there is something to open */
     atomic_store(&p.members->cluster_started, 1);
     assert_int_equal(cello_cluster_await_start(c, UINT64_MAX / 2), CELLO_OK);
     atomic_store(&p.members->cluster_started, 0);

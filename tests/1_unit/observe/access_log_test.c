@@ -1,7 +1,11 @@
 #include "observe/access_log.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -149,6 +153,12 @@ static void count_warnings(void *ctx, enum cl_log_level level, const char *line)
     warnings += level == CL_LOG_WARNING;
 }
 
+static void count_errors(void *ctx, enum cl_log_level level, const char *line) {
+    (void)ctx;
+    (void)line;
+    warnings += level == CL_LOG_ERROR;
+}
+
 #define GET "GET /item/1234 HTTP/1.1\r\nHost: a\r\n\r\n"
 
 /* A reader that has stopped holds nobody up; what finds no room is counted. */
@@ -198,6 +208,191 @@ static void test_closed_pipe(void **state) {
     end(&l);
 }
 
+/* ---- a file ---- */
+
+static const char *file_text(struct logged *l, const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t n = read(fd, l->text, sizeof l->text - 1);
+    assert_true(n >= 0);
+    l->text[n] = '\0';
+    close(fd);
+    return l->text;
+}
+
+static void get(struct logged *l, const char *path) {
+    char request[100];
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path);
+    client_send(&l->c, request);
+    cl_mem_output_clear(l->c.stream);
+}
+
+static char folder[] = "/tmp/cello_access_log_XXXXXX";
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    return rmdir(folder);
+}
+
+#define PATH_SIZE 100
+
+static void path_in(char out[PATH_SIZE], const char *name) {
+    snprintf(out, PATH_SIZE, "%s/%s", folder, name);
+}
+
+/* What was gathered before a file goes where it went; a file that was moved stays as it is. */
+static void test_file(void **state) {
+    (void)state;
+    struct logged l;
+    char path[PATH_SIZE], moved[PATH_SIZE];
+    path_in(path, "log");
+    path_in(moved, "moved");
+    begin(&l, "{path} {worker_id}");
+    get(&l, "/a");
+    assert_int_equal(cello_server_log_to(l.f.server, path), CELLO_OK);
+    assert_string_equal(read_log(&l), "/a 0\n");
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0137, 0); /* 0640, or less where a mask says so */
+    get(&l, "/b");
+    assert_int_equal(rename(path, moved), 0);
+    cello_server_reopen_log(l.f.server);
+    assert_string_equal(file_text(&l, moved), "/b 0\n");
+    cl_access_log_set_worker(l.f.server->log, 7);
+    get(&l, "/c");
+    fixture_pass(&l.f, 200 * MS);
+    assert_string_equal(file_text(&l, path), "/c 7\n");
+    end(&l);
+    assert_int_equal(unlink(path) | unlink(moved), 0);
+}
+
+/* Nothing is lost when its folder is gone. */
+static void test_file_that_cannot_be_opened(void **state) {
+    (void)state;
+    struct logged l;
+    char path[PATH_SIZE];
+    path_in(path, "none/log");
+    begin(&l, "{path}");
+    assert_int_equal(cello_server_log_to(l.f.server, path), CELLO_ESYS);
+    get(&l, "/a");
+    fixture_pass(&l.f, 200 * MS);
+    assert_string_equal(read_log(&l), "/a\n");
+    path_in(path, "none");
+    assert_int_equal(mkdir(path, 0700), 0);
+    char file[PATH_SIZE];
+    path_in(file, "none/log");
+    assert_int_equal(cello_server_log_to(l.f.server, file), CELLO_OK);
+    assert_int_equal(unlink(file) | rmdir(path), 0);
+    warnings = 0;
+    cl_log_set_sink(count_errors, NULL);
+    cello_server_reopen_log(l.f.server);
+    cl_log_set_sink(NULL, NULL);
+    assert_int_equal(warnings, 1);
+    end(&l);
+}
+
+/* A file that takes a part of a line: no line of another process is glued to it, and it is written
+ * again when there is room. */
+static void test_cut_line(void **state) {
+    (void)state;
+    struct logged l;
+    char path[PATH_SIZE];
+    path_in(path, "log");
+    begin(&l, "{path}");
+    assert_int_equal(cello_server_log_to(l.f.server, path), CELLO_OK);
+    int other = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    struct rlimit before, least;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    least = before;
+    least.rlim_cur = 10;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    get(&l, "/1234"); /* lines of 6 bytes */
+    get(&l, "/5678");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &least), 0);
+    fixture_pass(&l.f, 200 * MS);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_string_equal(file_text(&l, path), "/1234\n/56\n");
+    assert_int_equal(write(other, "other\n", 6), 6);
+    fixture_pass(&l.f, 200 * MS);
+    assert_string_equal(file_text(&l, path), "/1234\n/56\nother\n/5678\n");
+    get(&l, "/9");
+    fixture_pass(&l.f, 200 * MS);
+    assert_string_equal(file_text(&l, path), "/1234\n/56\nother\n/5678\n/9\n"); /* appended */
+    close(other);
+    end(&l);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* More than a pipe takes at once, in one write. */
+static void test_file_takes_lines_whole(void **state) {
+    (void)state;
+    struct logged l;
+    char path[PATH_SIZE];
+    path_in(path, "log");
+    begin(&l, "{header:x}{header:x}{header:x}");
+    assert_int_equal(cello_server_log_to(l.f.server, path), CELLO_OK);
+    char request[4000] = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
+    memset(request + strlen(request), 'x', 2048);
+    append(request, "\r\n\r\n");
+    client_send(&l.c, request);
+    struct rlimit before, least;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    least = before;
+    least.rlim_cur = 6144; /* less than the line: what is written in two does not begin */
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &least), 0);
+    fixture_pass(&l.f, 200 * MS);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    const char *text = file_text(&l, path);
+    assert_int_equal(strlen(text), 6144);
+    assert_int_equal(text[6143], '\n');
+    fixture_pass(&l.f, 200 * MS);
+    assert_int_equal(strlen(file_text(&l, path)), 6144 + 6145);
+    end(&l);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Evenly, and errors always. */
+static void test_sample(void **state) {
+    (void)state;
+    struct logged l;
+    begin(&l, "{path}");
+    struct cl_access_log *log = l.f.server->log;
+    cl_access_log_sample(log, 0.25);
+    static const char *const paths[] = {"/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"};
+    for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++)
+        get(&l, paths[i]);
+    fixture_pass(&l.f, 200 * MS);
+    assert_string_equal(read_log(&l), "/1\n/5\n/9\n");
+    cl_access_log_sample(log, 0);
+    get(&l, "/none");
+    struct cl_request failed = {.answered = true, .path = CL_STR("/failed")};
+    failed.response.status = 500;
+    cl_access_log_request(log, &failed);
+    failed.response.status = 499;
+    cl_access_log_request(log, &failed);
+    (void)cl_access_log_flush(log);
+    assert_string_equal(read_log(&l), "/failed\n");
+    end(&l);
+    struct cello_server_config cfg = fixture_config();
+    cfg.access_log_fd = 1;
+    struct cl_app *app = cello_app_new();
+    struct cl_server *server;
+    assert_non_null(app);
+    for (double share = -0.5; share <= 1.5; share += 2) {
+        cfg.access_log_sample = share;
+        assert_int_equal(cello_server_new(&server, app, &cfg), CELLO_EINVAL);
+    }
+    cello_app_del(app);
+}
+
 /* Nothing to write: the loop is not woken for the log. */
 static void test_idle_log_needs_no_timer(void **state) {
     (void)state;
@@ -211,15 +406,13 @@ static void test_idle_log_needs_no_timer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_combined),
-        cmocka_unit_test(test_escaping),
-        cmocka_unit_test(test_template),
-        cmocka_unit_test(test_bad_formats),
-        cmocka_unit_test(test_long_values),
-        cmocka_unit_test(test_client_that_left),
-        cmocka_unit_test(test_full_pipe),
-        cmocka_unit_test(test_closed_pipe),
-        cmocka_unit_test(test_idle_log_needs_no_timer),
+        cmocka_unit_test(test_combined),    cmocka_unit_test(test_escaping),
+        cmocka_unit_test(test_template),    cmocka_unit_test(test_bad_formats),
+        cmocka_unit_test(test_long_values), cmocka_unit_test(test_client_that_left),
+        cmocka_unit_test(test_full_pipe),   cmocka_unit_test(test_closed_pipe),
+        cmocka_unit_test(test_file),        cmocka_unit_test(test_file_that_cannot_be_opened),
+        cmocka_unit_test(test_cut_line),    cmocka_unit_test(test_file_takes_lines_whole),
+        cmocka_unit_test(test_sample),      cmocka_unit_test(test_idle_log_needs_no_timer),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
