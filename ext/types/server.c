@@ -656,8 +656,7 @@ static PyObject *service_ready(PyObject *self, PyObject *arg) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(service_stopping_doc,
-             "service_stopping($self)\n--\n\nThe service is about to stop.");
+PyDoc_STRVAR(service_stopping_doc, "service_stopping($self)\n--\n\nThe service is about to stop.");
 
 static PyObject *service_stopping(PyObject *self, PyObject *ignored) {
     (void)ignored;

@@ -57,8 +57,8 @@ struct cl_server {
     struct cl_notify notify;    /* who wants to hear of a service; closed: nobody */
     struct cl_timer watchdog_timer;
     bool said_stopping;
-    size_t returned, trimmed;   /* by the pool to the heap: at the last look, when it was trimmed */
-    uint64_t big_uses;          /* of the pool: at the last look */
+    size_t returned, trimmed; /* by the pool to the heap: at the last look, when it was trimmed */
+    uint64_t big_uses;        /* of the pool: at the last look */
     uint64_t requests, batches, turns;
     char *upload_directory;    /* of unnamed files: TMPDIR when it was made; NULL: unset */
     _Atomic(pthread_t) thread; /* that ran the last turn */
