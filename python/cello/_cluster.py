@@ -36,6 +36,7 @@ def worker() -> _cello.Cluster | None:
     if text is not None:
         del os.environ[VARIABLE]  # programs that this one starts are no workers
         _joined = _cello.Cluster(text)
+        _log.worker = _joined.worker_id
     return _joined
 
 

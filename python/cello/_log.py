@@ -2,8 +2,8 @@
 
 A program that configures logging gets these records like any others. Where nothing is configured,
 lines go to standard error in Cello's own format. Records have `request_id` (None outside of
-requests); exceptions are in `exc_info`. `logging` costs 10 ms, so it is imported with the first
-line.
+requests) and `worker` (None in a process without a supervisor); exceptions are in `exc_info`.
+`logging` costs 10 ms, so it is imported with the first line.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ AWAITED = (
 
 # How lines look that Cello writes itself; of the server that was started last.
 _style = "development"  # or "production", "json"
+
+# Which of several workers this process is.
+worker: int | None = None
 
 
 def configure(*, level: str | None = None, style: str = "development") -> None:
@@ -57,7 +60,11 @@ def notice(message: str) -> None:
 
 def _print(message: str) -> None:
     with suppress(OSError):  # a terminal that is gone: SIGHUP
-        print(message, file=sys.stderr, flush=True)
+        print(_of_worker(message, worker), file=sys.stderr, flush=True)
+
+
+def _of_worker(message: str, number: int | None) -> str:
+    return message if number is None else f"worker {number}: {message}"
 
 
 def info(message: str) -> bool:
@@ -105,9 +112,8 @@ def _write(
         return False
     exc_info = (type(exception), exception, exception.__traceback__) if exception else None
     where = _origin(exception)
-    record = logger.makeRecord(
-        "cello", level, *where, message, (), exc_info, extra={"request_id": request_id}
-    )
+    extra = {"request_id": request_id, "worker": worker}
+    record = logger.makeRecord("cello", level, *where, message, (), exc_info, extra=extra)
     if configured:
         logger.handle(record)
     elif logger.filter(record):
@@ -150,9 +156,10 @@ def line_of(record: logging.LogRecord, style: str | None = None) -> str:
         return _json(record)
     exception = record.exc_info[1] if record.exc_info else None
     request_id: str | None = getattr(record, "request_id", None)
-    parts = [record.getMessage()]
+    message = record.getMessage()
     if request_id:
-        parts.insert(0, f"[{request_id}]")
+        message = f"[{request_id}] {message}"
+    parts = [_of_worker(message, getattr(record, "worker", None))]
     if style == "production" or record.levelno != 20:
         parts.insert(0, f"{record.levelname:<8}")
     if style == "production":
@@ -172,6 +179,9 @@ def _json(record: logging.LogRecord) -> str:
         "logger": record.name,
         "message": record.getMessage(),
     }
+    number = getattr(record, "worker", None)
+    if number is not None:
+        entry["worker"] = number
     request_id = getattr(record, "request_id", None)
     if request_id:
         entry["request_id"] = request_id

@@ -1,6 +1,7 @@
 """run() with several workers, from the program's first line to its last."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,49 @@ def test_other_ways_to_start(how: str, backend: str, tmp_path: Path) -> None:
     }[how]
     with cluster(*args, CELLO_BACKEND=backend, PYTHONPATH=str(tmp_path)) as program:
         assert set(workers_of(program.address())) == {0, 1}
+        assert program.stop() == 0
+
+
+FAILING = """
+import logging, sys
+from cello import App, _log
+
+app = App()
+app.enable_logging(sys.argv[2])
+if "own" in sys.argv:
+    logging.basicConfig(format="MINE %(worker)s %(message)s")
+
+@app.get("/fails")
+def fails():
+    _log.notice("a notice")
+    raise RuntimeError(app.worker_id)
+
+app.run(port=0, workers=2, env=sys.argv[1], logs=False, argv=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "notice", "error"),
+    [
+        (["development", "combined"], r"^worker {}: a notice$", r"^ERROR    worker {}: GET /fails"),
+        (["production", "combined"], r"Z INFO     worker {}: a no", r"Z ERROR    worker {}: GET /"),
+        (["production", "json"], r'"a notice","worker":{}}}$', r'ls \(.*","worker":{},"exc'),
+        (["development", "combined", "own"], r"^worker {}: a notice$", r"^MINE {} GET /fails"),
+    ],
+)
+def test_lines_of_the_server_log_name_their_worker(
+    backend: str, tmp_path: Path, options: list[str], notice: str, error: str
+) -> None:
+    with cluster(written(tmp_path, FAILING), *options, CELLO_BACKEND=backend) as program:
+        address = "127.0.0.1", int(program.expect(r"on http://127\.0\.0\.1:(\d+)").group(1))
+        for _ in range(1000):
+            assert fetch(address, request("/fails")).status == 500
+            program.expect("RuntimeError: ")
+            if "RuntimeError: 0" in program.text and "RuntimeError: 1" in program.text:
+                break
+        for worker in (0, 1):
+            for pattern in (notice, error):
+                assert re.search(pattern.format(worker), program.text, re.M), program.text
         assert program.stop() == 0
 
 
