@@ -122,6 +122,9 @@ class Worker:
             client.sendall(f"{self.worker_id} {os.getpid()}\n".encode())
             if self.wants("hang-on-request") and client.recv(100) == b"hang":
                 self.hang()
+            if self.wants("spoil-on-request"):
+                self.record.spoil()
+                self.say("SPOILT")
 
     def flood(self) -> None:
         """Packets of wrong sizes and of all kinds, without end."""
@@ -181,9 +184,6 @@ class Worker:
         self.say("READY")
         if self.wants("flood"):
             self.flood()
-        if self.wants("spoil") or self.flagged("spoil-if"):
-            self.record.spoil()
-            self.say("SPOILT")
         while True:
             ready, _, _ = select.select([self.control, *self.open()], [], [])
             if self.control in ready:

@@ -428,13 +428,13 @@ def test_a_worker_that_breaks_the_shared_memory_does_not_break_the_supervisor() 
         free.bind(("127.0.0.1", 0))
         admin = free.getsockname()
     options = ("--workers", "2", "--admin", f"127.0.0.1:{admin[1]}", "--max-restarts", "1")
-    with supervised(*options, worker=("spoil=1",)) as cluster:
+    with supervised(*options, worker=("spoil-on-request=1",)) as cluster:
         port = cluster.running()
+        pids = dict(ask(port) for _ in range(40))
         cluster.expect("SPOILT")
         with socket.create_connection(admin, 30) as client:
             client.sendall(b"GET /health/workers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert client.makefile().readline() == "HTTP/1.1 200 OK\n"
-        pids = dict(ask(port) for _ in range(40))
         os.kill(pids[1], signal.SIGKILL)
         cluster.expect(rf"worker 1 \(pid {pids[1]}\) was killed by signal 9")
         # What takes its place finds nothing that it could use.
