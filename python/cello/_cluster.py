@@ -23,7 +23,10 @@ SUPERVISOR = os.path.join(os.path.dirname(_cello.__file__), "cello-supervisor")
 # Variables that came from a file, which each worker reads again.
 from_file: Collection[str] = ()
 
+# Programs that this one starts, from its first import on, are no workers.
+_text = os.environ.pop(VARIABLE, None)
 _joined: _cello.Cluster | None = None
+_has_begun = False
 
 
 def worker() -> _cello.Cluster | None:
@@ -31,13 +34,19 @@ def worker() -> _cello.Cluster | None:
 
     ValueError: the variable is not what a supervisor leaves.
     """
-    global _joined
-    text = os.environ.get(VARIABLE)
+    global _joined, _text
+    text, _text = _text, None
     if text is not None:
-        del os.environ[VARIABLE]  # programs that this one starts are no workers
         _joined = _cello.Cluster(text)
         _log.worker = _joined.worker_id
     return _joined
+
+
+def begins() -> bool:
+    """False: this worker has begun to serve before. It does that once, and then it ends."""
+    global _has_begun
+    first, _has_begun = not _has_begun, True
+    return first
 
 
 def become(user: str | None, group: str | None) -> None:
@@ -140,6 +149,12 @@ def _options(config: ClusterConfig) -> list[str]:
 
 def _program() -> list[str]:
     """What this process was started with, for another Python."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        raise RuntimeError(
+            "several workers need a program of their own, which a process of multiprocessing is "
+            "not: start it with subprocess, or write `if __name__ == '__main__':` before run()"
+        )
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
     if not sys.executable or not file:

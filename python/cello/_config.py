@@ -359,7 +359,7 @@ class ClusterConfig(_Numbers):
         if isinstance(value, float) and not isinstance(default, float):
             raise TypeError(f"{name} must be a whole number, not {value!r}")
         value = super()._checked(name, value)
-        if value > self._most.get(name, 2**62):
+        if value > self._most.get(name, 2**62 - 1):
             raise ValueError(f"{name} must not exceed {self._most[name]:g}: {value}")
         return value
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cello import _cluster, _log
+from cello import _cello, _log
 from cello._callables import CO_GENERATOR, is_async
 from cello._hooks import Function, FunctionT, arguments_needed
 
@@ -55,11 +55,20 @@ class LifespanRun:
     """One run of an application's hooks, from the start of a server to its end.
 
     Those of the cluster come first and last, in one of its workers, and the lifespan is around the
-    worker's own. When what starts fails, what had started ends.
+    worker's own. When what starts fails, what had started ends. worker: that the server is; None:
+    it is a cluster of its own, also where a worker's program starts another one.
     """
 
-    def __init__(self, app: App, lifespan: Function | None, own: _Hooks, cluster: _Hooks) -> None:
+    def __init__(
+        self,
+        app: App,
+        worker: _cello.Cluster | None,
+        lifespan: Function | None,
+        own: _Hooks,
+        cluster: _Hooks,
+    ) -> None:
         self._app = app
+        self._worker = worker
         self._lifespan = lifespan
         self._own, self._cluster = own, cluster
         self._context: Any = None
@@ -108,7 +117,7 @@ class LifespanRun:
         _run_now(self.shutdown())
 
     async def _start_cluster(self) -> None:
-        hooks, worker = self._cluster, _cluster.worker()
+        hooks, worker = self._cluster, self._worker
         if worker is None:
             await hooks.start()
         elif not hooks.startup:
@@ -129,7 +138,7 @@ class LifespanRun:
             raise
 
     async def _end_cluster(self, failed: bool) -> list[Exception]:
-        worker = _cluster.worker()
+        worker = self._worker
         if worker is not None and (failed or not worker.await_end()):
             return []
         return await self._cluster.end(failed)
@@ -251,12 +260,12 @@ class Lifespan:
             raise ValueError(f"an event is 'startup' or 'shutdown', not {event!r}")
         return self.on_startup() if event == "startup" else self.on_shutdown()
 
-    def _lifespan_run(self) -> LifespanRun:
+    def _lifespan_run(self, worker: _cello.Cluster | None = None) -> LifespanRun:
         """For one server."""
         app: App = self  # type: ignore[assignment]
         own = _Hooks(self._startup_hooks, self._shutdown_hooks)
         cluster = _Hooks(self._cluster_startup_hooks, self._cluster_shutdown_hooks)
-        return LifespanRun(app, self._lifespan, own, cluster)
+        return LifespanRun(app, worker, self._lifespan, own, cluster)
 
     def _keep_state(self, state: Any) -> None:
         if not isinstance(state, Mapping):

@@ -260,7 +260,7 @@ class Serving(Health, Lifespan, Base):
 
         workers: how many processes serve, or "auto", one for each usable CPU. With several this
         process ends here, as their supervisor: it runs the program again, up to here, in each
-        worker; only there run() returns. cluster: more about them.
+        worker; only there run() returns, and a second run() does nothing. cluster: more about them.
 
         What is not given here is read from the command line (--host --port --reload --debug --env
         --no-logs --log-level --uds --uds-mode --fd --proxy-protocol --backend --workers --user
@@ -295,6 +295,8 @@ class Serving(Health, Lifespan, Base):
         fds = _service.sockets(settings)
         if worker is None:
             self._become_supervisor(settings, config, main, fds)
+        elif not _cluster.begins():
+            return
         if settings.reload:
             from cello import _reload
 
@@ -322,7 +324,7 @@ class Serving(Health, Lifespan, Base):
                 health.listen(config.heartbeat_timeout)
             _attend(
                 engine,
-                self._lifespan_run(),
+                self._lifespan_run(worker),
                 settings,
                 config,
                 main,

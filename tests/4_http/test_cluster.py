@@ -301,3 +301,97 @@ def test_one_process_serves_on_before_it_stops(backend: str) -> None:
         answer = fetch(("127.0.0.1", port), request("/ids"))
         assert answer.status == 200 and not answer.closes
         assert program.wait() == 0
+
+
+# Two applications in one program, and processes of multiprocessing that import it again.
+SEVERAL = """
+import multiprocessing, os
+from cello import App
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+app, side = App(), App()
+at_import = "CELLO_WORKER" in os.environ
+
+@side.on_startup(per="cluster")
+def side_starts():
+    say("side starts")
+
+@side.on_shutdown(per="cluster")
+def side_ends():
+    say("side ends")
+
+@side.get("/")
+def hello():
+    return {"who": side.store.get("who").decode()}
+
+@app.on_startup
+def begin():
+    app.store.set("who", "the worker")
+    app.side = side.start()
+
+@app.on_shutdown
+def end():
+    app.side.stop()
+    say("worker ends")
+
+@app.get("/side")
+def where():
+    return list(app.side.addresses[0])
+
+def child(queue):
+    queue.put([at_import, app.worker_id, app._cluster.is_worker])
+
+@app.get("/child", blocking=True)
+def run_child():
+    spawn = multiprocessing.get_context("spawn")
+    queue = spawn.SimpleQueue()
+    process = spawn.Process(target=child, args=(queue,))
+    process.start()
+    process.join()
+    return [process.exitcode, queue.get()]
+
+if __name__ == "__main__":
+    app.run(port=0, workers=2, logs=False)
+    app.run(port=0, workers=2, logs=False)
+    say("after both")
+"""
+
+
+def test_another_server_in_a_worker_is_none_of_the_supervisors(tmp_path: Path) -> None:
+    with cluster(written(tmp_path, SEVERAL)) as program:
+        address = program.address()
+        side = tuple(fetch(address, request("/side")).json())
+        assert fetch(side, request("/")).json() == {"who": "the worker"}
+        assert program.stop() == 0
+        lines = program.text.splitlines()
+        for line in ("side starts", "side ends", "worker ends"):
+            assert lines.count(line) == 2, program.text
+        assert "killing" not in program.text
+
+
+def test_processes_of_a_worker_are_no_workers(tmp_path: Path) -> None:
+    with cluster(written(tmp_path, SEVERAL)) as program:
+        assert fetch(program.address(), request("/child")).json() == [0, [False, 0, False]]
+        assert program.stop() == 0
+
+
+def test_a_process_of_multiprocessing_cannot_have_workers(tmp_path: Path) -> None:
+    text = """
+import multiprocessing
+from cello import App
+
+def serve():
+    App().run(port=0, workers=2)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("{how}").Process(target=serve)
+    process.start()
+    process.join(60)
+    raise SystemExit(process.exitcode)
+"""
+    for how in ("fork", "spawn"):
+        with cluster(written(tmp_path, text.format(how=how))) as program:
+            assert program.wait() == 1
+            assert "a process of multiprocessing is not" in program.text
