@@ -3,7 +3,8 @@
  * of theirs can take it down.
  *
  * Signals: SIGTERM and SIGINT stop (twice: at once), SIGHUP replaces all workers one by one,
- * SIGUSR1 lets them open their log files again.
+ * SIGUSR1 lets them open their log files again, SIGUSR2 starts another supervisor that takes over,
+ * SIGQUIT has all workers write their stacks.
  *
  * Thread: one, which has to be the process's first; others that the program starts must be started
  * after cl_supervisor_new, which blocks the signals. One supervisor for each process. */
