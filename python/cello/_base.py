@@ -41,8 +41,7 @@ class Base(ABC, _cello.App):
     # Shared
     _own_cluster: _cello.Cluster | None = None
     _store_config: StoreConfig | None = None
-    _own_store: _cello.Store | None = None
-    _own_topics: _cello.Topics | None = None
+    _own_shared: tuple[_cello.Store, _cello.Topics] | None = None
     # Files
     _static: list[tuple[StaticFilesConfig, str]]
     # Routing

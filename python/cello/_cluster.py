@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Collection
 from copy import copy
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,6 +28,10 @@ from_file: Collection[str] = ()
 _text = os.environ.pop(VARIABLE, None)
 _joined: _cello.Cluster | None = None
 _has_begun = False
+_shared: tuple[_cello.Store, _cello.Topics] | None = None
+
+# Held while what an application has one of is made: threads may ask for it at the same time.
+making = threading.RLock()
 
 
 def worker() -> _cello.Cluster | None:
@@ -40,6 +45,20 @@ def worker() -> _cello.Cluster | None:
         _joined = _cello.Cluster(text)
         _log.worker = _joined.worker_id
     return _joined
+
+
+def shared(cluster: _cello.Cluster) -> tuple[_cello.Store, _cello.Topics]:
+    """What an application has of the memory of a cluster. All applications of a worker have the
+    same: a process is one reader of messages, and one that is woken for them."""
+    global _shared
+    with making:
+        if cluster is _joined and _shared is not None:
+            return _shared
+        store = _cello.Store(cluster)
+        found = store, _cello.Topics(store)
+        if cluster is _joined:
+            _shared = found
+        return found
 
 
 def begins() -> bool:

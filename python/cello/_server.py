@@ -147,7 +147,10 @@ class Serving(Health, Lifespan, Base):
     @property
     def _cluster(self) -> _cello.Cluster:
         if self._own_cluster is None:
-            self._own_cluster = _cluster.worker() or _cello.Cluster(None, *self._store_sizes())
+            with _cluster.making:
+                if self._own_cluster is None:
+                    sizes = self._store_sizes()
+                    self._own_cluster = _cluster.worker() or _cello.Cluster(None, *sizes)
         return self._own_cluster
 
     def _store_sizes(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any
 
-from cello import _cello
+from cello import _cello, _cluster
 from cello._base import Base
 from cello._config import StoreConfig
 
@@ -139,15 +139,19 @@ class Shared(Base):
     @property
     def store(self) -> _cello.Store:
         """Keys and values that all workers share. Nothing survives the end of the application."""
-        if self._own_store is None:
-            self._own_store = _cello.Store(self._cluster)
-        return self._own_store
+        return self._shared[0]
 
     @property
     def _topics(self) -> _cello.Topics:
-        if self._own_topics is None:
-            self._own_topics = _cello.Topics(self.store)
-        return self._own_topics
+        return self._shared[1]
+
+    @property
+    def _shared(self) -> tuple[_cello.Store, _cello.Topics]:
+        if self._own_shared is None:
+            with _cluster.making:
+                if self._own_shared is None:
+                    self._own_shared = _cluster.shared(self._cluster)
+        return self._own_shared
 
     def publish(self, topic: str | bytes, message: Any) -> None:
         """Give a message to the subscribers of a topic in all workers; it waits for none of them.

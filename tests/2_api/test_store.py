@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from cello import App, Response, Store, StoreConfig, Subscription, _cello
+from cello import App, Response, Store, StoreConfig, Subscription, _cello, _cluster
 from guest_server import Driver, drivers, guest
 from stream_client import Reader
 
@@ -458,3 +458,18 @@ def test_a_thread_of_the_pool_may_wait(app: App) -> None:
             app.publish("n", i)
         reader.until(b"\r\n\r\n")
         assert reader.rest() == "1;2;3;"
+
+
+def test_threads_that_ask_at_once_have_one_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, found = App(), []
+    other = threading.Thread(target=lambda: found.append(app.store))
+
+    def worker() -> None:
+        if threading.current_thread() is threading.main_thread():
+            other.start()
+            other.join(0.2)  # in vain: it waits for what this thread makes
+
+    monkeypatch.setattr(_cluster, "worker", worker)
+    found.append(app.store)
+    other.join()
+    assert found[0] is found[1]

@@ -326,9 +326,15 @@ def side_ends():
 def hello():
     return {"who": side.store.get("who").decode()}
 
+@side.get("/news", blocking=True)
+def hear():
+    side.publish("news", "from the side")
+    return {"news": next(app.news)}
+
 @app.on_startup
 def begin():
     app.store.set("who", "the worker")
+    app.news = app.subscribe("news")
     app.side = side.start()
 
 @app.on_shutdown
@@ -364,6 +370,7 @@ def test_another_server_in_a_worker_is_none_of_the_supervisors(tmp_path: Path) -
         address = program.address()
         side = tuple(fetch(address, request("/side")).json())
         assert fetch(side, request("/")).json() == {"who": "the worker"}
+        assert fetch(side, request("/news")).json() == {"news": "from the side"}
         assert program.stop() == 0
         lines = program.text.splitlines()
         for line in ("side starts", "side ends", "worker ends"):
