@@ -175,7 +175,8 @@ void cl_loop_obj_del(struct cl_loop *l, void *obj);
 
 /* Start accepting. Errors: CELLO_ESYS, CELLO_ENOMEM. */
 int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) CL_MUST_USE;
-/* Stop and start accepting (a connection limit); the kernel's queue stays. */
+/* Stop and start accepting (a connection limit); the kernel's queue stays. One that is closed may
+ * be paused from on_accept, so as to leave the rest. */
 void cl_listener_pause(struct cl_listener *ls);
 void cl_listener_resume(struct cl_listener *ls);
 /* Stop for good and close the descriptor; on_closed follows, not before this call returns. */

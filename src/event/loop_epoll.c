@@ -203,10 +203,8 @@ static int epoll_listener_open(struct cl_listener *ls) {
 }
 
 static void epoll_listener_close(struct cl_listener *ls) {
-    bool armed = ls->state & CL_LISTENER_ARMED;
     epoll_listener_update(ls);
-    if (armed)
-        cl_listener_take_rest(ls, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    cl_listener_take_rest(ls, SOCK_NONBLOCK | SOCK_CLOEXEC);
     close(ls->fd);
     ls->fd = -1;
     cl_loop_retire_listener(ls);

@@ -54,6 +54,7 @@ enum { CL_FILE_BURST = 1 << 20 };
 #define CL_LISTENER_ARMED (1u << 3)  /* the back end watches it */
 #define CL_LISTENER_CANCELED (1u << 4)
 #define CL_LISTENER_RETIRED (1u << 5) /* on the list of the closed */
+#define CL_LISTENER_POLLED (1u << 6)  /* io_uring: a poll, for the socket does not block */
 
 struct cl_loop_ops {
     enum cl_backend backend;
@@ -152,7 +153,9 @@ CL_INLINE bool cl_listener_wanted(const struct cl_listener *ls) {
 bool cl_listener_failed(struct cl_listener *ls, int err);
 /* The listener closes, and waits for nothing any more: take in what is in the kernel's queue. Of
  * the processes that share a socket a connection wakes one, and if it was this one, nobody else
- * would look before the next connection comes. `flags`: of accept4(2). */
+ * would look before the next connection comes. At most CL_ACCEPT_REST_MAX, until on_accept pauses
+ * the listener, or there is no descriptor left: the rest stays for others. `flags`: of accept4(2).
+ */
 void cl_listener_take_rest(struct cl_listener *ls, int flags);
 
 #endif

@@ -301,10 +301,11 @@ int cl_listener_open(struct cl_loop *l, struct cl_listener *ls, int fd) {
 }
 
 void cl_listener_pause(struct cl_listener *ls) {
-    if (ls->state & (CL_LISTENER_CLOSED | CL_LISTENER_PAUSED))
+    if (ls->state & CL_LISTENER_PAUSED)
         return;
     ls->state |= CL_LISTENER_PAUSED;
-    ls->loop->ops->listener_update(ls);
+    if (!(ls->state & CL_LISTENER_CLOSED))
+        ls->loop->ops->listener_update(ls);
 }
 
 void cl_listener_resume(struct cl_listener *ls) {
@@ -359,21 +360,19 @@ bool cl_listener_failed(struct cl_listener *ls, int err) {
     return false;
 }
 
-/* Non-blocking for so long, which others see that share the socket: io_uring's accept reports
- * EAGAIN when it is begun meanwhile, and is begun again. */
+/* Non-blocking for good: another process that shares the socket may be doing the same, and would
+ * wait for ever if it became a blocking one again in between. */
 void cl_listener_take_rest(struct cl_listener *ls, int flags) {
     int mode = fcntl(ls->fd, F_GETFL);
     if (mode < 0 || (!(mode & O_NONBLOCK) && fcntl(ls->fd, F_SETFL, mode | O_NONBLOCK)))
         return;
-    for (int i = 0; i < CL_ACCEPT_REST_MAX; i++) {
+    for (int i = 0; i < CL_ACCEPT_REST_MAX && !(ls->state & CL_LISTENER_PAUSED); i++) {
         int fd = accept4(ls->fd, NULL, NULL, flags);
         if (fd >= 0)
             ls->on_accept(ls, fd);
         else if (!is_passing(errno))
             break;
     }
-    if (!(mode & O_NONBLOCK))
-        fcntl(ls->fd, F_SETFL, mode);
 }
 
 void cl_loop_retire_listener(struct cl_listener *ls) {

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -67,7 +68,10 @@ static void arm_accept(struct cl_listener *ls) {
         cl_listener_failed(ls, ENOMEM);
         return;
     }
-    io_uring_prep_multishot_accept(sqe, ls->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (CL_UNLIKELY(ls->state & CL_LISTENER_POLLED))
+        io_uring_prep_poll_add(sqe, ls->fd, POLLIN | EPOLLEXCLUSIVE);
+    else
+        io_uring_prep_multishot_accept(sqe, ls->fd, NULL, NULL, SOCK_CLOEXEC);
     sqe->user_data = cl_uring_tag(ls, CL_URING_ACCEPT);
     ls->state |= CL_LISTENER_ARMED;
     ls->pending++;
@@ -86,10 +90,8 @@ static void uring_listener_update(struct cl_listener *ls) {
     }
 }
 
+/* Whether the socket blocks is left as it is: others who share it may depend on it. */
 static int uring_listener_open(struct cl_listener *ls) {
-    /* On a non-blocking socket the kernel would answer EAGAIN instead of waiting. */
-    if (fcntl(ls->fd, F_SETFL, 0))
-        return CELLO_ESYS;
     uring_listener_update(ls);
     return CELLO_OK;
 }
@@ -101,14 +103,21 @@ static void uring_listener_close(struct cl_listener *ls) {
         finish_listener_close(ls);
 }
 
+/* On a non-blocking socket the kernel accepts what is there, then answers EAGAIN instead of
+ * waiting; a poll waits, and is followed by the next accept. */
 static void accepted(struct cl_listener *ls, int res, uint32_t cqe_flags) {
+    bool polled = ls->state & CL_LISTENER_POLLED;
+    if (CL_UNLIKELY(polled))
+        ls->state &= ~CL_LISTENER_POLLED;
+    else if (CL_UNLIKELY(res == -EAGAIN))
+        ls->state |= CL_LISTENER_POLLED;
     if (!(cqe_flags & IORING_CQE_F_MORE)) {
         ls->state &= ~(CL_LISTENER_ARMED | CL_LISTENER_CANCELED);
         ls->pending--;
     }
-    if (res >= 0 && ls->loop->stopped)
+    if (res >= 0 && !polled && ls->loop->stopped)
         close(res);
-    else if (res >= 0)
+    else if (res >= 0 && !polled)
         ls->on_accept(ls, res);
     if (ls->state & CL_LISTENER_CLOSED) {
         if (ls->pending)

@@ -54,7 +54,9 @@ int cl_server_begin(struct cl_server *s, struct cl_stream *stream) {
 }
 
 void cl_server_on_accept(struct cl_listener *l, int fd) {
-    struct cl_server *s = CL_CONTAINER_OF(l, struct cl_server_listener, super)->server;
+    const struct cl_server_listener *listener =
+        CL_CONTAINER_OF(l, struct cl_server_listener, super);
+    struct cl_server *s = listener->server;
     struct cl_stream *stream;
     /* While draining: one that the kernel had taken in before the listener was closed. */
     if (s->overdue || !cl_server_make_room(s) ||
@@ -64,6 +66,8 @@ void cl_server_on_accept(struct cl_listener *l, int fd) {
     }
     if (cl_server_begin(s, stream) != CELLO_OK)
         cl_stream_close(stream);
+    if (CL_UNLIKELY(listener->closing) && cl_worker_is_full(&s->worker))
+        cl_listener_pause(l); /* others who share the socket may have room */
 }
 
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c) {

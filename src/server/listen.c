@@ -50,6 +50,7 @@ static void close_listener(struct cl_server_listener **at) {
     *at = l->next;
     if (l->owns_path)
         unlink(l->addr.un.sun_path);
+    l->closing = true;
     cl_listener_close(&l->super);
 }
 

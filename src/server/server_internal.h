@@ -26,6 +26,7 @@ struct cl_server_listener {
     struct cl_addr addr;
     bool adopted; /* the socket of worker id `owner`, who is gone; on the heap */
     uint32_t owner;
+    bool closing;   /* it may still take in what is queued */
     bool owns_path; /* of a unix socket: the file goes with the listener */
 };
 
