@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import tempfile
 import threading
 from collections import Counter
 from itertools import count
@@ -176,3 +177,19 @@ def test_what_is_said_explicitly_turns_it_off(backend: str, tmp_path: Path) -> N
             assert client.ask(request("/")).status == 200
         assert process.stop() == 0
     assert not file.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_the_file_is_opened_with_the_rights_that_serve(backend: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        file = Path(folder, "access.log")
+        # All is imported before: Python may lie where another user cannot read.
+        text = PROGRAM.replace("import sys", "import logging, signal, sys")
+        text = text.replace("FILE", repr(str(file)))
+        text = text.replace("argv=False", "argv=False, cluster=ClusterConfig(user='65534')")
+        text = text.replace("import App", "import App, ClusterConfig")
+        with cluster("-c", text, "1", CELLO_BACKEND=backend) as process:
+            address_of(process)
+            assert file.stat().st_uid == 65534
+            assert process.stop() == 0
