@@ -239,6 +239,16 @@ def test_what_cannot_have_workers_says_so(why: str, tmp_path: Path) -> None:
     assert done.returncode == (0 if why == "thread" else 1)
 
 
+def test_a_prompt_cannot_have_workers() -> None:
+    """What was typed cannot be run again."""
+    typed = "from cello import App\nApp().run(port=0, workers=2)\nprint('still', 'here')\n"
+    done = subprocess.run(
+        [sys.executable, "-i", "-q"], input=typed, capture_output=True, text=True, timeout=60
+    )
+    assert "put it into a file" in done.stderr
+    assert "still here" in done.stdout  # it became no supervisor
+
+
 def test_a_busy_port_is_an_error(tmp_path: Path) -> None:
     with cluster(written(tmp_path, PROGRAM)) as first:
         port = first.running()
