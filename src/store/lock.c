@@ -1,9 +1,12 @@
 #include "store/lock.h"
 
 #include <errno.h>
+#include <time.h>
 
 /* Holders need less than a microsecond, falling asleep and waking up several. */
 enum { SPINS = 64 };
+
+static const long NAP_NS = 20000, NAP_MAX_NS = 1000000;
 
 static inline void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -22,14 +25,28 @@ void cl_lock_init(struct cl_lock *l) {
     pthread_mutexattr_destroy(&attributes);
 }
 
+/* The holder is not running. Nobody sleeps in the mutex: of several sleepers one is woken, who
+ * keeps it to himself that there are others; when he is killed before he has the lock, and somebody
+ * else took it in passing, the others would sleep for good. */
+static int wait_for(struct cl_lock *l) {
+    struct timespec nap = {.tv_nsec = NAP_NS};
+    int err;
+    do {
+        nanosleep(&nap, NULL);
+        nap.tv_nsec = CL_MIN(2 * nap.tv_nsec, NAP_MAX_NS);
+        err = pthread_mutex_trylock(&l->mutex);
+    } while (err == EBUSY);
+    return err;
+}
+
 bool cl_lock_take(struct cl_lock *l) {
     int err = pthread_mutex_trylock(&l->mutex);
     for (unsigned i = 0; CL_UNLIKELY(err == EBUSY) && i < SPINS; i++) {
         pause_cpu();
         err = pthread_mutex_trylock(&l->mutex);
     }
-    if (err == EBUSY)
-        err = pthread_mutex_lock(&l->mutex);
+    if (CL_UNLIKELY(err == EBUSY))
+        err = wait_for(l);
     if (CL_LIKELY(!err))
         return false;
     assert(err == EOWNERDEAD);
