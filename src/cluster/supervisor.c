@@ -66,15 +66,10 @@ static int open_segment(struct cl_supervisor *s) {
     return s->members ? CELLO_OK : CELLO_EINVAL;
 }
 
-static int open_spawner(struct cl_supervisor *s) {
-    struct cl_spawner_config config = {
-        .variable = CL_WORKER_VARIABLE,
-        .command = s->options->command,
-        .environ = environ,
-        .segment = s->segment,
-        .mask = s->mask,
-        .affinity = s->options->affinity,
-    };
+int cl_supervisor_spawner(const struct cl_supervisor *s, struct cl_spawner_config config,
+                          struct cl_spawner **out) {
+    config.environ = environ;
+    config.mask = s->mask;
     config.fd_count = cl_sockets_fds(s->sockets, &config.fds);
     size_t size = cl_sockets_text(s->sockets, NULL, 0) + 1;
     char *text = cl_malloc(size);
@@ -82,9 +77,19 @@ static int open_spawner(struct cl_supervisor *s) {
         return CELLO_ENOMEM;
     cl_sockets_text(s->sockets, text, size);
     config.sockets = text;
-    int err = cl_spawner_new(&s->spawner, &config);
+    int err = cl_spawner_new(out, &config);
     cl_free(text);
     return err;
+}
+
+static int open_spawner(struct cl_supervisor *s) {
+    const struct cl_spawner_config config = {
+        .variable = CL_WORKER_VARIABLE,
+        .command = s->options->command,
+        .segment = s->segment,
+        .affinity = s->options->affinity,
+    };
+    return cl_supervisor_spawner(s, config, &s->spawner);
 }
 
 static int open_policy(struct cl_supervisor *s) {

@@ -72,25 +72,15 @@ void cl_supervisor_tell_predecessor(struct cl_supervisor *s) {
 /* ---- as the one who leaves ------------------------------------------------------------------ */
 
 static int spawn_heir(struct cl_supervisor *s) {
-    struct cl_spawner *spawner = NULL;
-    struct cl_spawner_config config = {
+    const struct cl_spawner_config config = {
         .variable = CL_SOCKETS_VARIABLE,
         .command = s->options->self,
-        .environ = environ,
-        .mask = s->mask,
     };
-    config.fd_count = cl_sockets_fds(s->sockets, &config.fds);
-    size_t size = cl_sockets_text(s->sockets, NULL, 0) + 1;
-    char *text = cl_malloc(size);
-    if (!text)
-        return CELLO_ENOMEM;
-    cl_sockets_text(s->sockets, text, size);
-    config.sockets = text;
-    int err = cl_spawner_new(&spawner, &config);
+    struct cl_spawner *spawner = NULL;
+    int err = cl_supervisor_spawner(s, config, &spawner);
     if (!err)
         err = cl_spawn(spawner, 0, 0, &s->heir.pid, &s->heir.control);
     cl_spawner_del(spawner);
-    cl_free(text);
     return err;
 }
 

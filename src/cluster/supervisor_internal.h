@@ -46,6 +46,10 @@ enum { PACKETS_MAX = 1024 };
 /* The next packet of `w`, to be called until it is false, and at most PACKETS_MAX times in a row.
  * One of another size has kind 0. */
 bool cl_supervisor_receive(struct worker *w, struct cl_control *out);
+/* One for `config`, whose environment, signals and sockets are filled in. Errors: those of
+ * cl_spawner_new. */
+int cl_supervisor_spawner(const struct cl_supervisor *s, struct cl_spawner_config config,
+                          struct cl_spawner **out) CL_MUST_USE;
 
 /* ---- taking over (supervisor_heir.c) ---- */
 
