@@ -194,6 +194,15 @@ def test_a_stop_is_told_when_its_delay_begins(tmp_path: Path, manager: Manager) 
 # ---- SIGHUP without a supervisor ----
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Programs hear them, even where these tests run below nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups")
 def test_sighup_stops_one_process(backend: str, tmp_path: Path) -> None:
     """Like SIGTERM: what is in flight is finished."""
     reading, writing = os.pipe()
@@ -228,6 +237,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
+@pytest.mark.usefixtures("hangups")
 def test_a_terminal_that_is_closed_stops_one_process(backend: str, tmp_path: Path) -> None:
     """It sends SIGHUP, and nothing can be written to it any more."""
     reading, writing = os.pipe()
