@@ -157,6 +157,7 @@ def ask(address: int | str, text: str = "") -> tuple[int, int]:
         client.settimeout(TIMEOUT)
         client.connect(address)
     with client:
-        client.sendall(text.encode() or b"\n")
+        with suppress(BrokenPipeError):  # it has answered and closed already
+            client.sendall(text.encode() or b"\n")
         worker_id, pid = client.recv(100).split()
     return int(worker_id), int(pid)
