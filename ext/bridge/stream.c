@@ -355,10 +355,11 @@ static void go_on(struct cl_stream *s) {
 
 static void run_note(struct cl_note *n, struct cl_bridge *b) {
     struct cl_stream *s = of_note(n);
-    bool posted = s->posted, ends = s->lent && s->state >= CL_STREAM_STOPPED;
+    bool arrived = s->arrived, ends = s->lent && s->state >= CL_STREAM_STOPPED;
     (void)b;
     Py_INCREF(s);
-    s->posted = false;
+    if (arrived)
+        s->arrived = s->posted = false;
     s->lent = s->lent && !ends;
     if (s->state != CL_STREAM_RETIRED) {
         if (s->unwatched && s->state == CL_STREAM_OPENING)
@@ -373,14 +374,18 @@ static void run_note(struct cl_note *n, struct cl_bridge *b) {
     }
     if (ends)
         Py_DECREF(s); /* the engine's */
-    if (posted)
+    if (arrived)
         Py_DECREF(s);
     Py_DECREF(s);
 }
 
+/* A note may run for another reason while the message is still on its way, which needs the stream
+ * until here. At the end of a server its streams are orphans, and the last messages say nothing. */
 static void run_post(struct cl_post *p) {
     struct cl_stream *s = of_post(p);
-    cl_bridge_note(s->bridge, &s->note);
+    s->arrived = true;
+    if (s->bridge)
+        cl_bridge_note(s->bridge, &s->note);
 }
 
 /* ---- all of a server ---- */

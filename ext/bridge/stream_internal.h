@@ -94,6 +94,7 @@ struct cl_stream {
     bool lent;             /* the engine has a reference */
     bool waits;            /* for a loop, and has a reference until there is one */
     bool posted;           /* a message is on its way, and has a reference */
+    bool arrived;          /* it is here: its reference goes with the next note */
     bool unwatched;        /* the head waits, and the observer is to be set in a turn */
     bool starting;         /* async: in the task's first step */
     bool cancelled;        /* async: the task was told */
