@@ -301,7 +301,7 @@ def supervise(command: list[str], settings: Settings, watch: Watch) -> int:
 
 
 def _url(listener: socket.socket) -> str:
-    from cello._server import url_of
+    from cello._attend import url_of
 
     name = listener.getsockname()
     return url_of((f"unix:{name}", 0) if isinstance(name, str) else name[:2])

@@ -6,12 +6,11 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Literal, NoReturn, Unpack
 
 from cello import _cello, _cluster, _debug, _log, _service
+from cello._attend import attend, serve_here, url_of
 from cello._base import Base
 from cello._config import (
     ClusterConfig,
@@ -21,14 +20,12 @@ from cello._config import (
     TimeoutConfig,
 )
 from cello._cpus import usable_cpus
-from cello._health import Health, HealthRun
+from cello._health import Health
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
 
 # As the engine opens the file of the access log.
 LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-
-RELOAD_TIMEOUT = 0.5  # the same for a process that is replaced because a file was saved
 
 # The command line imports a program, and serves it itself: the program's own run() does nothing.
 loading = False
@@ -112,26 +109,6 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self.stop(5.0)
-
-
-def url_of(address: tuple[str, int]) -> str:
-    """How a client writes an address."""
-    host, port = address
-    if host.startswith("unix:"):
-        return host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def serve_here(engine: _cello.Server, lifespan: LifespanRun) -> None:
-    """Serve on this thread until the server is done, between start-up and shutdown hooks."""
-    if engine.needs_loop or lifespan.needs_loop:
-        engine.run(lifespan)
-        return
-    lifespan.startup_now()
-    try:
-        engine.run()
-    finally:
-        lifespan.shutdown_now()
 
 
 def _pool_of(config: ThreadPoolConfig) -> tuple[int, int, int]:
@@ -325,7 +302,7 @@ class Serving(Health, Lifespan, Base):
         try:
             if health is not None:
                 health.listen(config.heartbeat_timeout)
-            _attend(
+            attend(
                 engine,
                 self._lifespan_run(worker),
                 settings,
@@ -418,143 +395,3 @@ def _check_one_worker(options: Options, what: str) -> None:
     workers = options.get("workers")
     if workers not in (None, 1):
         raise ValueError(f"{what} has one worker, not {workers!r}; run() can have several")
-
-
-def _attend(
-    engine: _cello.Server,
-    lifespan: LifespanRun,
-    settings: Settings,
-    cluster: ClusterConfig,
-    main: bool,
-    has_log_file: bool,
-    health: HealthRun | None,
-    announce: Callable[[], object],
-) -> None:
-    """Serve until a signal, and tell where: whoever reads that may send the first one."""
-    worker = _cluster.worker()
-    patient = cluster.graceful_shutdown and worker is None and not settings.reload
-    delay = cluster.drain_delay if patient else 0.0
-    names = _signals_of(settings, worker)
-    signals = _Signals(engine, _drain_time(settings, cluster), names, delay, announce)
-    if has_log_file and worker is None:  # those of workers hear it from their supervisor
-        signals.reopening = ("SIGUSR1",)
-
-    def started() -> None:
-        signals.drain = True
-        if health is not None:
-            health.begin(engine)
-        if worker is not None:
-            _cluster.begin(worker, engine, cluster.shutdown_timeout)
-            return
-        where = ", ".join(url_of(a) for a in engine.addresses)
-        engine.service_ready(f"Serving on {where}")
-        if settings.logs and not settings.reload:
-            _log.notice(f"Cello {_cello.VERSION} on {where} ({engine.backend})")
-
-    lifespan.on_started = started
-    try:
-        with signals if main else nullcontext():
-            serve_here(engine, lifespan)
-    except Exception as error:
-        if lifespan.failed is None:
-            raise
-        _log.critical(f"{lifespan.failed} failed", _log.from_program(error))
-        raise SystemExit(1) from None
-
-
-def _drain_time(settings: Settings, cluster: ClusterConfig) -> float:
-    if settings.reload:
-        return RELOAD_TIMEOUT
-    return cluster.shutdown_timeout if cluster.graceful_shutdown else 0.0
-
-
-def _signals_of(settings: Settings, worker: _cello.Cluster | None) -> dict[str, bool]:
-    """Those that somebody handles, and whether they end this process. A terminal sends SIGINT and
-    SIGHUP to all processes: those of workers are their supervisor's, who tells them."""
-    if worker is not None:
-        return {"SIGTERM": True, "SIGINT": False, "SIGHUP": False}
-    if settings.reload:
-        return {"SIGTERM": True}
-    names = {"SIGINT": True, "SIGTERM": True}
-    import signal
-
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: it is to live on
-        names["SIGHUP"] = True
-    return names
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    pass
-
-
-class _Signals:
-    """Signals that end the server drain it; the second one ends the process. Before it serves, the
-    first one ends the start. names: of signals; false: nothing is done about it. delay: seconds
-    before it drains, which are announced."""
-
-    def __init__(
-        self,
-        engine: _cello.Server,
-        timeout: float,
-        names: dict[str, bool],
-        delay: float,
-        announce: Callable[[], object],
-    ) -> None:
-        self._delay, self._announce = delay, announce
-        self._engine = engine
-        self._timeout = timeout
-        self._names = names
-        self._stopping = False
-        self.drain = False  # there is something to drain
-        self.reopening: tuple[str, ...] = ()  # signals on which the access log is opened again
-        self._previous: dict[int, Any] = {}
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stopping:
-            os._exit(128 + number)
-        self._stopping = True
-        if not self.drain:
-            raise SystemExit(128 + number)
-        self._announce()
-        self._engine.service_stopping()
-        if self._delay:
-            later = threading.Timer(self._delay, self._engine.stop, (self._timeout,))
-            later.daemon = True
-            later.start()
-            _log.notice(f"Stopping in {self._delay:g} s; a second signal ends it now")
-            return
-        self._engine.stop(self._timeout)
-        busy = self._engine.stats()["inflight"]
-        if busy:
-            what = "a request" if busy == 1 else f"{busy} requests"
-            _log.notice(
-                f"Finishing {what}, for up to {self._timeout:g} s; a second signal ends it now"
-            )
-
-    def _on_moved_log(self, number: int, frame: FrameType | None) -> None:
-        self._engine.reopen_log()
-
-    def __enter__(self) -> None:
-        import signal
-
-        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._engine.watch_signals(self._pipe[0])
-        self._previous_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        # Not SIG_IGN, which programs that this one starts would inherit.
-        handlers: list[tuple[str, Callable[[int, FrameType | None], None]]] = [
-            *((name, self._on_signal if ends else _ignore) for name, ends in self._names.items()),
-            *((name, self._on_moved_log) for name in self.reopening),
-        ]
-        for name, handler in handlers:
-            self._previous[signal.Signals[name]] = signal.signal(signal.Signals[name], handler)
-
-    def __exit__(self, *error: object) -> None:
-        import signal
-
-        for number, previous in self._previous.items():
-            if previous is not None:  # None: not set by Python, which cannot restore it
-                signal.signal(number, previous)
-        signal.set_wakeup_fd(self._previous_fd)
-        self._engine.watch_signals(-1)
-        for fd in self._pipe:
-            os.close(fd)
