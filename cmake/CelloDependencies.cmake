@@ -1,15 +1,18 @@
-# Third-party libraries. Only pcre2 and threads are required.
+# Third-party libraries. All are required but liburing.
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl>=3.0)
+pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 pkg_check_modules(liburing IMPORTED_TARGET liburing>=2.3)
 
 if(NOT liburing_FOUND)
   message(STATUS "liburing >= 2.3 is absent: building with the epoll back end only")
 endif()
 
-# What `cello --version` tells of the libraries that this build uses.
+# What `cello --version` tells of the libraries that this build uses; OpenSSL and nghttp2 are asked
+# when it runs.
 set(CELLO_LIBRARIES "pcre2 ${pcre2_VERSION}")
 if(liburing_FOUND)
   string(PREPEND CELLO_LIBRARIES "liburing ${liburing_VERSION}, ")

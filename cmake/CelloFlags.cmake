@@ -15,8 +15,9 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_library(cello_flags INTERFACE)
-# Reports of crashes name the build.
-target_link_options(cello_flags INTERFACE -Wl,--build-id)
+# Reports of crashes name the build. A program loads the libraries that it calls: the supervisor
+# none of those behind protocols.
+target_link_options(cello_flags INTERFACE -Wl,--build-id -Wl,--as-needed)
 target_compile_options(cello_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla
   $<$<BOOL:${CELLO_WERROR}>:-Werror>

@@ -168,6 +168,14 @@ static int init_names(struct cl_ext *ext) {
     return 0;
 }
 
+static int add_libraries(PyObject *module) {
+    PyObject *text = PyUnicode_FromFormat("%s, openssl %s, nghttp2 %s", CELLO_LIBRARIES,
+                                          cello_openssl_version(), cello_nghttp2_version());
+    int rc = PyModule_AddObjectRef(module, "LIBRARIES", text);
+    Py_XDECREF(text);
+    return rc;
+}
+
 static int exec(PyObject *module) {
     struct cl_ext *ext = cl_ext_of_module(module);
     if (init_names(ext) < 0 || cl_convert_state_init(&ext->convert) < 0)
@@ -192,8 +200,7 @@ static int exec(PyObject *module) {
         cl_store_setup_types(module, ext) < 0 || cl_topics_setup_types(module, ext) < 0 ||
         cl_cluster_setup_types(module, ext) < 0)
         return -1;
-    if (cl_capi_add(module) < 0 ||
-        PyModule_AddStringConstant(module, "LIBRARIES", CELLO_LIBRARIES) < 0)
+    if (cl_capi_add(module) < 0 || add_libraries(module) < 0)
         return -1;
     return PyModule_AddStringConstant(module, "VERSION", CELLO_VERSION);
 }

@@ -8,12 +8,13 @@
 set -euo pipefail
 
 packages_for() {
-    echo gcc libc6-dev cmake ninja-build pkg-config liburing-dev libpcre2-dev
+    echo gcc libc6-dev cmake ninja-build pkg-config liburing-dev libpcre2-dev libssl-dev libnghttp2-dev
     uses_debian_python "$2" && echo python3-venv python3-dev
     command -v npm >/dev/null || echo npm
-    [ "$1" = build ] ||
-        echo libcmocka-dev clang libclang-rt-14-dev clang-format valgrind nginx haproxy wrk strace \
-             chromium chromium-driver postgresql redis-server openssl curl
+    [ "$1" != build ] || return 0
+    echo libcmocka-dev clang libclang-rt-14-dev clang-format valgrind nginx haproxy wrk strace \
+         chromium chromium-driver postgresql redis-server openssl curl nghttp2-client
+    command -v go >/dev/null || echo golang-go
 }
 
 # Another interpreter (pyenv, /usr/local) brings its own headers and venv.

@@ -47,7 +47,7 @@ _D = TypeVar("_D")
 _Ts = TypeVarTuple("_Ts")
 
 VERSION: str
-LIBRARIES: str  # those that the engine was built with, such as "liburing 2.3, pcre2 10.42"
+LIBRARIES: str  # the engine's, such as "liburing 2.3, pcre2 10.42, openssl 3.0.19, nghttp2 1.52.0"
 _C_API: object  # a PyCapsule: include/cello/capi.h
 
 _Pairs = Mapping[str, str | list[str] | tuple[str, ...]] | Iterable[tuple[str, str]]

@@ -388,6 +388,8 @@ def test_version(tmp_path: Path) -> None:
     assert found["cello"] == package.__version__
     assert found["python"].startswith(".".join(map(str, sys.version_info[:3])))
     assert {"pcre2", "linux", "msgspec"} <= set(found)
+    assert re.fullmatch(r"3\.\d+\.\d+", found["openssl"])
+    assert re.fullmatch(r"1\.\d+\.\d+", found["nghttp2"])
     assert found["backend"] in ("epoll", "io_uring")
 
 
