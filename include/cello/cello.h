@@ -9,6 +9,7 @@
 #include <cello/error.h>
 #include <cello/file.h>
 #include <cello/health.h>
+#include <cello/http2.h>
 #include <cello/limits.h>
 #include <cello/multipart.h>
 #include <cello/request.h>

@@ -89,7 +89,7 @@ struct cl_request {
     uint32_t refs;
 
     enum cl_method method;
-    uint8_t version_minor;
+    uint8_t version;   /* enum cello_http_version */
     uint8_t body_mode; /* enum cello_body, the route's */
     bool answered;     /* a response was given; later ones are programming errors */
     bool chain_ran;

@@ -15,7 +15,7 @@ void cl_h1_fail(struct cl_h1 *c, int status, const char *detail) {
         r->conn = &c->super;
         r->peer = &c->super.stream->peer;
         r->start_ns = cl_h1_now(c);
-        r->version_minor = 1;
+        r->version = CELLO_HTTP_1_1;
         r->method = CL_METHOD_OTHER;
         c->req = r;
         cl_conn_set_idle(&c->super, false);
@@ -35,7 +35,7 @@ static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_
     r->start_ns = cl_h1_now(c);
     r->method = h->method_id;
     r->method_name = h->method;
-    r->version_minor = (uint8_t)h->version_minor;
+    r->version = (uint8_t)h->version_minor; /* 0 and 1 are CELLO_HTTP_1_0 and _1_1 */
     r->target = h->target;
     r->path = h->uri.path;
     r->path_plain = h->uri.plain;

@@ -110,7 +110,7 @@ static char *put_head(char *p, struct cl_h1 *c, const struct cl_request *r, enum
         p = cl_h1_put_field(p, &s->headers[i]);
     if (CL_UNLIKELY(!c->keep_alive))
         p = PUT(p, "Connection: close\r\n");
-    else if (CL_UNLIKELY(r->version_minor == 0))
+    else if (CL_UNLIKELY(r->version == CELLO_HTTP_1_0))
         p = PUT(p, "Connection: keep-alive\r\n");
     return PUT(p, "\r\n");
 }
@@ -250,7 +250,7 @@ static enum framing framing_of(const struct cl_request *r) {
         return FRAMING_NONE;
     if (s->kind != CL_BODY_STREAM || s->has_length)
         return FRAMING_LENGTH;
-    return r->version_minor ? FRAMING_CHUNKED : FRAMING_CLOSE;
+    return r->version == CELLO_HTTP_1_0 ? FRAMING_CLOSE : FRAMING_CHUNKED;
 }
 
 /* The head of a body that follows, in a block with room for the first `room` bytes of it. False:

@@ -56,6 +56,13 @@ static const char *const FIELD_NAMES[FIELD_COUNT] = {
     [FIELD_WORKER_ID] = "worker_id",
 };
 
+/* With the zero that other servers' logs have, too. */
+static const struct cl_str PROTOCOLS[] = {
+    [CELLO_HTTP_1_0] = CL_STR_INIT("HTTP/1.0"),
+    [CELLO_HTTP_1_1] = CL_STR_INIT("HTTP/1.1"),
+    [CELLO_HTTP_2] = CL_STR_INIT("HTTP/2.0"),
+};
+
 static const char COMBINED[] =
     "{remote_addr} - - [{time}] \"{method} {target} {protocol}\" {status} "
     "{bytes} \"{header:referer}\" \"{header:user-agent}\"";
@@ -225,8 +232,7 @@ static int put_part(struct cl_access_log *log, struct cl_sink *s, const struct p
     case FIELD_TARGET: return put_escaped(log, s, r->target);
     case FIELD_PATH: return put_escaped(log, s, r->path);
     case FIELD_QUERY: return put_escaped(log, s, r->query);
-    case FIELD_PROTOCOL:
-        return put_escaped(log, s, r->version_minor ? CL_STR("HTTP/1.1") : CL_STR("HTTP/1.0"));
+    case FIELD_PROTOCOL: return put_escaped(log, s, PROTOCOLS[r->version]);
     case FIELD_STATUS: /* 499, as nginx has it: the client left before there was an answer */
         return put_number(s, r->answered ? (uint64_t)r->response.status : 499);
     case FIELD_BYTES: return put_number(s, r->response.bytes_sent);

@@ -47,8 +47,8 @@ struct cl_str cello_request_body(const struct cl_request *r) {
     return r->body;
 }
 
-int cello_request_version_minor(const struct cl_request *r) {
-    return r->version_minor;
+enum cello_http_version cello_request_version(const struct cl_request *r) {
+    return (enum cello_http_version)r->version;
 }
 
 struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port) {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <cello/http2.h>
 #include <cello/server.h>
 
 #include "cluster/member.h"
@@ -35,6 +36,8 @@ struct cl_server {
     struct cl_app *app;
     struct cello_application application;
     struct cl_app_queue queue;
+    struct cello_http2_config http2;
+    bool has_http2;            /* else HTTP/1 only */
     struct cl_access_log *log; /* NULL: off */
     struct cl_ip_table per_ip;
     struct cl_networks *proxies; /* whose connections begin with a PROXY head; NULL: nobody's */

@@ -163,7 +163,7 @@ static void test_request(void **state) {
     assert_true(cl_str_eq(cello_request_path(h.r), CL_STR("/hold")));
     assert_true(cl_str_eq(cello_request_route(h.r), CL_STR("/hold")));
     assert_true(cl_str_eq(cello_request_body(h.r), CL_STR("hi")));
-    assert_int_equal(cello_request_version_minor(h.r), 0);
+    assert_int_equal(cello_request_version(h.r), CELLO_HTTP_1_0);
     assert_int_equal(cello_request_host(h.r).len, 0);
     assert_int_equal(cello_request_peer(h.r, &port).len, 0);
     assert_int_equal(cello_request_header_count(h.r), 3);
