@@ -13,6 +13,9 @@ from cello import _cello
 
 _UNSET: Any = object()
 
+# The longest time that the supervisor takes, in seconds; sums stay far from the end of 64 bits.
+_TEN_YEARS = 10 * 365 * 86400
+
 
 class _Numbers:
     """A configuration of non-negative numbers; subclasses name their fields and defaults."""
@@ -287,17 +290,18 @@ class ClusterConfig(_Numbers):
         "group": None,
     }
     _positive = frozenset({"workers", "restart_window", "startup_timeout"})
-    # The most that the supervisor takes.
-    _most: ClassVar[dict[str, float]] = {
+    # The most that the supervisor takes, of every number.
+    _most: ClassVar[dict[str, int]] = {
         "workers": 1024,
         "max_restarts": 1000,
+        "restart_window": _TEN_YEARS,
+        "drain_delay": _TEN_YEARS,
+        "shutdown_timeout": _TEN_YEARS,
+        "max_requests": 2**62 - 1,
         "max_rss_mb": 2**26,
         "jitter": 1,
-        "restart_window": 10 * 365 * 86400,
-        "drain_delay": 10 * 365 * 86400,
-        "shutdown_timeout": 10 * 365 * 86400,
-        "heartbeat_timeout": 10 * 365 * 86400,
-        "startup_timeout": 10 * 365 * 86400,
+        "heartbeat_timeout": _TEN_YEARS,
+        "startup_timeout": _TEN_YEARS,
     }
 
     workers: int | None
@@ -359,8 +363,8 @@ class ClusterConfig(_Numbers):
         if isinstance(value, float) and not isinstance(default, float):
             raise TypeError(f"{name} must be a whole number, not {value!r}")
         value = super()._checked(name, value)
-        if value > self._most.get(name, 2**62 - 1):
-            raise ValueError(f"{name} must not exceed {self._most[name]:g}: {value}")
+        if value > self._most[name]:
+            raise ValueError(f"{name} must not exceed {self._most[name]}: {value}")
         return value
 
 
