@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Collection
 from copy import copy
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cello import _cello, _log
 from cello._config import ClusterConfig
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 VARIABLE = "CELLO_WORKER"
 SUPERVISOR = os.path.join(os.path.dirname(_cello.__file__), "cello-supervisor")
+
+# Fields of ClusterConfig that are options without a value, and when they are given. All others are
+# options of their names.
+_SWITCHES = {"cpu_affinity": ("--affinity", True), "graceful_shutdown": ("--no-graceful", False)}
 
 # Variables that came from a file, which each worker reads again.
 from_file: Collection[str] = ()
@@ -142,25 +146,14 @@ def _places(settings: Settings, fds: list[int]) -> list[str]:
 
 
 def _options(config: ClusterConfig) -> list[str]:
+    """Every field of the configuration."""
     options = []
-    if config.cpu_affinity:
-        options.append("--affinity")
-    if not config.graceful_shutdown:
-        options.append("--no-graceful")
-    for name in (
-        *("workers", "max_restarts", "restart_window", "drain_delay", "shutdown_timeout"),
-        *(
-            "max_requests",
-            "max_rss_mb",
-            "jitter",
-            "heartbeat_timeout",
-            "startup_timeout",
-            "user",
-            "group",
-        ),
-    ):
-        value: Any = getattr(config, name)
-        if value is not None:
+    for name, value in vars(config).items():
+        if name in _SWITCHES:
+            switch, position = _SWITCHES[name]
+            if value is position:
+                options.append(switch)
+        elif value is not None:
             text = f"{value:.9f}" if isinstance(value, float) else str(value)
             options += ["--" + name.replace("_", "-"), text]
     return options
