@@ -25,6 +25,7 @@
 
 struct cl_conn;
 struct cl_route;
+struct cl_stream;
 struct cl_worker;
 
 /* Header fields that a request has room for; those of one with more go to its arena. */
@@ -96,14 +97,15 @@ struct cl_request {
     bool path_plain; /* no percent-encoding and no dot segment in `path` */
     bool counted;    /* in worker.inflight */
     bool watched;    /* `watch` is filled */
+    bool secure;     /* its stream is, or was */
     bool left;       /* the client has gone, or ended its side; other threads may look */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */
     struct cl_str query;  /* raw, without '?' */
     struct cl_str host;
-    const struct cl_addr *peer; /* valid while conn is */
-    struct cl_str peer_host;    /* its text, once asked for */
+    const struct cl_stream *stream; /* valid while conn is, and for the access log */
+    struct cl_str peer_host;        /* its text, once asked for */
     uint16_t peer_port;
     struct cl_block *head_block;
     struct cl_block *body_block;

@@ -135,7 +135,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
         cl_response_end_body(r);
     }
     w->service->on_done(w, r);
-    r->peer = NULL; /* the access log wanted it */
+    r->stream = NULL; /* the access log wanted it */
     if (CL_UNLIKELY(r->reader || r->watched))
         cl_request_given_up(r);
     cl_request_unref(r);

@@ -1,5 +1,4 @@
-/* A byte-stream connection: what protocols see of TCP, unix sockets, the memory transport and,
- * later, TLS.
+/* A byte-stream connection: what protocols see of TCP, unix sockets, the memory transport and TLS.
  *
  * The protocol reads from `in` (a block of the loop's pool that the transport appends to; it
  * consumes by moving in->rd and may take the block over) and writes with cl_stream_send. */
@@ -10,6 +9,7 @@
 #include "net/addr.h"
 
 struct cl_stream;
+struct cl_tls;
 
 struct cl_stream_ops {
     /* As cl_io_send. */
@@ -49,6 +49,8 @@ struct cl_stream {
     size_t in_room; /* bytes to receive with one call; less than a block: a block */
     struct cl_addr peer;
     struct cl_credentials credentials;
+    struct cl_tls *tls; /* NULL: plain */
+    bool secure;        /* nobody on the way reads it: TLS, or what a client in this process says */
 };
 
 CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov, int count) {

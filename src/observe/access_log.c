@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/worker.h"
-#include "net/addr.h"
+#include "net/stream.h"
 
 enum {
     PARTS_MAX = 64,
@@ -218,8 +218,8 @@ static int put_time(struct cl_access_log *log, struct cl_sink *s) {
 static int put_peer(struct cl_access_log *log, struct cl_sink *s, const struct cl_request *r) {
     char host[CL_ADDR_TEXT_MAX];
     struct cl_str text = r->peer_host;
-    if (!text.len && r->peer)
-        text = cl_str(host, cl_addr_host(r->peer, host));
+    if (!text.len && r->stream)
+        text = cl_str(host, cl_addr_host(&r->stream->peer, host));
     return put_escaped(log, s, text);
 }
 

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "http1/conn.h"
 #include "net/tcp.h"
 #include "server/server_internal.h"
 
@@ -43,15 +42,27 @@ int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) {
     int err = per_ip ? cl_ip_table_add(&s->per_ip, &stream->peer, per_ip) : CELLO_OK;
     if (err)
         return err;
-    err = cl_h1_open(&s->worker, stream);
-    if (err && per_ip)
-        cl_ip_table_remove(&s->per_ip, &stream->peer);
+    err = cl_server_open_protocol(s, stream);
+    if (err)
+        cl_server_leave(s, stream);
     return err;
+}
+
+void cl_server_leave(struct cl_server *s, const struct cl_stream *stream) {
+    if (s->worker.limits.max_connections_per_ip)
+        cl_ip_table_remove(&s->per_ip, &stream->peer);
 }
 
 int cl_server_begin(struct cl_server *s, struct cl_stream *stream) {
     return s->proxies ? cl_server_await_proxy(s, stream) : cl_server_take_in(s, stream);
 }
+
+/* Of a stream that becomes no connection. */
+static void ignore_closed(struct cl_stream *stream) {
+    (void)stream;
+}
+
+const struct cl_stream_handler cl_server_no_protocol = {.on_closed = ignore_closed};
 
 void cl_server_on_accept(struct cl_listener *l, int fd) {
     const struct cl_server_listener *listener =
@@ -60,7 +71,7 @@ void cl_server_on_accept(struct cl_listener *l, int fd) {
     struct cl_stream *stream;
     /* While draining: one that the kernel had taken in before the listener was closed. */
     if (s->overdue || !cl_server_make_room(s) ||
-        cl_tcp_open(s->worker.loop, fd, &cl_h1_stream_handler, NULL, &stream) != CELLO_OK) {
+        cl_tcp_open(s->worker.loop, fd, &cl_server_no_protocol, NULL, &stream) != CELLO_OK) {
         close(fd);
         return;
     }
@@ -71,9 +82,7 @@ void cl_server_on_accept(struct cl_listener *l, int fd) {
 }
 
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c) {
-    struct cl_server *s = CL_CONTAINER_OF(w, struct cl_server, worker);
-    if (w->limits.max_connections_per_ip)
-        cl_ip_table_remove(&s->per_ip, &c->stream->peer);
+    cl_server_leave(CL_CONTAINER_OF(w, struct cl_server, worker), c->stream);
     cl_server_review_accepting(w);
 }
 

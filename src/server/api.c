@@ -52,13 +52,13 @@ enum cello_http_version cello_request_version(const struct cl_request *r) {
 }
 
 struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port) {
-    if (!r->peer_host.len && r->peer) {
+    if (!r->peer_host.len && r->stream) {
         char host[CL_ADDR_TEXT_MAX];
-        size_t n = cl_addr_host(r->peer, host);
+        size_t n = cl_addr_host(&r->stream->peer, host);
         struct cl_str copy = cl_arena_dup(&r->arena, cl_str(host, n));
         if (copy.ptr) {
             r->peer_host = copy;
-            r->peer_port = cl_addr_port(r->peer);
+            r->peer_port = cl_addr_port(&r->stream->peer);
             const struct cl_conn *c = r->conn;
             r->peer_credentials = c ? c->stream->credentials : (struct cl_credentials){0};
         }

@@ -2,7 +2,6 @@
 #include <cello/connection.h>
 
 #include "base/alloc.h"
-#include "http1/conn.h"
 #include "net/mem.h"
 #include "server/server_internal.h"
 
@@ -21,7 +20,7 @@ static void tell(struct cl_mem_peer *p) {
 
 static int open_stream(struct cl_server *s, const struct cl_addr *peer, struct cl_stream **out) {
     struct cl_stream *stream;
-    int err = cl_mem_stream_new(s->worker.loop, &cl_h1_stream_handler, NULL, &stream);
+    int err = cl_mem_stream_new(s->worker.loop, &cl_server_no_protocol, NULL, &stream);
     if (err)
         return err;
     stream->peer = *peer;

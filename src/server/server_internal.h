@@ -112,19 +112,28 @@ int cl_server_expect_form(struct cl_server *s, struct cl_request *r) CL_MUST_USE
 void cl_server_on_accept(struct cl_listener *l, int fd);
 /* Whether one more may come; at the limit, by closing the one that has been idle for longest. */
 bool cl_server_make_room(struct cl_server *s);
-/* A stream that was just opened with cl_h1_stream_handler: waits for its proxy's word where one is
+/* Of streams that were just opened, and have no protocol yet. */
+extern const struct cl_stream_handler cl_server_no_protocol;
+/* A stream that was just opened: waits for its proxy's word where one is
  * expected, else becomes a connection. Errors: CELLO_EINVAL (no trusted proxy), those of
  * cl_server_take_in; the stream is then still the caller's. */
 int cl_server_begin(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
 /* It becomes a connection. Errors: CELLO_ELIMIT (too many of this address), CELLO_ENOMEM; the
  * stream is then still the caller's. */
 int cl_server_take_in(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
+/* One that was taken in is not counted with those of its address any more. */
+void cl_server_leave(struct cl_server *s, const struct cl_stream *stream);
 /* A connection went: room for others. */
 void cl_server_on_conn_closed(struct cl_worker *w, struct cl_conn *c);
 /* Accept while there is room, or a connection to close for a new one: one that has been idle for
  * CL_IDLE_GRACE_NS. */
 void cl_server_review_accepting(struct cl_worker *w);
 void cl_server_on_accept_timer(struct cl_timer *t);
+
+/* protocol.c */
+/* The stream becomes a connection of the protocol that its client speaks; bytes that have come
+ * already lie in its input. Errors: CELLO_ENOMEM; the stream is then still the caller's. */
+int cl_server_open_protocol(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
 
 /* proxied.c */
 /* Wait for a PROXY head, then take the stream in. Errors: CELLO_EINVAL (its peer is not trusted),
