@@ -1,5 +1,4 @@
 /* A server as a worker: its sockets, its record, what its supervisor says. */
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -31,15 +30,7 @@ static int copy_of(int fd) {
 
 static int listen_on(struct cl_server *s, int fd) {
     int copy = copy_of(fd);
-    if (copy < 0)
-        return CELLO_ESYS;
-    int err = cello_server_listen_fd(s, copy);
-    if (err) {
-        int saved = errno;
-        close(copy);
-        errno = saved;
-    }
-    return err;
+    return copy < 0 ? CELLO_ESYS : cl_server_listen_own(s, copy);
 }
 
 static int listen_on_all(struct cl_server *s) {

@@ -106,7 +106,7 @@ int cello_server_listen_fd(struct cl_server *s, int fd) {
     return err;
 }
 
-static int take(struct cl_server *s, int fd) {
+int cl_server_listen_own(struct cl_server *s, int fd) {
     int err = cello_server_listen_fd(s, fd);
     if (err) {
         int saved = errno;
@@ -122,14 +122,14 @@ int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
     int err = cl_addr_parse(&addr, host, port);
     if (!err)
         err = cl_listen_tcp(&addr, BACKLOG, false, &fd);
-    return err ? err : take(s, fd);
+    return err ? err : cl_server_listen_own(s, fd);
 }
 
 int cello_server_listen_unix(struct cl_server *s, const char *path, unsigned mode) {
     int fd;
     int err = cl_listen_unix(path, mode, BACKLOG, &fd);
     if (!err)
-        err = take(s, fd);
+        err = cl_server_listen_own(s, fd);
     if (!err)
         s->listeners[s->listener_count - 1].owns_path = true;
     return err;
