@@ -125,6 +125,21 @@ static struct cl_entry *entry_of(const struct operation *op, const _Atomic uint3
     return cl_entry_at(&op->s, cl_link_get(link));
 }
 
+/* Begins with the key's entry, which counts as used. CELLO_ENOENT: there is none; nothing was
+ * begun. */
+static int begin_use(struct operation *op, const struct cl_table *t, struct cl_str key,
+                     uint64_t now_ns, struct cl_entry **out) {
+    int err = begin(op, t, key, now_ns);
+    if (err)
+        return err;
+    const _Atomic uint32_t *link = find(op);
+    if (!link)
+        return end(op, CELLO_ENOENT);
+    *out = entry_of(op, link);
+    (*out)->used = 1;
+    return CELLO_OK;
+}
+
 /* ---- values ---- */
 
 struct value {
@@ -209,14 +224,10 @@ static int copy_value(const struct operation *op, struct cl_entry *e, char *to, 
 int cl_table_get(const struct cl_table *t, struct cl_str key, uint64_t now_ns, void *to,
                  size_t room, size_t *len) {
     struct operation op;
-    int err = begin(&op, t, key, now_ns);
+    struct cl_entry *e;
+    int err = begin_use(&op, t, key, now_ns, &e);
     if (err)
         return err;
-    const _Atomic uint32_t *link = find(&op);
-    if (!link)
-        return end(&op, CELLO_ENOENT);
-    struct cl_entry *e = entry_of(&op, link);
-    e->used = 1;
     return end(&op, copy_value(&op, e, to, room, len));
 }
 
@@ -276,14 +287,10 @@ int cl_table_swap(const struct cl_table *t, struct cl_str key, struct cl_str exp
 int cl_table_expire(const struct cl_table *t, struct cl_str key, uint64_t expires_ns,
                     uint64_t now_ns) {
     struct operation op;
-    int err = begin(&op, t, key, now_ns);
+    struct cl_entry *e;
+    int err = begin_use(&op, t, key, now_ns, &e);
     if (err)
         return err;
-    const _Atomic uint32_t *link = find(&op);
-    if (!link)
-        return end(&op, CELLO_ENOENT);
-    struct cl_entry *e = entry_of(&op, link);
-    e->used = 1;
     atomic_store_explicit(&e->expires_ns, expires_ns, memory_order_relaxed);
     return end(&op, CELLO_OK);
 }
