@@ -292,5 +292,7 @@ static PyType_Spec cluster_spec = {
 
 int cl_cluster_setup_types(PyObject *module, struct cl_ext *ext) {
     ext->cluster_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &cluster_spec, NULL);
-    return ext->cluster_type ? PyModule_AddType(module, ext->cluster_type) : -1;
+    if (!ext->cluster_type || PyModule_AddType(module, ext->cluster_type) < 0)
+        return -1;
+    return PyModule_AddStringConstant(module, "WORKER_VARIABLE", CELLO_WORKER_VARIABLE);
 }

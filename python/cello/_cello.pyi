@@ -688,6 +688,8 @@ class Server:
     def service_ready(self, status: str, /) -> None: ...
     def service_stopping(self) -> None: ...
 
+WORKER_VARIABLE: str  # of the environment: what a supervisor leaves to a worker
+
 @final
 class Cluster:
     def __new__(

@@ -18,7 +18,6 @@ from cello._cpus import usable_workers
 if TYPE_CHECKING:
     from cello._settings import Settings
 
-VARIABLE = "CELLO_WORKER"
 SUPERVISOR = os.path.join(os.path.dirname(_cello.__file__), "cello-supervisor")
 
 # Fields of ClusterConfig that are options without a value, and when they are given. All others are
@@ -29,7 +28,7 @@ _SWITCHES = {"cpu_affinity": ("--affinity", True), "graceful_shutdown": ("--no-g
 from_file: Collection[str] = ()
 
 # Programs that this one starts, from its first import on, are no workers.
-_text = os.environ.pop(VARIABLE, None)
+_text = os.environ.pop(_cello.WORKER_VARIABLE, None)
 _joined: _cello.Cluster | None = None
 _has_begun = False
 _shared: tuple[_cello.Store, _cello.Topics] | None = None

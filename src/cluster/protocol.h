@@ -9,6 +9,8 @@
 #ifndef CL_CLUSTER_PROTOCOL_H
 #define CL_CLUSTER_PROTOCOL_H
 
+#include <cello/cluster.h>
+
 #include "base/common.h"
 
 /* "RECORD,SEGMENT,CONTROL,SOCKET[,SOCKET...]": the index of the worker's record in struct
@@ -16,7 +18,7 @@
  * (one for each worker id where the kernel shares a port, else one), in the order of addresses:
  * "A:S,S,S" is written as the address's count of sockets, a colon and them. For example, two
  * workers on a port and a unix socket: "0,3,4,2:5,6,1:7". */
-#define CL_WORKER_VARIABLE "CELLO_WORKER"
+#define CL_WORKER_VARIABLE CELLO_WORKER_VARIABLE
 
 /* A supervisor that is to take over (SIGUSR2) is started by the old one in the same way; of the
  * text it needs the control and the sockets, the rest is 0. It says CL_CONTROL_READY when its
