@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cello/api.h>
 #include <cello/error.h>
@@ -44,6 +45,23 @@ struct cello_tls_config {
 
 #define CELLO_TLS_CONFIG_DEFAULT                                                                   \
     { .min_version = CELLO_TLS_1_2, .max_version = CELLO_TLS_1_3, .ktls = true }
+
+/* Another name that a certificate is for: "DNS", "IP", "EMAIL", "URI" (RFC 5280, 4.2.1.6). */
+struct cello_cert_name {
+    const char *kind;
+    struct cl_str value;
+};
+
+/* Whom a client's certificate, which was verified, stands for. */
+struct cello_client_cert {
+    struct cl_str subject, issuer; /* RFC 2253: "CN=alice,O=Example" */
+    struct cl_str serial;          /* hexadecimal, in capitals */
+    struct cl_str fingerprint;     /* SHA-256 of the certificate, hexadecimal */
+    struct cl_str der;             /* all of it */
+    const struct cello_cert_name *names;
+    size_t name_count;
+    int64_t not_before, not_after; /* seconds since 1970, UTC */
+};
 
 /* What a sentence about a wrong configuration needs at most. */
 enum { CELLO_TLS_WHY = 512 };
