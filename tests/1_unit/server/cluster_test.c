@@ -16,9 +16,6 @@ enum { FIRST, SECOND, SERVERS };
 
 static const uint64_t MS = CL_NS_PER_MS, NEVER = 60 * CL_NS_PER_S;
 
-/* Set up by each back end's group. */
-static enum cello_backend backend;
-
 /* A socket that listens, kept open as a supervisor does, and two servers of one application. */
 struct cluster {
     struct fixture f;
@@ -52,7 +49,6 @@ static int copy_of(int fd) {
 /* Nobody listens yet. max_connections 0: the default. */
 static void begin(struct cluster *c, uint32_t max_connections) {
     struct cello_server_config cfg = fixture_config();
-    cfg.backend = backend;
     if (max_connections)
         cfg.limits.max_connections = max_connections;
     alarm(LIMIT_S);
@@ -344,23 +340,6 @@ static const struct CMUnitTest tests[] = {
     T(who_stops_closes_the_idle),
 };
 
-static bool supported(void) {
-    struct cello_server_config cfg = fixture_config();
-    struct cl_app *app = cello_app_new();
-    struct cl_server *s;
-    cfg.backend = backend;
-    int err = cello_server_new(&s, app, &cfg);
-    if (!err)
-        cello_server_del(s);
-    cello_app_del(app);
-    return err != CELLO_ENOTSUP;
-}
-
 int main(void) {
-    backend = CELLO_BACKEND_EPOLL;
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    backend = CELLO_BACKEND_IO_URING;
-    if (supported())
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-    return failed;
+    return fixture_run_backends(tests);
 }

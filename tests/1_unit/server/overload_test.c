@@ -16,8 +16,6 @@
 
 enum { LIMIT_S = 60, TURNS_MAX = 5000, FLOODERS = 20 };
 
-static enum cello_backend backend;
-
 /* ---- accept(2) fails as the test wants ---- */
 
 static int accept_error;
@@ -50,11 +48,9 @@ struct live {
 static void start(struct live *l) {
     char host[128];
     uint16_t port;
-    struct cello_server_config cfg = fixture_config();
-    cfg.backend = backend;
     alarm(LIMIT_S);
     *l = (struct live){0};
-    fixture_init(&l->f, &cfg);
+    fixture_init(&l->f, NULL);
     assert_int_equal(cello_server_listen(l->f.server, "127.0.0.1", 0), CELLO_OK);
     cello_server_address(l->f.server, 0, host, &port);
     l->addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
@@ -195,7 +191,7 @@ static void test_no_descriptors(void **state) {
 static void test_accept_fails(void **state) {
     (void)state;
     static const int errors[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS, EIO};
-    if (backend != CELLO_BACKEND_EPOLL)
+    if (fixture_backend != CELLO_BACKEND_EPOLL)
         return; /* the kernel accepts by itself */
     for (size_t i = 0; i < CL_ARRAY_LEN(errors); i++) {
         struct live l;
@@ -220,7 +216,7 @@ static void test_accept_fails(void **state) {
 static void test_connections_that_failed_before(void **state) {
     (void)state;
     struct live l;
-    if (backend != CELLO_BACKEND_EPOLL)
+    if (fixture_backend != CELLO_BACKEND_EPOLL)
         return;
     start(&l);
     accept_error = ECONNABORTED;
@@ -382,20 +378,6 @@ static const struct CMUnitTest tests[] = {
     T(newcomers_do_not_starve_others),
 };
 
-static bool supported(void) {
-    struct cl_loop *loop;
-    const struct cl_loop_config cfg = {.backend = CL_BACKEND_URING};
-    int err = cl_loop_new(&loop, &cfg);
-    if (!err)
-        cl_loop_del(loop);
-    return !err;
-}
-
 int main(void) {
-    backend = CELLO_BACKEND_EPOLL;
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    backend = CELLO_BACKEND_IO_URING;
-    if (supported())
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-    return failed;
+    return fixture_run_backends(tests);
 }

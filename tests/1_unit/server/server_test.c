@@ -20,9 +20,6 @@
 
 enum { PATIENCE_MS = 10000, LIMIT_S = 60, INBOX = 1 << 21, PEERS_MAX = 4 };
 
-/* Set up by each back end's group. */
-static enum cello_backend backend;
-
 /* A client's socket and what came from it. */
 struct peer {
     int fd; /* -1: hung up */
@@ -39,19 +36,12 @@ struct live {
     struct peer peers[PEERS_MAX];
 };
 
-static struct cello_server_config config(void) {
-    struct cello_server_config cfg = fixture_config();
-    cfg.backend = backend;
-    return cfg;
-}
-
 /* `cfg` NULL: the default one. */
 static void start(struct live *l, const struct cello_server_config *cfg) {
     char host[128];
-    struct cello_server_config usual = config();
     alarm(LIMIT_S);
     *l = (struct live){0};
-    fixture_init(&l->f, cfg ? cfg : &usual);
+    fixture_init(&l->f, cfg);
     assert_int_equal(cello_server_listen(l->f.server, "127.0.0.1", 0), CELLO_OK);
     cello_server_address(l->f.server, 0, host, &l->port);
     assert_string_equal(host, "127.0.0.1");
@@ -299,7 +289,7 @@ static void test_oldest_idle_makes_room(void **state) {
     (void)state;
     struct live l;
     struct peer *p[4];
-    struct cello_server_config cfg = config();
+    struct cello_server_config cfg = fixture_config();
     cfg.limits.max_connections = 3;
     start(&l, &cfg);
     for (int i = 0; i < 3; i++) {
@@ -325,7 +315,7 @@ static void test_newcomers_wait_for_the_fresh(void **state) {
     (void)state;
     struct live l;
     struct peer *p[3];
-    struct cello_server_config cfg = config();
+    struct cello_server_config cfg = fixture_config();
     cfg.limits.max_connections = 2;
     start(&l, &cfg);
     p[0] = dial(&l);
@@ -348,7 +338,7 @@ static void test_accepting_pauses_when_all_are_busy(void **state) {
     (void)state;
     struct live l;
     struct peer *p[3];
-    struct cello_server_config cfg = config();
+    struct cello_server_config cfg = fixture_config();
     cfg.limits.max_connections = 2;
     start(&l, &cfg);
     for (int i = 0; i < 2; i++) {
@@ -376,7 +366,7 @@ static void test_connections_per_ip(void **state) {
     (void)state;
     struct live l;
     struct peer *p[3];
-    struct cello_server_config cfg = config();
+    struct cello_server_config cfg = fixture_config();
     cfg.limits.max_connections_per_ip = 2;
     start(&l, &cfg);
     for (int round = 0; round < 3; round++) {
@@ -432,7 +422,7 @@ static const char FILES[] =
 
 static void drop_who_stops(const char *text) {
     struct live l;
-    struct cello_server_config cfg = config();
+    struct cello_server_config cfg = fixture_config();
     cfg.timeouts.write_ns = 100 * MS;
     start(&l, &cfg);
     struct peer *p = dial(&l);
@@ -452,7 +442,7 @@ static void test_reader_that_stopped_is_dropped(void **state) {
 /* One that reads, however slowly, is not dropped. */
 static void keep_who_is_slow(const char *text) {
     struct live l;
-    struct cello_server_config cfg = config();
+    struct cello_server_config cfg = fixture_config();
     cfg.timeouts.write_ns = 400 * MS; /* twice what the kernel may wait between two probes */
     start(&l, &cfg);
     struct peer *p = dial(&l);
@@ -840,22 +830,6 @@ static const struct CMUnitTest tests[] = {
     T(unix_socket),
 };
 
-static bool supported(void) {
-    struct cello_server_config cfg = config();
-    struct cl_app *app = cello_app_new();
-    struct cl_server *s;
-    int err = cello_server_new(&s, app, &cfg);
-    if (!err)
-        cello_server_del(s);
-    cello_app_del(app);
-    return err != CELLO_ENOTSUP;
-}
-
 int main(void) {
-    backend = CELLO_BACKEND_EPOLL;
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    backend = CELLO_BACKEND_IO_URING;
-    if (supported())
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-    return failed;
+    return fixture_run_backends(tests);
 }

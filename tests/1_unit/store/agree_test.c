@@ -1,8 +1,6 @@
 /* Several processes on one store agree with a model, also while some of them are killed at random
  * moments: what each was told that it has done adds up to what is there at the end. */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -10,12 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
-#include "store/rings.h"
-#include "store/store.h"
-#include "store/table.h"
+#include "support/shared_store.h"
 
 enum { PROCESSES = 4, KEYS = 8, RECORDS = 2 * PROCESSES, SEED = 20240229 };
 
@@ -35,22 +29,12 @@ struct shared {
     struct diary of[PROCESSES * 64]; /* one for each life */
 };
 
-static struct cl_segment *segment;
-static struct cl_table table;
-static struct cl_rings rings;
+static struct shared_store store;
 static struct shared *shared;
 
 static int open_all(void **state) {
     (void)state;
-    const struct cello_store_config config = {.table_bytes = 1 << 20, .ring_bytes = 64 << 10};
-    size_t sizes[CL_AREA_COUNT] = {0}, size;
-    assert_int_equal(cl_store_sizes(&config, RECORDS, sizes), CELLO_OK);
-    assert_int_equal(cl_segment_new(&segment, sizes), CELLO_OK);
-    assert_int_equal(cl_store_make(segment, &config, RECORDS), CELLO_OK);
-    void *area = cl_segment_area(segment, CL_AREA_TABLE, &size);
-    assert_true(cl_table_open(&table, area, size));
-    area = cl_segment_area(segment, CL_AREA_RINGS, &size);
-    assert_true(cl_rings_open(&rings, area, size));
+    shared_store_open(&store, RECORDS);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
     return 0;
@@ -59,8 +43,7 @@ static int open_all(void **state) {
 static int close_all(void **state) {
     (void)state;
     munmap(shared, sizeof *shared);
-    cl_store_close_descriptors(segment);
-    cl_segment_del(segment);
+    shared_store_close(&store);
     return 0;
 }
 
@@ -88,7 +71,7 @@ static void increment(struct diary *d, uint64_t k, int64_t by) {
     char text[32];
     int64_t sum;
     d->trying[k] = by;
-    must(cl_table_increment(&table, name(text, "sum", k), by, 0, 1, &sum) == CELLO_OK);
+    must(cl_table_increment(&store.table, name(text, "sum", k), by, 0, 1, &sum) == CELLO_OK);
     d->added[k] += by;
     d->trying[k] = 0;
 }
@@ -98,14 +81,14 @@ static void count_by_swap(struct diary *d, uint64_t k) {
     char text[32], old[24], new[24];
     size_t len;
     struct cl_str key = name(text, "swap", k);
-    int err = cl_table_get(&table, key, 1, old, sizeof old - 1, &len);
+    int err = cl_table_get(&store.table, key, 1, old, sizeof old - 1, &len);
     must(err == CELLO_OK || err == CELLO_ENOENT);
     old[err ? 0 : len] = 0;
     int n = snprintf(new, sizeof new, "v%lu", err ? 1 : strtoul(old + 1, NULL, 10) + 1);
     struct cl_str value = cl_str(new, (size_t)n);
     d->maybe[k] = 1;
-    err = err ? cl_table_add(&table, key, value, 0, 1)
-              : cl_table_swap(&table, key, cl_str(old, len), value, 0, 1);
+    err = err ? cl_table_add(&store.table, key, value, 0, 1)
+              : cl_table_swap(&store.table, key, cl_str(old, len), value, 0, 1);
     must(err == CELLO_OK || err == CELLO_EEXIST);
     d->won[k] += err == CELLO_OK;
     d->maybe[k] = 0;
@@ -113,7 +96,7 @@ static void count_by_swap(struct diary *d, uint64_t k) {
 
 static void claim(struct diary *d, uint64_t i) {
     char text[32];
-    int err = cl_table_add(&table, name(text, "claim", i), CL_STR("x"), 0, 1);
+    int err = cl_table_add(&store.table, name(text, "claim", i), CL_STR("x"), 0, 1);
     must(err == CELLO_OK || err == CELLO_EEXIST);
     if (!err)
         d->claims[i] = 1;
@@ -125,21 +108,21 @@ static void write_and_read(uint64_t k, uint64_t r) {
     size_t len = 2 + r % (sizeof value - 2);
     memset(value, 'a' + (int)(len % 26), sizeof value);
     struct cl_str key = name(text, "value", k);
-    must(cl_table_set(&table, key, cl_str(value, len), 0, 1) == CELLO_OK);
-    int err = cl_table_get(&table, key, 1, value, sizeof value, &len);
+    must(cl_table_set(&store.table, key, cl_str(value, len), 0, 1) == CELLO_OK);
+    int err = cl_table_get(&store.table, key, 1, value, sizeof value, &len);
     must(err == CELLO_OK || err == CELLO_ENOENT);
     for (size_t i = 0; !err && i < len; i++)
         must(value[i] == 'a' + (char)(len % 26));
     if (r % 3 == 0)
-        (void)!cl_table_delete(&table, key, 1);
+        (void)!cl_table_delete(&store.table, key, 1);
 }
 
 static void publish(uint32_t record, uint64_t r) {
     char message[300];
     size_t len = 1 + r % sizeof message;
     memset(message, 'a' + (int)(len % 26), len);
-    must(cl_rings_publish(&rings, record, CL_STR("t"), 0, cl_str(message, len)) == CELLO_OK);
-    cl_rings_ring_bells(&rings, record);
+    must(cl_rings_publish(&store.rings, record, CL_STR("t"), 0, cl_str(message, len)) == CELLO_OK);
+    cl_rings_ring_bells(&store.rings, record);
 }
 
 static void operate(unsigned life, uint32_t record, uint64_t most) {
@@ -174,7 +157,7 @@ static pid_t begin(unsigned life, uint32_t record, uint64_t most) {
 static bool read_text(const char *kind, uint64_t k, char got[32]) {
     char text[32];
     size_t len;
-    int err = cl_table_get(&table, name(text, kind, k), 1, got, 31, &len);
+    int err = cl_table_get(&store.table, name(text, kind, k), 1, got, 31, &len);
     assert_true(err == CELLO_OK || err == CELLO_ENOENT);
     got[err ? 0 : len] = 0;
     return !err;
@@ -225,10 +208,10 @@ static void check_claims(unsigned lives) {
 /* All entries and cells are accounted for: without any, nothing is in use. */
 static void check_cells(void) {
     struct cl_table_stats stats;
-    cl_table_stats(&table, &stats);
+    cl_table_stats(&store.table, &stats);
     assert_int_equal(stats.evictions, 0); /* what is evicted would not add up */
-    cl_table_clear(&table);
-    cl_table_stats(&table, &stats);
+    cl_table_clear(&store.table);
+    cl_table_stats(&store.table, &stats);
     assert_int_equal(stats.entries, 0);
     assert_int_equal(stats.bytes, 0);
 }
@@ -270,7 +253,7 @@ static void what_killed_processes_leave_adds_up(void **state) {
     pid_t pids[PROCESSES];
     unsigned lives = 0;
     uint64_t random = SEED, read = 0;
-    assert_int_equal(cl_ring_reader_new(&reader, &rings, RECORDS - 1), CELLO_OK);
+    assert_int_equal(cl_ring_reader_new(&reader, &store.rings, RECORDS - 1), CELLO_OK);
     for (; lives < PROCESSES; lives++)
         pids[lives] = begin(lives, lives, UINT64_MAX);
     while (lives < CL_ARRAY_LEN(shared->of)) {

@@ -2,44 +2,19 @@
  * step under ptrace, and is killed after n instructions, for n up to the operation's end; each time
  * others must find what was there before or what should be there afterwards, and can go on. */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
-#include "store/rings.h"
-#include "store/store.h"
-#include "store/table.h"
+#include "support/shared_store.h"
 
 enum { RECORDS = 2, OTHERS = 40, STRIDE = 23 };
 
-static struct cl_segment *segment;
-static struct cl_table table;
-static struct cl_rings rings;
-
-static void open_all(void) {
-    const struct cello_store_config config = {.table_bytes = 1 << 20, .ring_bytes = 64 << 10};
-    size_t sizes[CL_AREA_COUNT] = {0}, size;
-    assert_int_equal(cl_store_sizes(&config, RECORDS, sizes), CELLO_OK);
-    assert_int_equal(cl_segment_new(&segment, sizes), CELLO_OK);
-    assert_int_equal(cl_store_make(segment, &config, RECORDS), CELLO_OK);
-    void *area = cl_segment_area(segment, CL_AREA_TABLE, &size);
-    assert_true(cl_table_open(&table, area, size));
-    area = cl_segment_area(segment, CL_AREA_RINGS, &size);
-    assert_true(cl_rings_open(&rings, area, size));
-}
-
-static void close_all(void) {
-    cl_store_close_descriptors(segment);
-    cl_segment_del(segment);
-}
+static struct shared_store store;
 
 static bool may_trace(void) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -92,7 +67,7 @@ static struct cl_str text(const char *s) {
 }
 
 static void set_key(const char *key, const void *value, size_t len) {
-    if (cl_table_set(&table, text(key), cl_str(value, len), 0, 1))
+    if (cl_table_set(&store.table, text(key), cl_str(value, len), 0, 1))
         abort();
 }
 
@@ -101,17 +76,17 @@ static void do_set(void) {
 }
 
 static void do_delete(void) {
-    (void)!cl_table_delete(&table, text("key"), 1);
+    (void)!cl_table_delete(&store.table, text("key"), 1);
 }
 
 static void do_swap(void) {
-    (void)!cl_table_swap(&table, text("key"), cl_str(before, sizeof before),
+    (void)!cl_table_swap(&store.table, text("key"), cl_str(before, sizeof before),
                          cl_str(after, sizeof after), 0, 1);
 }
 
 static void do_increment(void) {
     int64_t sum;
-    (void)!cl_table_increment(&table, text("key"), 1, 0, 1, &sum);
+    (void)!cl_table_increment(&store.table, text("key"), 1, 0, 1, &sum);
 }
 
 /* Of the other entries: they are what they were. */
@@ -120,7 +95,7 @@ static void check_others(void) {
     for (unsigned i = 0; i < OTHERS; i++) {
         size_t len;
         snprintf(key, sizeof key, "other %u", i);
-        assert_int_equal(cl_table_get(&table, text(key), 1, got, sizeof got, &len), CELLO_OK);
+        assert_int_equal(cl_table_get(&store.table, text(key), 1, got, sizeof got, &len), CELLO_OK);
         assert_int_equal(len, i * 10);
         for (size_t k = 0; k < len; k++)
             assert_int_equal(got[k], 'a' + i % 26);
@@ -139,7 +114,7 @@ static void set_others(void) {
 /* No cell is lost, and none is there twice: what others use and what is in use are the same. */
 static void check_cells(uint64_t expected_bytes, uint64_t expected_entries) {
     struct cl_table_stats stats;
-    cl_table_stats(&table, &stats);
+    cl_table_stats(&store.table, &stats);
     assert_int_equal(stats.entries, expected_entries);
     assert_int_equal(stats.bytes, expected_bytes);
 }
@@ -147,8 +122,8 @@ static void check_cells(uint64_t expected_bytes, uint64_t expected_entries) {
 static bool has_value(const char *value, size_t len) {
     char got[600];
     size_t n;
-    return cl_table_get(&table, text("key"), 1, got, sizeof got, &n) == CELLO_OK && n == len &&
-           memcmp(got, value, n) == 0;
+    return cl_table_get(&store.table, text("key"), 1, got, sizeof got, &n) == CELLO_OK &&
+           n == len && memcmp(got, value, n) == 0;
 }
 
 struct outcome {
@@ -159,7 +134,7 @@ struct outcome {
 static bool is_outcome(const struct outcome *o) {
     size_t n;
     if (!o->value)
-        return cl_table_get(&table, text("key"), 1, NULL, 0, &n) == CELLO_ENOENT;
+        return cl_table_get(&store.table, text("key"), 1, NULL, 0, &n) == CELLO_ENOENT;
     return has_value(o->value, o->len);
 }
 
@@ -167,7 +142,7 @@ static void prepare(const struct outcome *o) {
     if (o->value)
         set_key("key", o->value, o->len);
     else
-        (void)!cl_table_delete(&table, text("key"), 1);
+        (void)!cl_table_delete(&store.table, text("key"), 1);
 }
 
 /* The operation leads from `from` to `to`, or is not done. */
@@ -178,7 +153,7 @@ static void kill_everywhere(void (*operation)(void), struct outcome from, struct
     set_others();
     for (int i = 0; i < 2; i++) {
         prepare(i ? &to : &from);
-        cl_table_stats(&table, &stats);
+        cl_table_stats(&store.table, &stats);
         bytes[i] = stats.bytes;
         entries[i] = stats.entries;
     }
@@ -199,7 +174,7 @@ static void tables_bear_a_death_at_any_instruction(void **state) {
     (void)state;
     if (!may_trace())
         skip();
-    open_all();
+    shared_store_open(&store, RECORDS);
     memset(before, 'b', sizeof before);
     memset(after, 'a', sizeof after);
     const struct outcome none = {0}, old = {before, sizeof before}, new = {after, sizeof after};
@@ -209,7 +184,7 @@ static void tables_bear_a_death_at_any_instruction(void **state) {
     kill_everywhere(do_swap, old, new);
     kill_everywhere(do_increment, none, (struct outcome){"1", 1});
     kill_everywhere(do_increment, (struct outcome){"41", 2}, (struct outcome){"42", 2});
-    close_all();
+    shared_store_close(&store);
 }
 
 /* ---- the rings ---- */
@@ -217,7 +192,7 @@ static void tables_bear_a_death_at_any_instruction(void **state) {
 static char message[300];
 
 static void do_publish(void) {
-    if (cl_rings_publish(&rings, 1, text("topic"), 0, cl_str(message, sizeof message)))
+    if (cl_rings_publish(&store.rings, 1, text("topic"), 0, cl_str(message, sizeof message)))
         abort();
 }
 
@@ -241,10 +216,10 @@ static void rings_bear_a_death_at_any_instruction(void **state) {
     (void)state;
     if (!may_trace())
         skip();
-    open_all();
+    shared_store_open(&store, RECORDS);
     memset(message, 'm', sizeof message);
     struct cl_ring_reader *reader = NULL;
-    assert_int_equal(cl_ring_reader_new(&reader, &rings, 0), CELLO_OK);
+    assert_int_equal(cl_ring_reader_new(&reader, &store.rings, 0), CELLO_OK);
     bool alive = true, seen[2] = {false, false};
     uint64_t killed = 0, lost = 0;
     for (unsigned i = 0; i < 1000; i++) /* full, so that each one has to make room */
@@ -263,7 +238,7 @@ static void rings_bear_a_death_at_any_instruction(void **state) {
     assert_true(seen[0] && seen[1]);
     assert_true(lost <= killed);
     cl_ring_reader_del(reader);
-    close_all();
+    shared_store_close(&store);
 }
 
 int main(void) {

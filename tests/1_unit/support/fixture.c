@@ -314,6 +314,29 @@ static void on_tee(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_stream(r, &t->generator, false, 0);
 }
 
+/* ---- back ends ---- */
+
+enum cello_backend fixture_backend = CELLO_BACKEND_EPOLL;
+
+static bool is_supported(void) {
+    struct cello_server_config cfg = fixture_config();
+    struct cl_app *app = cello_app_new();
+    struct cl_server *s;
+    int err = cello_server_new(&s, app, &cfg);
+    if (!err)
+        cello_server_del(s);
+    cello_app_del(app);
+    return err != CELLO_ENOTSUP;
+}
+
+int fixture_run_groups(const struct CMUnitTest *tests, size_t count) {
+    int failed = _cmocka_run_group_tests("epoll", tests, count, NULL, NULL);
+    fixture_backend = CELLO_BACKEND_IO_URING;
+    if (is_supported())
+        failed += _cmocka_run_group_tests("io_uring", tests, count, NULL, NULL);
+    return failed;
+}
+
 /* ---- the server ---- */
 
 static struct cello_handler handlers[] = {
@@ -367,7 +390,7 @@ int fixture_routes(struct fixture *f, struct cl_app *app) {
 
 struct cello_server_config fixture_config(void) {
     struct cello_server_config cfg = CELLO_SERVER_CONFIG_DEFAULT;
-    cfg.backend = CELLO_BACKEND_EPOLL;
+    cfg.backend = fixture_backend;
     return cfg;
 }
 

@@ -33,7 +33,13 @@ struct fixture {
     unsigned readers, read;    /* of bodies: made, and ended */
 };
 
-/* The default configuration with no access log and the epoll back end. */
+/* Set up by each back end's group; epoll without one. */
+extern enum cello_backend fixture_backend;
+/* The tests as a group for each back end that this kernel has. How many failed. */
+#define fixture_run_backends(tests) fixture_run_groups(tests, CL_ARRAY_LEN(tests))
+int fixture_run_groups(const struct CMUnitTest *tests, size_t count);
+
+/* The default configuration with no access log and fixture_backend. */
 struct cello_server_config fixture_config(void);
 /* Routes:
  *   GET /             "hello", a constant
