@@ -7,6 +7,7 @@ first answer of who takes over.
 
 CPU time is that of all processes, the supervisor's too, by the scheduler's count. Two set-ups: all
 on core 0 and wrk on core 1, so that both sides have the same core; and all, wrk too, on every core.
+Two workers have as many connections as one, and as many each; nginx shows what that costs anybody.
 """
 
 import json
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import machine
@@ -57,6 +59,62 @@ app.run(backend=backend, cluster=cluster, logs=False, argv=False, **where)
 """
 
 
+NGINX = """
+worker_processes {workers};
+daemon off;
+pid {folder}/pid;
+error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    server {{
+        listen 127.0.0.1:{port} reuseport;
+        default_type application/json;
+        location / {{ return 200 '{{"pid":12345}}'; }}
+    }}
+}}
+"""
+
+
+def connect(address: str | tuple[str, int]) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    client.settimeout(20)
+    client.connect(address)
+    return client
+
+
+def wait_until_open(address: str | tuple[str, int]) -> None:
+    while True:
+        try:
+            connect(address).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+
+
+class Nginx:
+    """The same answer from nginx; a context manager."""
+
+    def __init__(self, workers: int, core: int | None) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.address = ("127.0.0.1", servers.free_port())
+        folder, port = self._folder.name, self.address[1]
+        settings = Path(folder) / "nginx.conf"
+        settings.write_text(NGINX.format(workers=workers, folder=folder, port=port))
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        self.child = subprocess.Popen([*pinned, "nginx", "-p", folder, "-c", str(settings)])
+        wait_until_open(self.address)
+
+    def __enter__(self) -> "Nginx":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.terminate()
+        self.child.wait()
+        self._folder.cleanup()
+
+
 class Program:
     """The processes of one application; a context manager."""
 
@@ -77,17 +135,8 @@ class Program:
         if workers > 1:
             self.read(r"\(\d+ workers\)")
         else:
-            self._wait()
+            wait_until_open(self.address)  # one process says nothing without logs
         self.workers = servers.process_tree(self.child.pid)[-workers:]
-
-    def _wait(self) -> None:
-        """One process says nothing without logs."""
-        while True:
-            try:
-                self.connect().close()
-                return
-            except OSError:
-                time.sleep(0.05)
 
     def read(self, pattern: str) -> re.Match:
         """Lines of the log until one is found."""
@@ -105,10 +154,7 @@ class Program:
         self._folder.cleanup()
 
     def connect(self) -> socket.socket:
-        client = socket.socket(socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET)
-        client.settimeout(20)
-        client.connect(self.address)
-        return client
+        return connect(self.address)
 
     def signal(self, number: int) -> None:
         self.child.send_signal(number)
@@ -121,29 +167,37 @@ def answer(client: socket.socket) -> dict:
     return json.loads(data.partition(b"\r\n\r\n")[2])
 
 
-def wrk(program: Program, core: int | None) -> tuple[float, float]:
+def wrk(program: Program | Nginx, core: int | None, connections: int) -> tuple[float, float]:
     """CPU microseconds per request, and requests a second."""
     pinned = [] if core is None else ["taskset", "-c", str(core)]
     url = f"http://127.0.0.1:{program.address[1]}/"
     before = servers.usage(program.child.pid)
-    command = [*pinned, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS:g}s", url]
+    command = [*pinned, "wrk", "-t1", f"-c{connections}", f"-d{SECONDS:g}s", url]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     used = (servers.usage(program.child.pid) - before).run_ns
     requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
     return used / requests / 1e3, requests / SECONDS
 
 
-def cpu(backend: str, apart: bool) -> dict:
+def cpu(start: Callable[[int, int | None], Program | Nginx], apart: bool) -> dict:
     """One worker and two, in turns; apart: from wrk."""
-    cores = (0, 1) if apart else (None, None)
-    with Program(backend, 1, "", cores[0]) as one, Program(backend, 2, "", cores[0]) as two:
-        rounds = [(wrk(one, cores[1]), wrk(two, cores[1])) for _ in range(ROUNDS + 1)][1:]
+    core, client = (0, 1) if apart else (None, None)
+    with start(1, core) as one, start(2, core) as two:
+        rounds = [
+            (
+                wrk(one, client, CONNECTIONS),
+                wrk(two, client, CONNECTIONS),
+                wrk(two, client, 2 * CONNECTIONS),
+            )
+            for _ in range(ROUNDS + 1)
+        ][1:]
     return {
-        "one_us": statistics.median(a[0] for a, _ in rounds),
-        "two_us": statistics.median(b[0] for _, b in rounds),
-        "ratio": statistics.median(b[0] / a[0] for a, b in rounds),
-        "ratios": [b[0] / a[0] for a, b in rounds],
-        "per_second": [statistics.median(r[i][1] for r in rounds) for i in (0, 1)],
+        "one_us": statistics.median(a[0] for a, _, _ in rounds),
+        "two_us": statistics.median(b[0] for _, b, _ in rounds),
+        "ratio": statistics.median(b[0] / a[0] for a, b, _ in rounds),
+        "ratio_each": statistics.median(c[0] / a[0] for a, _, c in rounds),
+        "ratios": [[b[0] / a[0], c[0] / a[0]] for a, b, c in rounds],
+        "per_second": [statistics.median(r[i][1] for r in rounds) for i in range(3)],
     }
 
 
@@ -239,12 +293,16 @@ def wait_until_gone(process: int) -> None:
     os.close(process)
 
 
+def both_cpus(start: Callable[[int, int | None], Program | Nginx]) -> dict:
+    return {"core 0": cpu(start, True), "all cores": cpu(start, False)}
+
+
 def measure() -> dict:
-    results: dict = {}
+    results: dict = {"nginx": {"cpu": both_cpus(Nginx)}}
     for backend in BACKENDS:
         path = f"/tmp/cello-bench-{os.getpid()}"
         results[backend] = {
-            "cpu": {"core 0": cpu(backend, True), "all cores": cpu(backend, False)},
+            "cpu": both_cpus(lambda workers, core: Program(backend, workers, "", core)),
             "spread": {"tcp": spread(backend, ""), "unix": spread(backend, path)},
             "memory_mb": {"def": memory(backend), "async": memory(backend, "async")},
             "reload_ms": reload_ms(backend),
@@ -254,21 +312,24 @@ def measure() -> dict:
 
 
 def tables(found: dict) -> str:
-    out = ["| | " + " | ".join(BACKENDS) + " | at most |", "| --- | " + "---: | " * 3]
+    columns = (*BACKENDS, "nginx")
+    out = ["| | " + " | ".join(columns) + " | at most |", "| --- | " + "---: | " * 4]
 
     def row(name: str, *path: str, style: str = "{:.1f}", bar: str = "") -> None:
         cells = []
-        for backend in BACKENDS:
-            at = found[backend]
+        for column in columns:
+            at = found[column]
             for key in path:
-                at = at[key]
-            cells.append(style.format(at))
+                at = at.get(key, {})
+            cells.append(style.format(at) if at != {} else "")
         out.append(f"| {name} | {' | '.join(cells)} | {bar} |")
 
     for where in ("core 0", "all cores"):
         row(f"CPU µs per request, one worker, {where}", "cpu", where, "one_us", style="{:.2f}")
         row(f"two workers, {where}", "cpu", where, "two_us", style="{:.2f}")
         row(f"ratio, {where}", "cpu", where, "ratio", style="{:.3f}", bar="1.05")
+        name = f"the same with {CONNECTIONS} connections each"
+        row(name, "cpu", where, "ratio_each", style="{:.3f}", bar="1.05")
     for place in ("tcp", "unix"):
         for how in ("in turn", "at once"):
             name = f"the busier worker's part of {SPREAD} connections, {place}, {how}"
