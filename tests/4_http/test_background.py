@@ -11,6 +11,9 @@ import pytest
 from cello import App, BackgroundTasks, Depends, HTTPError, Request, ThreadPoolConfig
 from cello.testing import TestClient
 from wire import TIMEOUT, Client, eventually, fetch, request
+from wire_marks import every_transport
+
+pytestmark = every_transport
 
 VALUE: contextvars.ContextVar[str] = contextvars.ContextVar("VALUE", default="empty")
 

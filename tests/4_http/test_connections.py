@@ -13,7 +13,10 @@ import pytest
 from cello import App, LimitsConfig, Server, TimeoutConfig
 from wire import Client, connect, eventually, fetch, request
 from wire_app import make_app, make_async_app
+from wire_marks import every_transport, http1, in_clear
 from wire_process import ServerProcess
+
+pytestmark = every_transport
 
 Start = Callable[..., Server]
 
@@ -156,6 +159,7 @@ def test_early_answer_is_readable(server: ServerProcess, framing: str) -> None:
         client.assert_closed()
 
 
+@http1
 def test_head_too_long_while_sending(server: ServerProcess) -> None:
     with Client(server.address) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: test\r\n" + b"X: 1\r\n" * 50000)
@@ -170,6 +174,7 @@ def test_date(server: ServerProcess) -> None:
     assert before - 1 <= parsedate_to_datetime(date).timestamp() <= time.time() + 1
 
 
+@in_clear
 def test_date_goes_on(server: ServerProcess) -> None:
     """The cached line is renewed, also on a connection that is kept."""
     with Client(server.address) as client:
@@ -184,6 +189,7 @@ def test_date_goes_on(server: ServerProcess) -> None:
 SHORT = 0.25  # seconds
 
 
+@http1
 def test_slow_head(start: Start) -> None:
     server = start(make_app(), TimeoutConfig(read_header=SHORT))
     with client_of(server) as client:
@@ -193,6 +199,7 @@ def test_slow_head(start: Start) -> None:
         client.assert_closed()
 
 
+@http1
 def test_head_in_drops(start: Start) -> None:
     """Single bytes do not win time: the deadline is that of the whole head."""
     server = start(make_app(), TimeoutConfig(read_header=SHORT))
@@ -210,6 +217,7 @@ def test_head_in_drops(start: Start) -> None:
         assert answer.status == 408
 
 
+@http1
 def test_silent_client(start: Start) -> None:
     server = start(make_app(), TimeoutConfig(read_header=SHORT))
     with client_of(server) as client:
@@ -265,6 +273,7 @@ def test_longest_idle_makes_room(start: Start) -> None:
             first.assert_open()
 
 
+@http1
 def test_waits_when_all_are_busy(start: Start) -> None:
     server = start(make_async_app(), LimitsConfig(max_connections=1))
     with client_of(server) as first:
@@ -278,6 +287,7 @@ def test_waits_when_all_are_busy(start: Start) -> None:
             assert second.answer().body == b"hello"
 
 
+@in_clear
 def test_connections_of_one_address(start: Start) -> None:
     server = start(make_app(), LimitsConfig(max_connections_per_ip=1))
     with client_of(server) as first:
@@ -290,6 +300,7 @@ def test_connections_of_one_address(start: Start) -> None:
         third.assert_open()
 
 
+@http1
 def test_requests_of_one_connection(start: Start) -> None:
     server = start(make_app(), LimitsConfig(max_requests_per_connection=3))
     with client_of(server) as client:
@@ -361,7 +372,6 @@ VANISHING = {
     "in a large answer": request("/big") * 8,
     "in a handler": request("/later?s=0.05"),
     "in a pipeline": request("/later?s=0.05") * 3 + request("/big") * 3,
-    "lingering": b"nonsense\r\n\r\n",
     "waiting to continue": request(
         "/echo", "Expect: 100-continue", "Content-Length: 9", method="POST"
     ),
@@ -371,6 +381,16 @@ VANISHING = {
 @pytest.mark.parametrize("sent", VANISHING.values(), ids=VANISHING)
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_vanishing_clients_leave_nothing(start: Start, sent: bytes, end: str) -> None:
+    check_vanishing(start, sent, end)
+
+
+@http1
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_vanishing_after_nonsense(start: Start, end: str) -> None:
+    check_vanishing(start, b"nonsense\r\n\r\n", end)
+
+
+def check_vanishing(start: Start, sent: bytes, end: str) -> None:
     server = start(make_async_app())
     with nothing_left(server):
         clients = [client_of(server) for _ in range(20)]

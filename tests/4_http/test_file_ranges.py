@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from cello import App, StaticFilesConfig
 from wire import Address, Answer, Client, fetch, request
+from wire_marks import every_transport, in_clear
 from wire_process import listening
 from wire_proxies import find
+
+pytestmark = every_transport
 
 OLD = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT
 BEFORE, AT, AFTER = (f"Sun, 06 Nov 1994 08:49:{second} GMT" for second in (36, 37, 38))
@@ -385,6 +388,7 @@ SAME_AS_NGINX = [
 ]
 
 
+@in_clear
 def test_same_as_nginx(address: Address, nginx: Address) -> None:
     with Client(address) as ours, Client(nginx) as theirs:
         for field in SAME_AS_NGINX:

@@ -12,6 +12,9 @@ from typing import Annotated, Any
 import pytest
 from cello import App, Depends, Request, ThreadPoolConfig, TimeoutConfig
 from wire import TIMEOUT, Client, eventually, fetch, refused, request
+from wire_marks import every_transport, http1, in_clear
+
+pytestmark = every_transport
 
 SHORT = 0.05
 
@@ -239,6 +242,7 @@ def test_who_waits_for_long_keeps_what_was_said(backend: str, timeout: float) ->
             assert client.ask(sent(n)).json() == answer
 
 
+@in_clear
 def test_time_goes_on_for_who_waits_for_long(backend: str) -> None:
     app = App()
 
@@ -322,6 +326,7 @@ def test_a_suspended_handler_is_cancelled(
     assert not caplog.records
 
 
+@http1
 def test_a_client_that_ends_its_side_at_once(backend: str) -> None:
     """Before its handler has been called, perhaps."""
     app, ran = leaving_app()
@@ -336,6 +341,7 @@ def test_a_client_that_ends_its_side_at_once(backend: str) -> None:
             ran.clear()
 
 
+@http1
 def test_an_answer_may_still_reach_a_half_closed_client(backend: str) -> None:
     app, ran = leaving_app()
     with app.start(backend=backend) as server, Client(server.addresses[0]) as client:
@@ -355,6 +361,7 @@ def test_shield(backend: str) -> None:
         eventually(lambda: ran == ["entered", "work is done"], "the work")
 
 
+@http1
 def test_handlers_that_do_not_wait_still_answer(backend: str) -> None:
     """A half-closed client is answered by a def, and by what C answers."""
     app = App()

@@ -9,6 +9,7 @@ import pytest
 from cello import App, Server
 from wire import Client, Closed, eventually, fetch, refused, request
 from wire_app import make_app, make_async_app
+from wire_marks import every_transport
 from wire_process import listening
 
 PLAIN = request("/plain")
@@ -28,6 +29,7 @@ def test_start_and_stop(backend: str) -> None:
         socket.create_connection((host, port), timeout=5)
 
 
+@every_transport
 def test_context_manager(backend: str) -> None:
     with make_app().start(backend=backend) as server:
         assert isinstance(server, Server)
@@ -55,6 +57,7 @@ def test_several_servers(backend: str) -> None:
         assert fetch(first.addresses[0], PLAIN).body == b"hello"
 
 
+@every_transport
 def test_servers_with_asyncio(backend: str) -> None:
     """Each has a loop of its own."""
     with (
@@ -143,6 +146,7 @@ def test_inherited_socket(backend: str) -> None:
         assert fetch(address, PLAIN).body == b"hello"
 
 
+@every_transport
 @pytest.mark.parametrize("backlog", [1, 50])
 def test_stop_answers_what_came(backend: str, backlog: int) -> None:
     """stop() without a limit waits for handlers, and for answers to be read."""
@@ -172,6 +176,7 @@ def test_stop_answers_what_came(backend: str, backlog: int) -> None:
         stopper.join()
 
 
+@every_transport
 def test_stop_with_a_limit(backend: str) -> None:
     """What is not ready then is cut off; its handler is cancelled."""
     app = make_async_app()
@@ -194,6 +199,7 @@ def test_stop_with_a_limit(backend: str) -> None:
             client.answer()
 
 
+@every_transport
 def test_stop_from_a_handler(backend: str) -> None:
     """The answer is still sent."""
     app = App()
@@ -204,6 +210,7 @@ def test_stop_from_a_handler(backend: str) -> None:
     assert servers[0].wait(10)
 
 
+@every_transport
 def test_exception_for_the_program(backend: str) -> None:
     """SystemExit of a handler ends the server, and reaches whoever waits for it."""
     app = App()
@@ -220,6 +227,7 @@ def test_exception_for_the_program(backend: str) -> None:
         assert caught.value.code == 3
 
 
+@every_transport
 def test_trailing_slash_redirects(backend: str) -> None:
     app = App(trailing_slash="redirect")
     app.route("/items", methods=["GET", "POST"])(lambda: "items")

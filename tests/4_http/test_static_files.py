@@ -13,6 +13,9 @@ import pytest
 from cello import App, HTTPError, RequestIdConfig, Response, StaticFilesConfig
 from cello.responses import FileResponse
 from wire import Address, Answer, Client, eventually, fetch, request
+from wire_marks import every_transport, in_clear
+
+pytestmark = every_transport
 
 LARGE = 3_000_000  # more than the kernel buffers for a client that does not read
 OLD = 1_000_000_000  # seconds since 1970: a time of modification long ago
@@ -105,6 +108,7 @@ def test_pipelined_files(site: Site) -> None:
             assert expected is None or answer.body == expected
 
 
+@in_clear
 def test_prefix_of_all_paths(backend: str, tmp_path: Path) -> None:
     write(tmp_path / "index.html", "home")
     write(tmp_path / "app.js", "js")
@@ -220,6 +224,7 @@ def test_nothing_leads_out(backend: str, tmp_path: Path, follow: bool) -> None:
         assert site.get("/static/a.txt").status == 200
 
 
+@in_clear
 @pytest.mark.parametrize("follow", [False, True])
 def test_links_swapped_meanwhile(backend: str, tmp_path: Path, follow: bool) -> None:
     """A folder becomes a link to one outside, and back, while files below it are asked for."""
@@ -255,6 +260,7 @@ def test_links_swapped_meanwhile(backend: str, tmp_path: Path, follow: bool) -> 
     assert seen <= {(200, b"inside"), (404, b"")}
 
 
+@in_clear
 def test_listings_are_escaped(backend: str, tmp_path: Path) -> None:
     write(tmp_path / "<img src=x onerror=alert(1)>", "x")
     write(tmp_path / 'a"b&c', "x")
@@ -299,6 +305,7 @@ def test_changes_are_seen(site: Site) -> None:
         assert client.ask(request("/static/a.txt")).body == b"again"
 
 
+@in_clear
 def test_every_write_is_seen(site: Site) -> None:
     """Also those within one tick of the clock that files are stamped with."""
     path = site.root / "count"
@@ -317,6 +324,7 @@ def test_large_files_that_change(site: Site) -> None:
         assert client.ask(request("/static/large.bin")).body == data
 
 
+@in_clear
 def test_root_that_is_replaced(backend: str, tmp_path: Path) -> None:
     """By a link that is turned, and by a folder that is made anew."""
     write(tmp_path / "1/a.txt", "one")
@@ -389,6 +397,7 @@ def test_leaving_clients_leave_no_descriptors(site: Site) -> None:
     eventually(lambda: len(site.open_files()) <= 1, "the files of clients that left are closed")
 
 
+@in_clear
 def test_many_files(backend: str, tmp_path: Path) -> None:
     """Of ten thousand, a bounded number is open; the others are found as well."""
     count = 10_000
@@ -424,6 +433,7 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@in_clear
 def test_out_of_descriptors(files: Site) -> None:
     with Client(files.address) as client:
         assert client.ask(request("/static/none")).status == 404  # it has its descriptor
@@ -535,6 +545,7 @@ def test_large_file_of_a_handler(files: Site) -> None:
             assert (part.status, part.body) == (206, data[100000:2500001])
 
 
+@in_clear
 def test_names_below_a_root(files: Site) -> None:
     assert files.get("/named/a.txt").body == b"hello"
     assert files.get("/named/sub/b.html").get("Content-Type") == "text/html; charset=utf-8"
@@ -546,6 +557,7 @@ def test_names_below_a_root(files: Site) -> None:
     assert files.get("/named/..%2fa.txt").status == 404
 
 
+@in_clear
 def test_files_that_are_not_there(files: Site, caplog: pytest.LogCaptureFixture) -> None:
     assert files.get("/missing").status == 500
     assert files.get("/folder").status == 500

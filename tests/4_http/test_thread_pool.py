@@ -26,7 +26,10 @@ from cello import (
     TimeoutConfig,
 )
 from wire import TIMEOUT, Client, Closed, eventually, fetch, refused, request
+from wire_marks import every_transport, in_clear
 from wire_process import program
+
+pytestmark = every_transport
 
 VALUE: contextvars.ContextVar[str] = contextvars.ContextVar("VALUE", default="empty")
 
@@ -377,6 +380,7 @@ def test_generators(backend: str) -> None:
         assert client.ask(request("/mixed")).body == expected
         with Client(server.addresses[0]) as leaver:
             leaver.send(request("/endless"))
+            leaver.head()
             leaver.exactly(100_000)
         eventually(lambda: len(closed) == 2, "both closed")
         assert all(map(is_pooled, closed))
@@ -442,6 +446,7 @@ def ask_moving(path: Path, backend: str, adaptive: bool) -> tuple[dict[str, list
         return found, process.stderr()
 
 
+@in_clear
 def test_a_handler_that_waits_is_moved(backend: str, tmp_path: Path) -> None:
     """One slow call makes it looked at, three that wait move it."""
     found, log = ask_moving(tmp_path / "app.py", backend, adaptive=True)
@@ -453,6 +458,7 @@ def test_a_handler_that_waits_is_moved(backend: str, tmp_path: Path) -> None:
     assert len(lines) == 1 and "GET /sleeps: " in lines[0] and "app.py:8" in lines[0]
 
 
+@in_clear
 def test_adaptive_can_be_off(backend: str, tmp_path: Path) -> None:
     found, log = ask_moving(tmp_path / "app.py", backend, adaptive=False)
     assert {name for names in found.values() for name in names} == {b"MainThread"}
@@ -493,6 +499,7 @@ def test_a_thread_for_each_that_is_needed(backend: str) -> None:
     eventually(lambda: not any(is_pooled(t.name) for t in threading.enumerate()), "their end")
 
 
+@in_clear
 def test_servers_have_their_own_pools(backend: str) -> None:
     app, gate = gated_app(size=1)
     with ExitStack() as stack:
@@ -506,6 +513,7 @@ def test_servers_have_their_own_pools(backend: str) -> None:
             assert client.answer().json()["thread"] == "cello-pool-1"
 
 
+@in_clear
 def test_no_thread_can_be_started(
     backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -524,6 +532,7 @@ def test_no_thread_can_be_started(
     assert "no thread can be had" in caplog.text
 
 
+@in_clear
 @pytest.mark.parametrize("begun", [False, True])
 def test_start_is_interrupted(
     backend: str, begun: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -733,6 +742,7 @@ def test_the_interpreter_ends_with_a_busy_pool(what: str, end: str, tmp_path: Pa
         assert process.stdout().strip() == "end"
 
 
+@in_clear
 def test_asyncio_is_not_imported(tmp_path: Path, backend: str) -> None:
     path = tmp_path / "app.py"
     path.write_text(
@@ -740,6 +750,7 @@ def test_asyncio_is_not_imported(tmp_path: Path, backend: str) -> None:
 import sys
 from urllib.request import urlopen
 from cello import App, BackgroundTasks
+
 app = App()
 @app.get("/", blocking=True)
 def handler(tasks: BackgroundTasks):

@@ -14,7 +14,10 @@ import httpx
 import pytest
 from upload_app import resident
 from wire import Answer, Client, eventually
+from wire_marks import every_transport, in_clear
 from wire_process import ServerProcess, server_process
+
+pytestmark = every_transport
 
 SANITIZED = "LD_PRELOAD" in os.environ
 
@@ -250,6 +253,7 @@ def test_memory_does_not_grow_with_a_file(uploads: ServerProcess) -> None:
     check_large(uploads, 200 << 20)
 
 
+@in_clear
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.disk_usage("/tmp").free < 6 << 30, reason="needs 6 GB in /tmp")
 def test_memory_does_not_grow_with_five_gigabytes(uploads: ServerProcess) -> None:
@@ -266,6 +270,7 @@ def test_it_is_this_process_that_is_measured() -> None:
 # ---- others' clients ----
 
 
+@in_clear
 def test_curl(uploads: ServerProcess, tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("needs curl")
@@ -282,6 +287,7 @@ def test_curl(uploads: ServerProcess, tmp_path: Path) -> None:
     assert httpx.Response(200, text=done.stdout).json() == expected
 
 
+@in_clear
 def test_httpx(uploads: ServerProcess, tmp_path: Path) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{uploads.address[1]}", trust_env=False) as client:
         for path in ("/stored", "/parsed"):

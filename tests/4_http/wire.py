@@ -2,6 +2,9 @@
 
 What it reads is held to RFC 9112 more closely than a browser would: an answer that only a lenient
 client understands fails the test.
+
+A test speaks one of TRANSPORTS. Where that is HTTP/2, Client is wire_h2.Http2Client: tests write
+requests as HTTP/1.1 all the same, and it says in frames what they mean.
 """
 
 from __future__ import annotations
@@ -9,15 +12,39 @@ from __future__ import annotations
 import json
 import re
 import socket
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
+from wire_tls import TlsSocket, certificates
+
 Address = tuple[str, int] | str
 TIMEOUT = 20.0  # seconds; only a server that hangs lets it pass
+
+# HTTP/1.1 and HTTP/2, each in clear and over TLS. h2c: with prior knowledge.
+TRANSPORTS = ("h1", "h1-tls", "h2", "h2c")
+_spoken = "h1"
+
+
+@contextmanager
+def speak(transport: str) -> Iterator[None]:
+    """What clients speak that are made in this block."""
+    global _spoken
+    before, _spoken = _spoken, transport
+    try:
+        yield
+    finally:
+        _spoken = before
+
+
+def spoken() -> str:
+    return _spoken
+
 
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) ([\t\x20-\x7e]*)")
 FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([\t\x20-\x7e\x80-\xff]*)")
@@ -37,6 +64,7 @@ class Answer:
     reason: str
     fields: tuple[tuple[str, str], ...]
     body: bytes
+    cut: bool = False  # HTTP/2: the server wants no more of this request, or of the connection
 
     def get_all(self, name: str) -> list[str]:
         return [value for field, value in self.fields if field.lower() == name.lower()]
@@ -52,10 +80,26 @@ class Answer:
 
     @property
     def closes(self) -> bool:
-        return (self.get("Connection") or "").lower() == "close"
+        """No more of the request is wanted, and over HTTP/1 no other on this connection."""
+        return self.cut or (self.get("Connection") or "").lower() == "close"
 
 
 def connect(address: Address, timeout: float = TIMEOUT) -> socket.socket:
+    """A connection, with TLS where that is spoken."""
+    sock = connect_plain(address, timeout)
+    if _spoken not in ("h1-tls", "h2"):
+        return sock
+    protocol = {"h1-tls": "http/1.1", "h2": "h2"}[_spoken]
+    try:
+        secure = TlsSocket(sock, certificates().client(protocol), "localhost")
+    except BaseException:
+        sock.close()
+        raise
+    assert secure.tls.selected_alpn_protocol() == protocol
+    return secure  # type: ignore[return-value]
+
+
+def connect_plain(address: Address, timeout: float = TIMEOUT) -> socket.socket:
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout)
@@ -72,6 +116,13 @@ def connect(address: Address, timeout: float = TIMEOUT) -> socket.socket:
 
 class Client:
     """One connection."""
+
+    def __new__(cls, *args: Any, **more: Any) -> Client:
+        if cls is Client and _spoken.startswith("h2"):
+            from wire_h2 import Http2Client
+
+            return super().__new__(Http2Client)
+        return super().__new__(cls)
 
     def __init__(self, address: Address, timeout: float = TIMEOUT, *, dated: bool = True) -> None:
         """dated: every answer must have a Date (that of a proxy may have none)."""
@@ -104,9 +155,18 @@ class Client:
         except (BrokenPipeError, ConnectionResetError):
             pass
 
+    def send_some(self, body: bytes) -> int:
+        """As much of a part of a body as is taken now, at least a byte: how much."""
+        return self.sock.send(body)
+
     def end(self) -> None:
         """Send no more."""
         self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Break off, as a client does that lost interest or its process."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
 
     # ---- reading ----
 
@@ -129,17 +189,20 @@ class Client:
         part, self._buffer = self._buffer[:size], self._buffer[size:]
         return part
 
+    def piece(self) -> bytes:
+        """The next chunk of a body of unknown length; b"" is its end."""
+        line = self._until(b"\r\n")
+        assert re.fullmatch(rb"[0-9a-f]+", line), line
+        part = self.exactly(int(line, 16))
+        assert self.exactly(2) == b"\r\n"
+        return part
+
     def chunks(self) -> bytes:
-        """A chunked body to its end."""
+        """A body of unknown length to its end."""
         body = b""
-        while True:
-            line = self._until(b"\r\n")
-            assert re.fullmatch(rb"[0-9a-f]+", line), line
-            part = self.exactly(int(line, 16))
-            assert self.exactly(2) == b"\r\n"
-            if not part:
-                return body
+        while part := self.piece():
             body += part
+        return body
 
     def head(self) -> Answer:
         """The head of the next answer, as it must look."""
@@ -159,10 +222,7 @@ class Client:
         if head.status < 200:
             assert not head.get_all("Content-Length") and not head.get_all("Transfer-Encoding")
             return head
-        date = head.get("Date")
-        if date is not None or self._dated:
-            assert date and DATE.fullmatch(date), f"bad Date {date!r}"
-            parsedate_to_datetime(date)
+        self._check_date(head)
         length, coding = head.get("Content-Length"), head.get("Transfer-Encoding")
         if head.status in (204, 304):
             assert length is None and coding is None
@@ -177,6 +237,12 @@ class Client:
             assert coding == "chunked"
             body = self.chunks()
         return Answer(head.status, head.reason, head.fields, body)
+
+    def _check_date(self, head: Answer) -> None:
+        date = head.get("Date")
+        if date is not None or self._dated:
+            assert date and DATE.fullmatch(date), f"bad Date {date!r}"
+            parsedate_to_datetime(date)
 
     def rest(self) -> bytes:
         """All that comes until the server closes in order; a reset raises."""

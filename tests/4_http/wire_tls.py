@@ -1,0 +1,141 @@
+"""TLS for the clients of the tests: a socket's interface, and certificates made when first needed.
+
+Not ssl.SSLSocket: that one cannot end its own direction and go on reading, and takes an end without
+close_notify for an orderly one when asked to be lenient. Here it never is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PIECE = 65536
+
+
+class Truncated(ConnectionResetError):
+    """The other side ended the connection without close_notify: it could have been anybody."""
+
+
+class TlsSocket:
+    """A connected socket with TLS on it."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, name: str) -> None:
+        self._sock = sock
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
+        self._need(self._tls.do_handshake)
+
+    # ---- what sockets have ----
+
+    def recv(self, size: int) -> bytes:
+        """b"" after close_notify only."""
+        try:
+            return bytes(self._need(lambda: self._tls.read(size)))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def send(self, data: bytes) -> int:
+        self._tls.write(data[:PIECE])
+        self._push()
+        return min(len(data), PIECE)
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            data = data[self.send(data) :]
+
+    def shutdown(self, how: int) -> None:
+        """Send close_notify and no more; what comes can still be read."""
+        assert how == socket.SHUT_WR
+        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            self._tls.unwrap()
+        self._push()
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Timeouts, options, names, the descriptor."""
+        return getattr(self._sock, name)
+
+    # ---- what TLS has ----
+
+    @property
+    def tls(self) -> ssl.SSLObject:
+        return self._tls
+
+    # ---- how ----
+
+    def _push(self) -> None:
+        if self._out.pending:
+            self._sock.sendall(self._out.read())
+
+    def _need(self, operation: Any) -> Any:
+        """Do what may want more bytes first."""
+        while True:
+            try:
+                result = operation()
+            except ssl.SSLWantReadError:
+                self._push()
+            except ssl.SSLEOFError:
+                raise Truncated("the end of TLS came without close_notify") from None
+            except ssl.SSLError:
+                self._push()  # the alert
+                raise
+            else:
+                self._push()
+                return result
+            if data := self._sock.recv(PIECE):
+                self._in.write(data)
+            else:
+                self._in.write_eof()
+
+
+class Certificates:
+    """An authority of the tests' own, and a certificate of it for `localhost` and 127.0.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = folder / "authority.pem"
+        self.certificate, self.key = self.make("localhost", "DNS:localhost,DNS:test,IP:127.0.0.1")
+
+    def make(self, name: str, alternatives: str) -> tuple[Path, Path]:
+        """A certificate and its key, signed by the authority."""
+        key, asked, made = (self.folder / f"{name}{end}" for end in (".key", ".csr", ".pem"))
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        root_key = self.folder / "authority.key"
+        if not self.authority.exists():
+            _openssl("req", "-x509", *curve, "-keyout", root_key, "-out", self.authority,
+                     "-subj", "/CN=Authority of the tests", "-days", "2")  # fmt: skip
+        _openssl("req", *curve, "-keyout", key, "-out", asked, "-subj", f"/CN={name}")
+        extensions = self.folder / "extensions"
+        extensions.write_text(f"subjectAltName={alternatives}\n")
+        _openssl("x509", "-req", "-in", asked, "-CA", self.authority, "-CAkey", root_key,
+                 "-CAcreateserial", "-extfile", extensions, "-days", "2", "-out", made)  # fmt: skip
+        return made, key
+
+    def client(self, *protocols: str) -> ssl.SSLContext:
+        """What a client that trusts the authority uses, with these for ALPN."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.set_alpn_protocols(list(protocols))
+        return context
+
+
+def _openssl(*words: object) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+@cache
+def certificates() -> Certificates:
+    """Made once for a run of the tests."""
+    folder = tempfile.mkdtemp(prefix="cello-certificates-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Certificates(Path(folder))
