@@ -10,6 +10,7 @@ on core 0 and wrk on core 1, so that both sides have the same core; and all, wrk
 Two workers have as many connections as one, and as many each; nginx shows what that costs anybody.
 """
 
+import functools
 import json
 import os
 import re
@@ -293,6 +294,10 @@ def wait_until_gone(process: int) -> None:
     os.close(process)
 
 
+def program_on(backend: str, workers: int, core: int | None) -> Program:
+    return Program(backend, workers, "", core)
+
+
 def both_cpus(start: Callable[[int, int | None], Program | Nginx]) -> dict:
     return {"core 0": cpu(start, True), "all cores": cpu(start, False)}
 
@@ -302,7 +307,7 @@ def measure() -> dict:
     for backend in BACKENDS:
         path = f"/tmp/cello-bench-{os.getpid()}"
         results[backend] = {
-            "cpu": both_cpus(lambda workers, core: Program(backend, workers, "", core)),
+            "cpu": both_cpus(functools.partial(program_on, backend)),
             "spread": {"tcp": spread(backend, ""), "unix": spread(backend, path)},
             "memory_mb": {"def": memory(backend), "async": memory(backend, "async")},
             "reload_ms": reload_ms(backend),

@@ -157,7 +157,8 @@ int cl_response_hints(struct cl_request *r, const struct cello_field *fields, si
         if (err)
             return err;
     }
-    return r->conn && r->version != CELLO_HTTP_1_0 ? r->conn->ops->hints(r, checked, count) : CELLO_OK;
+    return r->conn && r->version != CELLO_HTTP_1_0 ? r->conn->ops->hints(r, checked, count)
+                                                   : CELLO_OK;
 }
 
 static void run_after_steps(struct cl_request *r) {
