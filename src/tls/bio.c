@@ -1,0 +1,78 @@
+/* The BIO between OpenSSL and a stream: input is read from the transport's block where it lies,
+ * output gathers in a block. It never blocks on output: what may be written is bounded by whoever
+ * asks OpenSSL to write. */
+#include <stdatomic.h>
+
+#include "tls/tls_internal.h"
+
+/* Most that a handshake, or a batch of records, makes. */
+enum { OUT_MAX = 1 << 20 };
+
+/* Made when it is needed first, and kept. */
+static _Atomic(BIO_METHOD *) method;
+
+static int bio_read(BIO *b, char *to, size_t n, size_t *got) {
+    struct cl_tls *t = BIO_get_data(b);
+    struct cl_block *in = t->lower->in;
+    size_t here = in ? cl_block_len(in) : 0;
+    *got = 0;
+    BIO_clear_retry_flags(b);
+    if (!here) {
+        BIO_set_retry_read(b);
+        return -1;
+    }
+    n = CL_MIN(n, here);
+    memcpy(to, cl_block_rd(in), n);
+    in->rd += n;
+    t->taken += n;
+    *got = n;
+    return 1;
+}
+
+static int bio_write(BIO *b, const char *from, size_t n, size_t *written) {
+    struct cl_tls *t = BIO_get_data(b);
+    *written = 0;
+    BIO_clear_retry_flags(b);
+    if (!t->fill)
+        t->fill = cl_block_new(cl_loop_pool(t->super.loop), n);
+    size_t most = t->sealing || t->state < CL_TLS_OPEN ? (size_t)OUT_MAX : CL_TLS_CONTROL_MAX;
+    if (!t->fill || cl_block_reserve(&t->fill, n, most) != CELLO_OK) {
+        t->broken = true;
+        return -1;
+    }
+    memcpy(cl_block_wr(t->fill), from, n);
+    t->fill->wr += n;
+    *written = n;
+    return 1;
+}
+
+static long bio_ctrl(BIO *b, int command, long number, void *pointer) {
+    (void)b;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *get_method(void) {
+    BIO_METHOD *m = atomic_load_explicit(&method, memory_order_acquire);
+    if (CL_LIKELY(m))
+        return m;
+    BIO_METHOD *none = NULL;
+    m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "cello");
+    if (!m || !BIO_meth_set_read_ex(m, bio_read) || !BIO_meth_set_write_ex(m, bio_write) ||
+        !BIO_meth_set_ctrl(m, bio_ctrl) || !atomic_compare_exchange_strong(&method, &none, m)) {
+        BIO_meth_free(m);
+        m = none;
+    }
+    return m;
+}
+
+BIO *cl_tls_bio_new(struct cl_tls *t) {
+    const BIO_METHOD *m = get_method();
+    BIO *b = m ? BIO_new(m) : NULL;
+    if (!b)
+        return NULL;
+    BIO_set_data(b, t);
+    BIO_set_init(b, 1);
+    return b;
+}

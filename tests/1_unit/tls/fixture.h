@@ -1,0 +1,339 @@
+/* For tests of TLS: certificates made on the spot, and a client made of OpenSSL at the other end of
+ * the memory transport. */
+#ifndef CL_TEST_TLS_FIXTURE_H
+#define CL_TEST_TLS_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/mem.h"
+#include "support/folder.h"
+#include "tls/stream.h"
+
+/* ---- certificates --------------------------------------------------------------------------- */
+
+/* What a certificate for tests is made with. */
+struct cert {
+    X509 *x509;
+    EVP_PKEY *key;
+};
+
+struct cert_wish {
+    const char *cn;
+    const char *san;           /* as in openssl.cnf; NULL: none */
+    const struct cert *issuer; /* NULL: itself */
+    bool ca;
+    long from_s, to_s; /* from now; 0, 0: a day around it */
+};
+
+CL_UNUSED static void add_extension(X509 *x, X509 *issuer, int nid, const char *text) {
+    X509V3_CTX ctx;
+    X509V3_set_ctx_nodb(&ctx);
+    X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
+    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, nid, text);
+    assert_non_null(e);
+    assert_int_equal(X509_add_ext(x, e, -1), 1);
+    X509_EXTENSION_free(e);
+}
+
+CL_UNUSED static struct cert cert_make(const struct cert_wish *w) {
+    static long serial = 0x1000;
+    struct cert c = {X509_new(), EVP_EC_gen("P-256")};
+    assert_true(c.x509 && c.key);
+    const struct cert *issuer = w->issuer ? w->issuer : &c;
+    X509_set_version(c.x509, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(c.x509), serial++);
+    X509_gmtime_adj(X509_getm_notBefore(c.x509), w->to_s ? w->from_s : -86400);
+    X509_gmtime_adj(X509_getm_notAfter(c.x509), w->to_s ? w->to_s : 86400);
+    X509_NAME *name = X509_get_subject_name(c.x509);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)w->cn, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)"Cello", -1, -1, 0);
+    X509_set_issuer_name(c.x509, X509_get_subject_name(issuer->x509));
+    X509_set_pubkey(c.x509, c.key);
+    add_extension(c.x509, issuer->x509, NID_basic_constraints,
+                  w->ca ? "critical,CA:TRUE" : "CA:FALSE");
+    if (w->san)
+        add_extension(c.x509, issuer->x509, NID_subject_alt_name, w->san);
+    assert_true(X509_sign(c.x509, issuer->key, EVP_sha256()) > 0);
+    return c;
+}
+
+CL_UNUSED static void cert_free(struct cert *c) {
+    X509_free(c->x509);
+    EVP_PKEY_free(c->key);
+}
+
+CL_UNUSED static void write_certs(const char *path, const struct cert *first,
+                                  const struct cert *second) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(PEM_write_X509(f, first->x509), 1);
+    if (second)
+        assert_int_equal(PEM_write_X509(f, second->x509), 1);
+    fclose(f);
+}
+
+CL_UNUSED static void write_key(const char *path, const struct cert *c, const char *password) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(PEM_write_PKCS8PrivateKey(f, c->key, password ? EVP_aes_256_cbc() : NULL,
+                                               password, password ? (int)strlen(password) : 0, NULL,
+                                               NULL),
+                     1);
+    fclose(f);
+}
+
+/* ---- a server end and its client ------------------------------------------------------------ */
+
+/* A loop, files, and a context made of them: one at a time. */
+struct site {
+    struct folder folder;
+    struct cl_loop *loop;
+    struct cello_tls_config cfg;
+    struct cl_tls_context *context;
+    struct cert ca, cert;
+    char cert_path[100], key_path[100], ca_path[100];
+    char why[CELLO_TLS_WHY];
+};
+
+CL_UNUSED static const char *site_path(const struct site *s, char to[100], const char *name) {
+    struct cl_str folder = folder_path(&s->folder);
+    snprintf(to, 100, "%.*s/%s", (int)folder.len, folder.ptr, name);
+    return to;
+}
+
+CL_UNUSED static void site_load(struct site *s) {
+    int err = cl_tls_context_new(&s->context, &s->cfg, NULL, s->why);
+    if (err)
+        fail_msg("%s", s->why);
+}
+
+/* cert.pem and key.pem for a.example and *.b.example, signed by ca.pem. */
+CL_UNUSED static void site_begin(struct site *s) {
+    *s = (struct site){.cfg = CELLO_TLS_CONFIG_DEFAULT};
+    folder_init(&s->folder);
+    assert_int_equal(cl_loop_new(&s->loop, &(struct cl_loop_config){CL_BACKEND_EPOLL, 0}), 0);
+    s->ca = cert_make(&(struct cert_wish){.cn = "Test CA", .ca = true});
+    s->cert = cert_make(&(struct cert_wish){
+        .cn = "a.example", .san = "DNS:a.example,DNS:*.b.example", .issuer = &s->ca});
+    s->cfg.cert_path = site_path(s, s->cert_path, "cert.pem");
+    s->cfg.key_path = site_path(s, s->key_path, "key.pem");
+    site_path(s, s->ca_path, "ca.pem");
+    write_certs(s->cert_path, &s->cert, &s->ca);
+    write_certs(s->ca_path, &s->ca, NULL);
+    write_key(s->key_path, &s->cert, NULL);
+}
+
+CL_UNUSED static void site_init(struct site *s) {
+    site_begin(s);
+    site_load(s);
+}
+
+CL_UNUSED static void site_free(struct site *s) {
+    cl_tls_context_del(s->context);
+    cl_loop_del(s->loop);
+    cert_free(&s->ca);
+    cert_free(&s->cert);
+    folder_free(&s->folder);
+}
+
+enum { TAKEN_MAX = 4 << 20 };
+
+/* One connection: the server's stream and what it reported, and OpenSSL as its client. */
+struct pair {
+    struct site *site;
+    struct cl_stream *lower, *stream;
+    int ready, ready_err; /* calls, and the last error */
+    bool keep;            /* what comes is left in the stream */
+    bool give_back;       /* a text, when it comes, back to the stream below */
+    int recvs, ends, last_recv, sents, last_sent, closed;
+    char *taken; /* by the server */
+    size_t taken_len;
+    void (*on_recv)(struct pair *p, int result);
+    SSL_CTX *client_ctx;
+    SSL *client;
+    BIO *to_client, *from_client; /* the client's */
+    size_t cut;                   /* most bytes pushed at once; 0: all */
+    bool sealed;                  /* nothing more reaches the server */
+};
+
+CL_UNUSED static void pair_take(struct pair *p) {
+    struct cl_block *in = p->stream->in;
+    if (!in)
+        return;
+    size_t n = cl_block_len(in);
+    assert_true(p->taken_len + n <= TAKEN_MAX);
+    memcpy(p->taken + p->taken_len, cl_block_rd(in), n);
+    p->taken_len += n;
+    in->rd = in->wr;
+}
+
+CL_UNUSED static void pair_on_recv(struct cl_stream *s, int result) {
+    struct pair *p = s->protocol;
+    assert_false(p->closed);
+    p->recvs++;
+    p->last_recv = result;
+    p->ends += result == CELLO_EOF || result == CELLO_ESYS;
+    if (p->on_recv)
+        p->on_recv(p, result);
+    else if (result > 0 && !p->keep)
+        pair_take(p);
+}
+
+CL_UNUSED static void pair_on_sent(struct cl_stream *s, int err) {
+    struct pair *p = s->protocol;
+    assert_false(p->closed);
+    p->sents++;
+    p->last_sent = err;
+}
+
+CL_UNUSED static void pair_on_closed(struct cl_stream *s) {
+    struct pair *p = s->protocol;
+    assert_false(p->closed);
+    p->closed = 1;
+}
+
+static const struct cl_stream_handler pair_handler = {pair_on_recv, pair_on_sent, pair_on_closed};
+
+CL_UNUSED static void pair_on_ready(struct cl_stream *s, int err) {
+    struct pair *p = s->protocol;
+    p->ready++;
+    p->ready_err = err;
+    s->handler = &pair_handler;
+    if (err == CELLO_ENOTSUP && p->give_back) {
+        struct cl_stream *lower = cl_tls_give_back(s);
+        assert_ptr_equal(lower, p->lower);
+        lower->handler = &pair_handler;
+        lower->protocol = p;
+        p->stream = lower;
+    }
+}
+
+/* A client that knows the CA of the site, before it has said anything. */
+CL_UNUSED static void pair_init(struct pair *p, struct site *s, uint64_t timeout_ns) {
+    *p = (struct pair){.site = s, .taken = malloc(TAKEN_MAX)};
+    assert_non_null(p->taken);
+    assert_int_equal(cl_mem_stream_new(s->loop, NULL, NULL, &p->lower), CELLO_OK);
+    assert_int_equal(cl_tls_accept(s->context, p->lower, timeout_ns, pair_on_ready, p, &p->stream),
+                     CELLO_OK);
+    p->client_ctx = SSL_CTX_new(TLS_client_method());
+    assert_non_null(p->client_ctx);
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(p->client_ctx), s->ca.x509);
+    SSL_CTX_set_verify(p->client_ctx, SSL_VERIFY_PEER, NULL);
+    p->client = SSL_new(p->client_ctx);
+    p->to_client = BIO_new(BIO_s_mem());
+    p->from_client = BIO_new(BIO_s_mem());
+    assert_true(p->client && p->to_client && p->from_client);
+    BIO_set_mem_eof_return(p->to_client, -1);
+    SSL_set_bio(p->client, p->to_client, p->from_client);
+    SSL_set_connect_state(p->client);
+}
+
+CL_UNUSED static void pair_free(struct pair *p) {
+    cl_stream_close(p->stream);
+    for (int i = 0; i < 10 && !p->closed; i++)
+        assert_int_equal(cl_loop_turn(p->site->loop, 0), CELLO_OK);
+    assert_true(p->closed || p->ready == 0);
+    SSL_free(p->client);
+    SSL_CTX_free(p->client_ctx);
+    free(p->taken);
+    ERR_clear_error();
+}
+
+/* What the client wrote goes to the server. False: there was nothing. */
+CL_UNUSED static bool pair_up(struct pair *p) {
+    char *bytes;
+    long n = BIO_get_mem_data(p->from_client, &bytes);
+    if (n <= 0 || p->closed || p->sealed)
+        return false;
+    for (size_t at = 0; at < (size_t)n;) {
+        size_t part = p->cut ? CL_MIN(p->cut, (size_t)n - at) : (size_t)n - at;
+        assert_int_equal(cl_mem_push(p->lower, bytes + at, part), CELLO_OK);
+        at += part;
+    }
+    (void)BIO_reset(p->from_client);
+    return true;
+}
+
+/* What the server sent goes to the client. */
+CL_UNUSED static bool pair_down(struct pair *p) {
+    if (p->closed)
+        return false;
+    struct cl_str out = cl_mem_output(p->lower);
+    if (!out.len)
+        return false;
+    assert_int_equal(BIO_write(p->to_client, out.ptr, (int)out.len), (int)out.len);
+    cl_mem_output_clear(p->lower);
+    return true;
+}
+
+/* Both ways and turns of the loop, until nothing moves; the client is not asked to do anything. */
+CL_UNUSED static bool pair_move(struct pair *p) {
+    bool moved = false, now = true;
+    while (now) {
+        now = pair_up(p);
+        for (int i = 0; i < 3 && !p->closed; i++)
+            assert_int_equal(cl_loop_turn(p->site->loop, 0), CELLO_OK);
+        now |= pair_down(p);
+        moved |= now;
+    }
+    return moved;
+}
+
+/* The result of the client's handshake: 1, or what SSL_get_error says, negative. */
+CL_UNUSED static int pair_shake(struct pair *p) {
+    for (;;) {
+        ERR_clear_error();
+        int done = SSL_do_handshake(p->client);
+        int why = done == 1 ? 0 : SSL_get_error(p->client, done);
+        bool moved = pair_move(p);
+        if (done == 1)
+            return 1;
+        if (why != SSL_ERROR_WANT_READ || !moved)
+            return -why;
+    }
+}
+
+CL_UNUSED static void pair_write(struct pair *p, const void *bytes, size_t n) {
+    size_t written;
+    ERR_clear_error();
+    assert_int_equal(SSL_write_ex(p->client, bytes, n, &written), 1);
+    assert_int_equal(written, n);
+    pair_move(p);
+}
+
+/* What the client can read now, at most n bytes. */
+CL_UNUSED static size_t pair_read(struct pair *p, char *to, size_t n) {
+    size_t got = 0, part;
+    pair_move(p);
+    ERR_clear_error();
+    while (got < n && SSL_read_ex(p->client, to + got, n - got, &part) == 1)
+        got += part;
+    return got;
+}
+
+CL_UNUSED static int pair_send(struct pair *p, const char *text) {
+    struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
+    return cl_stream_send(p->stream, &iov, 1);
+}
+
+/* The alert that the client was sent; -1: none. */
+CL_UNUSED static int alert_of_last_error(void) {
+    unsigned long e = ERR_peek_last_error();
+    int reason = ERR_GET_REASON(e);
+    return reason > SSL_AD_REASON_OFFSET ? reason - SSL_AD_REASON_OFFSET : -1;
+}
+
+#endif
