@@ -87,6 +87,7 @@ struct cl_request {
     uint32_t drops;          /* this many; under the server's lock */
     struct cl_worker *worker;
     struct cl_conn *conn; /* NULL once the peer is gone or the response complete */
+    void *exchange;       /* what the protocol knows of it, while conn is; NULL: nothing */
     uint32_t refs;
 
     enum cl_method method;

@@ -141,7 +141,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
     cl_request_unref(r);
 }
 
-static uint64_t file_left(const struct cl_h1_out *o) {
+static uint64_t file_left(const struct cl_out *o) {
     return o ? o->file.left : 0;
 }
 
@@ -165,7 +165,7 @@ void cl_h1_close(struct cl_h1 *c) {
         cl_h1_end_request(c);
     cl_timer_stop(cl_loop_timers(w->loop), &c->timer);
     if (c->fill)
-        cl_h1_out_del(c->fill);
+        cl_out_del(c->fill);
     c->fill = NULL;
     drop_block(c->super.stream);
     cl_conn_unlink(&c->super);
@@ -219,7 +219,7 @@ static void on_recv(struct cl_stream *s, int result) {
 
 static void on_sent(struct cl_stream *s, int err) {
     struct cl_h1 *c = of_stream(s);
-    struct cl_h1_out *o = c->fly;
+    struct cl_out *o = c->fly;
     c->speaking = false;
     if (err) {
         cl_h1_close(c); /* `fly` shows what is not sent, and goes with the connection */
@@ -227,7 +227,7 @@ static void on_sent(struct cl_stream *s, int err) {
     }
     c->fly = NULL;
     if (o)
-        cl_h1_out_del(o);
+        cl_out_del(o);
     if (c->state == CL_H1_CLOSED)
         return;
     if (c->state == CL_H1_LINGER && c->peer_eof) {
@@ -244,7 +244,7 @@ static void on_closed(struct cl_stream *s) {
         return; /* turned away before it became a connection */
     cl_loop_flush_cancel(s->loop, &c->flush);
     if (c->fly)
-        cl_h1_out_del(c->fly);
+        cl_out_del(c->fly);
     if (c->unstopped) {
         cl_response_end_body(c->unstopped);
         cl_request_unref(c->unstopped);

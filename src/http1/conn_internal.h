@@ -3,11 +3,11 @@
 #define CL_HTTP1_CONN_INTERNAL_H
 
 #include "base/sink.h"
+#include "http/out.h"
 #include "http/response.h"
 #include "http/status.h"
 #include "http1/chunked.h"
 #include "http1/conn.h"
-#include "http1/out.h"
 #include "http1/parser.h"
 #include "http1/segments.h"
 
@@ -50,8 +50,8 @@ struct cl_h1 {
                        fewer will do */
     struct cl_request *req;
     struct cl_request *unstopped; /* closed while bytes lent to it were being sent */
-    struct cl_h1_out *fill;       /* being filled */
-    struct cl_h1_out *fly;        /* being sent */
+    struct cl_out *fill;          /* being filled */
+    struct cl_out *fly;           /* being sent */
     struct cl_timer timer;
     struct cl_flush flush;
     size_t scanned; /* the head parser's */
@@ -166,9 +166,9 @@ CL_INLINE char *cl_h1_put_field(char *p, const struct cl_header *h) {
 }
 
 /* What is being filled; NULL: out of memory. */
-CL_INLINE CL_MUST_USE struct cl_h1_out *cl_h1_out_get(struct cl_h1 *c) {
+CL_INLINE CL_MUST_USE struct cl_out *cl_h1_out_get(struct cl_h1 *c) {
     if (!c->fill)
-        c->fill = cl_h1_out_new(cl_loop_pool(c->super.worker->loop));
+        c->fill = cl_out_new(cl_loop_pool(c->super.worker->loop));
     return c->fill;
 }
 

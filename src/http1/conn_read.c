@@ -211,10 +211,10 @@ static bool step_head(struct cl_h1 *c) {
 /* Enough answers wait for the peer to read them. */
 static bool stalled(const struct cl_h1 *c) {
     const struct cl_limits *l = &c->super.worker->limits;
-    const struct cl_h1_out *fill = c->fill, *fly = c->fly;
+    const struct cl_out *fill = c->fill, *fly = c->fly;
     size_t answers = fly ? fly->answers : 0, bytes = fly ? fly->bytes : 0;
     if (fill) {
-        if (fill->iov_count > CL_H1_IOV - 4 || fill->pin_count > CL_H1_IOV - 2)
+        if (fill->iov_count > CL_OUT_IOV - 4 || fill->pin_count > CL_OUT_IOV - 2)
             return true;
         answers += fill->answers;
         bytes += fill->bytes;

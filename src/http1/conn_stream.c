@@ -30,28 +30,28 @@ static size_t trailers_bound(const struct cl_response *s) {
 }
 
 /* The last chunk and the trailer section: RFC 9112, 7.1. */
-static bool write_last(struct cl_h1_out *o, struct cl_block *b, const struct cl_response *s) {
+static bool write_last(struct cl_out *o, struct cl_block *b, const struct cl_response *s) {
     char *start = cl_block_wr(b), *p = cl_h1_put(start, "0\r\n", 3);
     for (uint16_t i = 0; i < s->trailer_count; i++)
         p = cl_h1_put_field(p, &s->trailers[i]);
     p = cl_h1_put(p, "\r\n", 2);
     b->wr += (size_t)(p - start);
-    return cl_h1_out_segment(o, start, (size_t)(p - start));
+    return cl_out_segment(o, start, (size_t)(p - start));
 }
 
-static bool write_bytes(struct cl_h1 *c, struct cl_h1_out *o, struct cl_block *b,
+static bool write_bytes(struct cl_h1 *c, struct cl_out *o, struct cl_block *b,
                         struct cl_str bytes) {
     c->stream_in_place = bytes.len > COPY_MAX;
-    return c->stream_in_place ? cl_h1_out_segment(o, bytes.ptr, bytes.len)
-                              : cl_h1_out_copy(o, b, bytes.ptr, bytes.len);
+    return c->stream_in_place ? cl_out_segment(o, bytes.ptr, bytes.len)
+                              : cl_out_copy(o, b, bytes.ptr, bytes.len);
 }
 
-static bool write_chunk(struct cl_h1 *c, struct cl_h1_out *o, struct cl_block *b,
+static bool write_chunk(struct cl_h1 *c, struct cl_out *o, struct cl_block *b,
                         struct cl_str bytes) {
     char text[20];
     const char *size = chunk_size(text, bytes.len);
-    return cl_h1_out_copy(o, b, size, (size_t)(text + sizeof text - size)) &&
-           write_bytes(c, o, b, bytes) && cl_h1_out_copy(o, b, "\r\n", 2);
+    return cl_out_copy(o, b, size, (size_t)(text + sizeof text - size)) &&
+           write_bytes(c, o, b, bytes) && cl_out_copy(o, b, "\r\n", 2);
 }
 
 /* A generator that said how much it has must keep to it: what the peer reads behind the body would
@@ -65,8 +65,8 @@ static bool write(struct cl_h1 *c, struct cl_response *s, struct cl_str bytes, b
     size_t need = CHUNK_SLACK + (bytes.len > COPY_MAX ? 0 : bytes.len);
     if (last)
         need += trailers_bound(s);
-    struct cl_h1_out *o = cl_h1_out_get(c);
-    struct cl_block *b = o ? cl_h1_out_room(o, need) : NULL;
+    struct cl_out *o = cl_h1_out_get(c);
+    struct cl_block *b = o ? cl_out_room(o, need) : NULL;
     if (!b)
         return false;
     if (!c->stream_chunked)

@@ -21,13 +21,13 @@ static const char LAST_WORDS[] = "HTTP/1.1 503 Service Unavailable\r\n"
 /* ---- answers that are always the same ---- */
 
 int cl_h1_write_continue(struct cl_h1 *c) {
-    struct cl_h1_out *o = cl_h1_out_get(c);
+    struct cl_out *o = cl_h1_out_get(c);
     size_t len = sizeof CONTINUE - 1;
-    struct cl_block *b = o ? cl_h1_out_room(o, len) : NULL;
+    struct cl_block *b = o ? cl_out_room(o, len) : NULL;
     if (!b)
         return CELLO_ENOMEM;
     memcpy(cl_block_wr(b), CONTINUE, len);
-    if (!cl_h1_out_segment(o, cl_block_wr(b), len))
+    if (!cl_out_segment(o, cl_block_wr(b), len))
         return CELLO_ELIMIT;
     b->wr += len;
     return CELLO_OK;
@@ -121,10 +121,10 @@ static int hints(struct cl_request *r, const struct cl_header *headers, size_t c
     size_t bound = sizeof EARLY_HINTS + 2;
     for (size_t i = 0; i < count; i++)
         bound += headers[i].name.len + headers[i].value.len + 4;
-    struct cl_h1_out *o = cl_h1_out_get(c);
-    if (o && o->iov_count > CL_H1_IOV - 4)
+    struct cl_out *o = cl_h1_out_get(c);
+    if (o && o->iov_count > CL_OUT_IOV - 4)
         return CELLO_OK; /* the client reads none */
-    struct cl_block *b = o ? cl_h1_out_room(o, bound) : NULL;
+    struct cl_block *b = o ? cl_out_room(o, bound) : NULL;
     if (!b)
         return CELLO_ENOMEM;
     char *start = cl_block_wr(b), *p = PUT(start, EARLY_HINTS);
@@ -132,7 +132,7 @@ static int hints(struct cl_request *r, const struct cl_header *headers, size_t c
         p = cl_h1_put_field(p, &headers[i]);
     p = PUT(p, "\r\n");
     b->wr = (size_t)(p - b->data);
-    if (!cl_h1_out_segment(o, start, (size_t)(p - start)))
+    if (!cl_out_segment(o, start, (size_t)(p - start)))
         return CELLO_ELIMIT;
     cl_h1_flush(&c->flush);
     cl_loop_submit(c->super.worker->loop);
@@ -169,12 +169,12 @@ void cl_h1_finish_stream(struct cl_h1 *c) {
 /* head and body into the output: body copied, pinned, or standing where the sink wrote it. */
 static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
     struct cl_response *s = &r->response;
-    struct cl_h1_out *o = cl_h1_out_get(c);
+    struct cl_out *o = cl_h1_out_get(c);
     if (!o)
         return false;
     bool in_place = !bare && s->body.len > COPY_MAX && s->release_ctx;
     size_t copied = bare || in_place ? 0 : s->body.len;
-    struct cl_block *b = cl_h1_out_room(o, head_bound(s) + copied);
+    struct cl_block *b = cl_out_room(o, head_bound(s) + copied);
     if (!b)
         return false;
     char *start = cl_block_wr(b);
@@ -183,12 +183,12 @@ static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing fram
     if (copied)
         p = cl_h1_put(p, s->body.ptr, copied);
     b->wr = (size_t)(p - b->data);
-    if (!cl_h1_out_segment(o, start, (size_t)(p - start)))
+    if (!cl_out_segment(o, start, (size_t)(p - start)))
         return false;
-    if (in_place && !cl_h1_out_segment(o, s->body.ptr, s->body.len))
+    if (in_place && !cl_out_segment(o, s->body.ptr, s->body.len))
         return false;
     if (in_place && s->release) {
-        o->pins[o->pin_count++] = (struct cl_h1_pin){s->release, s->release_ctx};
+        o->pins[o->pin_count++] = (struct cl_out_pin){s->release, s->release_ctx};
         s->release = NULL;
     }
     return true;
@@ -197,7 +197,7 @@ static bool write_bytes(struct cl_h1 *c, struct cl_request *r, enum framing fram
 /* A long head goes into a block of its own, in front of the body where that stands. */
 static bool write_sink_apart(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare,
                              size_t bound) {
-    struct cl_h1_out *o = c->fill;
+    struct cl_out *o = c->fill;
     struct cl_block *b = o->blocks;
     struct cl_block *head = cl_block_new(cl_loop_pool(c->super.worker->loop), bound);
     if (!head)
@@ -210,12 +210,12 @@ static bool write_sink_apart(struct cl_h1 *c, struct cl_request *r, enum framing
         length = 0;
     b->wr = (size_t)(c->sink.base - b->data) + length;
     r->response.bytes_sent = length;
-    return cl_h1_out_segment(o, head->data, head->wr) &&
-           (!length || cl_h1_out_segment(o, c->sink.base, length));
+    return cl_out_segment(o, head->data, head->wr) &&
+           (!length || cl_out_segment(o, c->sink.base, length));
 }
 
 static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing framing, bool bare) {
-    struct cl_h1_out *o = c->fill;
+    struct cl_out *o = c->fill;
     struct cl_block *b = o->blocks;
     char *body = c->sink.base;
     size_t length = cl_sink_len(&c->sink);
@@ -231,7 +231,7 @@ static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing frami
     if (n > gap || (o->iov_count && n < gap && length <= COPY_MAX)) {
         /* Rare: the head is longer than the room that was left for it, or leaves a hole behind the
          * answer before it. */
-        struct cl_block *to = cl_h1_out_room(o, n + length);
+        struct cl_block *to = cl_out_room(o, n + length);
         if (!to)
             return false;
         memmove(cl_block_wr(to) + n, body, length);
@@ -241,7 +241,7 @@ static bool write_sink(struct cl_h1 *c, struct cl_request *r, enum framing frami
     memcpy(body - n, head, n);
     b->wr = (size_t)(body - b->data) + length;
     r->response.bytes_sent = length;
-    return cl_h1_out_segment(o, body - n, n + length);
+    return cl_out_segment(o, body - n, n + length);
 }
 
 static enum framing framing_of(const struct cl_request *r) {
@@ -257,15 +257,15 @@ static enum framing framing_of(const struct cl_request *r) {
  * the connection has given up. */
 static bool begin_body(struct cl_h1 *c, struct cl_request *r, enum framing framing, size_t room) {
     struct cl_response *s = &r->response;
-    struct cl_h1_out *o = cl_h1_out_get(c);
-    struct cl_block *b = o ? cl_h1_out_room(o, head_bound(s) + room) : NULL;
+    struct cl_out *o = cl_h1_out_get(c);
+    struct cl_block *b = o ? cl_out_room(o, head_bound(s) + room) : NULL;
     if (!b) {
         cl_h1_last_words(c);
         return false;
     }
     char *start = cl_block_wr(b);
     size_t n = (size_t)(put_head(start, c, r, framing, s->length) - start);
-    if (!cl_h1_out_segment(o, start, n)) {
+    if (!cl_out_segment(o, start, n)) {
         cl_h1_close(c);
         return false;
     }
@@ -289,7 +289,7 @@ static void respond_stream(struct cl_h1 *c, struct cl_request *r, enum framing f
 /* False: the connection was closed. */
 static bool put_segments(struct cl_h1 *c, struct cl_request *r) {
     struct cl_segments *q = r->response.segments;
-    struct cl_h1_out *o = cl_h1_out_get(c);
+    struct cl_out *o = cl_h1_out_get(c);
     size_t before = o ? o->bytes : 0;
     if (!o || cl_h1_put_segments(o, q, &c->stream_in_place) != CELLO_OK) {
         cl_h1_close(c);
@@ -349,7 +349,7 @@ static void respond(struct cl_request *r) {
 
 static int sink_grow(struct cl_sink *s, size_t need) {
     struct cl_h1 *c = CL_CONTAINER_OF(s, struct cl_h1, sink);
-    struct cl_h1_out *o = c->fill;
+    struct cl_out *o = c->fill;
     size_t used = cl_sink_len(s);
     if (need > SIZE_MAX / 4 || used > SIZE_MAX / 4)
         return CELLO_ELIMIT;
@@ -374,7 +374,7 @@ static int sink_grow(struct cl_sink *s, size_t need) {
 
 static struct cl_sink *sink(struct cl_request *r, size_t hint) {
     struct cl_h1 *c = cl_h1_of(r->conn);
-    struct cl_h1_out *o = cl_h1_out_get(c);
+    struct cl_out *o = cl_h1_out_get(c);
     if (!o)
         return NULL;
     /* Behind another answer the body goes where the head will likely end; else the head has room
@@ -384,7 +384,7 @@ static struct cl_sink *sink(struct cl_request *r, size_t hint) {
     struct cl_block *b = o->blocks;
     if (cl_block_room(b) < room + want) {
         room = CL_H1_HEAD_ROOM;
-        b = cl_h1_out_room(o, room + want);
+        b = cl_out_room(o, room + want);
         if (!b)
             return NULL;
     }
@@ -413,7 +413,7 @@ static void all_sent(struct cl_h1 *c) {
 
 /* Hand what was filled to the transport. False: it is on its way, or the connection is closed. */
 static bool send_fill(struct cl_h1 *c) {
-    struct cl_h1_out *o = c->fill;
+    struct cl_out *o = c->fill;
     int err = CELLO_OK;
     c->fill = NULL;
     c->stream_in_place = false;
@@ -429,18 +429,18 @@ static bool send_fill(struct cl_h1 *c) {
             return false;
         c->fly = NULL;
     }
-    cl_h1_out_del(o);
+    cl_out_del(o);
     return true;
 }
 
 /* The generator may be asked: what it gives joins the head, or small chunks before it, in one
  * write. It may not while the output refers to its bytes, which the next call would take away. */
 static bool may_pull(const struct cl_h1 *c) {
-    const struct cl_h1_out *o = c->fill;
+    const struct cl_out *o = c->fill;
     if (c->stream_asked || c->stream_cut)
         return false;
     return !o || (!c->stream_done && !c->stream_in_place && o->bytes < JOIN_MAX &&
-                  o->iov_count <= CL_H1_IOV - 4);
+                  o->iov_count <= CL_OUT_IOV - 4);
 }
 
 static void pull(struct cl_h1 *c) {

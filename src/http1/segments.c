@@ -32,9 +32,9 @@ size_t cl_h1_segments_room(const struct cl_segments *q) {
     return room;
 }
 
-static int copy(struct cl_h1_out *o, const struct cello_segment *g) {
+static int copy(struct cl_out *o, const struct cello_segment *g) {
     size_t len = copied_len(g);
-    struct cl_block *b = cl_h1_out_room(o, len);
+    struct cl_block *b = cl_out_room(o, len);
     if (!b)
         return CELLO_ENOMEM;
     char *to = cl_block_wr(b);
@@ -47,26 +47,26 @@ static int copy(struct cl_h1_out *o, const struct cello_segment *g) {
         memcpy(to, g->bytes.ptr, len);
     }
     b->wr += len;
-    bool fits = cl_h1_out_segment(o, to, len);
+    bool fits = cl_out_segment(o, to, len);
     assert(fits);
     (void)fits;
     return CELLO_OK;
 }
 
-static void lend(struct cl_h1_out *o, const struct cello_segment *g) {
+static void lend(struct cl_out *o, const struct cello_segment *g) {
     if (is_file(g)) {
         o->file = (struct cl_file_part){g->fd, g->offset, g->length};
         o->bytes += g->length;
     } else {
-        bool fits = cl_h1_out_segment(o, g->bytes.ptr, g->bytes.len);
+        bool fits = cl_out_segment(o, g->bytes.ptr, g->bytes.len);
         assert(fits);
         (void)fits;
     }
 }
 
-int cl_h1_put_segments(struct cl_h1_out *o, struct cl_segments *q, bool *lent) {
+int cl_h1_put_segments(struct cl_out *o, struct cl_segments *q, bool *lent) {
     size_t copied = 0;
-    while (q->at < q->count && o->iov_count < CL_H1_IOV && !o->file.left) {
+    while (q->at < q->count && o->iov_count < CL_OUT_IOV && !o->file.left) {
         const struct cello_segment *g = &q->items[q->at];
         if (is_copied(g)) {
             copied += copied_len(g);

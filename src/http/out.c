@@ -1,10 +1,10 @@
-#include "http1/out.h"
+#include "http/out.h"
 
-struct cl_h1_out *cl_h1_out_new(struct cl_block_pool *pool) {
+struct cl_out *cl_out_new(struct cl_block_pool *pool) {
     struct cl_block *b = cl_block_new(pool, CL_BLOCK_SIZE);
     if (!b)
         return NULL;
-    struct cl_h1_out *o = (struct cl_h1_out *)(void *)b->data;
+    struct cl_out *o = (struct cl_out *)(void *)b->data;
     o->blocks = b;
     o->bytes = 0;
     o->answers = 0;
@@ -14,7 +14,7 @@ struct cl_h1_out *cl_h1_out_new(struct cl_block_pool *pool) {
     return o;
 }
 
-void cl_h1_out_del(struct cl_h1_out *o) {
+void cl_out_del(struct cl_out *o) {
     for (int i = 0; i < o->pin_count; i++)
         o->pins[i].release(o->pins[i].ctx);
     struct cl_block *b = o->blocks;
@@ -26,7 +26,7 @@ void cl_h1_out_del(struct cl_h1_out *o) {
     }
 }
 
-struct cl_block *cl_h1_out_grow(struct cl_h1_out *o, size_t need) {
+struct cl_block *cl_out_grow(struct cl_out *o, size_t need) {
     struct cl_block *b = cl_block_new(o->blocks->pool, need);
     if (!b)
         return NULL;
