@@ -474,11 +474,11 @@ static void on_closed(struct cl_stream *s) {
     c->was_shutdown = cl_mem_was_shutdown(s);
     c->was_reset = cl_mem_was_reset(s);
     c->stream = NULL;
-    cl_h1_stream_handler.on_closed(s);
+    c->protocol->on_closed(s);
 }
 
-void client_open(struct fixture *f, struct client *c) {
-    *c = (struct client){.f = f, .handler = cl_h1_stream_handler};
+void client_connect(struct fixture *f, struct client *c, const struct cl_stream_handler *protocol) {
+    *c = (struct client){.f = f, .protocol = protocol, .handler = *protocol};
     c->handler.on_closed = on_closed;
     assert_int_equal(cl_mem_stream_new(f->server->worker.loop, &c->handler, NULL, &c->stream),
                      CELLO_OK);
@@ -487,6 +487,10 @@ void client_open(struct fixture *f, struct client *c) {
     c->ops.send = counting_send;
     c->ops.sendfile = counting_sendfile;
     c->stream->ops = &c->ops;
+}
+
+void client_open(struct fixture *f, struct client *c) {
+    client_connect(f, c, &cl_h1_stream_handler);
     assert_int_equal(cl_h1_open(&f->server->worker, c->stream), CELLO_OK);
 }
 

@@ -83,6 +83,7 @@ size_t fixture_used(const struct fixture *f);
 struct client {
     struct fixture *f;
     struct cl_stream *stream; /* NULL once the server closed */
+    const struct cl_stream_handler *protocol;
     struct cl_stream_handler handler;
     struct cl_stream_ops ops;
     const struct cl_stream_ops *real;
@@ -94,6 +95,8 @@ struct client {
 };
 
 void client_open(struct fixture *f, struct client *c);
+/* Only its stream, for a protocol that the caller opens. */
+void client_connect(struct fixture *f, struct client *c, const struct cl_stream_handler *protocol);
 void client_free(struct client *c);
 /* Push bytes, then turn. */
 void client_send(struct client *c, const char *text);

@@ -1,0 +1,335 @@
+/* nghttp2: how a session is set up, and what it calls. */
+#include "http2/conn_internal.h"
+
+#include "base/alloc.h"
+
+/* The most CONTINUATION frames behind a HEADERS frame: with them a head may take as many bytes on
+ * the wire as several times the limits allow decoded. */
+enum { CONTINUATIONS_MAX = 6 };
+
+/* The window of a connection is this many times that of a stream: handlers that do not read their
+ * bodies hold up theirs, and not the others'. */
+enum { WINDOW_STREAMS = 4 };
+#define WINDOW_MAX ((uint64_t)INT32_MAX)
+
+static struct cl_h2 *of_user(void *user) {
+    return user;
+}
+
+static struct cl_h2_stream *stream_of(struct cl_h2 *c, int32_t id) {
+    return nghttp2_session_get_stream_user_data(c->session, id);
+}
+
+/* What every callback returns: the session stops when the connection has gone meanwhile. */
+static int go_on(const struct cl_h2 *c) {
+    return CL_LIKELY(c->state == CL_H2_OPEN && !c->doom) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int count(struct cl_h2 *c, enum cl_h2_act act) {
+    if (CL_UNLIKELY(!cl_h2_abuse_count(&c->abuse, act, cl_h2_now(c))))
+        c->doom = NGHTTP2_ENHANCE_YOUR_CALM;
+    return go_on(c);
+}
+
+/* ---- frames ---- */
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
+    (void)session;
+    struct cl_h2 *c = of_user(user);
+    switch (hd->type) {
+    case NGHTTP2_DATA:
+        if (CL_UNLIKELY(hd->length == 0) && !(hd->flags & NGHTTP2_FLAG_END_STREAM))
+            return count(c, CL_H2_ACT_EMPTY);
+        c->data_length = hd->length;
+        return 0;
+    case NGHTTP2_HEADERS: c->continuations = 0; return 0;
+    case NGHTTP2_CONTINUATION:
+        if (++c->continuations > CONTINUATIONS_MAX)
+            c->doom = NGHTTP2_ENHANCE_YOUR_CALM;
+        return count(c, CL_H2_ACT_EMPTY);
+    case NGHTTP2_PRIORITY:
+    case NGHTTP2_PRIORITY_UPDATE: return count(c, CL_H2_ACT_PRIORITY);
+    case NGHTTP2_RST_STREAM: return 0; /* counted when it ends a stream */
+    case NGHTTP2_SETTINGS: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_SETTINGS);
+    case NGHTTP2_PING: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_PING);
+    case NGHTTP2_WINDOW_UPDATE: return count(c, CL_H2_ACT_WINDOW);
+    default: return count(c, CL_H2_ACT_EMPTY);
+    }
+}
+
+static void on_headers(struct cl_h2 *c, const nghttp2_frame *frame) {
+    struct cl_h2_stream *st = c->head;
+    c->head = NULL;
+    cl_h2_clear_due(c, CL_H2_DUE_HEAD);
+    if (!st)
+        return;
+    bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (!st->in_trailers)
+        cl_h2_head_complete(st, !end);
+    else if (end)
+        cl_h2_body_complete(st);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
+    (void)session;
+    struct cl_h2 *c = of_user(user);
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS: on_headers(c, frame); break;
+    case NGHTTP2_DATA:
+        if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+            struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
+            if (st)
+                cl_h2_body_complete(st);
+        }
+        break;
+    case NGHTTP2_SETTINGS:
+        if (!c->greeted) {
+            c->greeted = true;
+            cl_h2_settle(c);
+        }
+        break;
+    case NGHTTP2_PING:
+        if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+            cl_h2_on_ping_ack(c);
+        break;
+    default: break;
+    }
+    return go_on(c);
+}
+
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int err,
+                            void *user) {
+    (void)session;
+    (void)frame;
+    (void)err;
+    return count(of_user(user), CL_H2_ACT_REFUSED);
+}
+
+/* ---- heads ---- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
+    struct cl_h2 *c = of_user(user);
+    int32_t id = frame->hd.stream_id;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        c->head = cl_h2_stream_new(c, id);
+        if (!c->head)
+            return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM)
+                       ? NGHTTP2_ERR_CALLBACK_FAILURE
+                       : 0;
+        return nghttp2_session_set_stream_user_data(session, id, c->head)
+                   ? NGHTTP2_ERR_CALLBACK_FAILURE
+                   : 0;
+    }
+    c->head = stream_of(c, id);
+    if (c->head) {
+        c->head->in_trailers = true;
+        c->head->head_err = CELLO_OK;
+        c->head->fields = 0;
+        c->head->list_size = c->head->section_size = 0;
+    }
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+                     nghttp2_rcbuf *value, uint8_t flags, void *user) {
+    (void)session;
+    (void)frame;
+    (void)flags;
+    struct cl_h2 *c = of_user(user);
+    if (CL_UNLIKELY(!c->head))
+        return 0;
+    if (CL_UNLIKELY(!cl_h2_field(c->head, name, value)))
+        c->doom = NGHTTP2_ENHANCE_YOUR_CALM;
+    return go_on(c);
+}
+
+/* A field whose name or value no field can have makes the request malformed: RFC 9113, 8.2.1. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+                             nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *user) {
+    (void)session;
+    (void)frame;
+    (void)name;
+    (void)value;
+    (void)flags;
+    (void)user;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* ---- bodies ---- */
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t n, void *user) {
+    struct cl_h2 *c = of_user(user);
+    struct cl_h2_stream *st = stream_of(c, id);
+    bool whole = flags & NGHTTP2_FLAG_END_STREAM && n == c->data_length;
+    if (CL_LIKELY(st != NULL))
+        cl_h2_body_data(st, cl_str((const char *)data, n), whole);
+    else if (nghttp2_session_consume(session, id, n))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return go_on(c);
+}
+
+/* ---- what was sent, and ends ---- */
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
+    (void)session;
+    struct cl_h2 *c = of_user(user);
+    if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
+        frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
+        if (st)
+            cl_h2_end_request(st);
+    }
+    return go_on(c);
+}
+
+/* A head that the session cannot send, for its size or for want of memory. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int err,
+                             void *user) {
+    (void)session;
+    (void)err;
+    struct cl_h2 *c = of_user(user);
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
+        if (st)
+            cl_h2_reset(st, NGHTTP2_INTERNAL_ERROR);
+    }
+    return go_on(c);
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user) {
+    (void)session;
+    (void)code;
+    struct cl_h2 *c = of_user(user);
+    struct cl_h2_stream *st = stream_of(c, id);
+    if (!st)
+        return 0;
+    if (c->head == st)
+        c->head = NULL;
+    bool early = !st->over && !st->blameless && !st->cut;
+    cl_h2_stream_closed(st);
+    return early ? count(c, CL_H2_ACT_RESET) : go_on(c);
+}
+
+/* ---- memory ---- */
+
+static void *mem_malloc(size_t size, void *user) {
+    (void)user;
+    return cl_malloc(size);
+}
+
+static void mem_free(void *ptr, void *user) {
+    (void)user;
+    cl_free(ptr);
+}
+
+static void *mem_calloc(size_t count_, size_t size, void *user) {
+    (void)user;
+    return cl_calloc(count_, size);
+}
+
+static void *mem_realloc(void *ptr, size_t size, void *user) {
+    (void)user;
+    return cl_realloc(ptr, size);
+}
+
+static nghttp2_mem memory = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+
+/* ---- set up ---- */
+
+static void set_callbacks(nghttp2_session_callbacks *k) {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(k, on_begin_frame);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(k, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(k, on_invalid_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(k, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback2(k, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback2(k, on_invalid_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(k, on_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(k, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(k, on_frame_not_send);
+    nghttp2_session_callbacks_set_on_stream_close_callback(k, on_stream_close);
+    nghttp2_session_callbacks_set_send_data_callback(k, cl_h2_put_data);
+}
+
+struct cl_h2_context *cl_h2_context_new(const struct cello_http2_config *cfg) {
+    struct cl_h2_context *x = cl_calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->cfg = *cfg;
+    if (nghttp2_session_callbacks_new(&x->callbacks) || nghttp2_option_new(&x->option)) {
+        cl_h2_context_del(x);
+        return NULL;
+    }
+    set_callbacks(x->callbacks);
+    nghttp2_option_set_no_auto_window_update(x->option, 1);
+    nghttp2_option_set_no_closed_streams(x->option, 1);
+    nghttp2_option_set_builtin_recv_extension_type(x->option, NGHTTP2_PRIORITY_UPDATE);
+    nghttp2_option_set_max_send_header_block_length(x->option, CL_H2_SEND_HEAD_MAX);
+    return x;
+}
+
+void cl_h2_context_del(struct cl_h2_context *x) {
+    if (!x)
+        return;
+    nghttp2_session_callbacks_del(x->callbacks);
+    nghttp2_option_del(x->option);
+    cl_free(x);
+}
+
+static int submit_settings(struct cl_h2 *c) {
+    const struct cello_http2_config *cfg = &c->context->cfg;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, cfg->max_concurrent_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, cfg->initial_window_size},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, cfg->max_frame_size},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, cfg->max_header_list_size},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    };
+    uint64_t window = (uint64_t)cfg->initial_window_size * WINDOW_STREAMS;
+    window = CL_MIN(CL_MAX(window, (uint64_t)NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE), WINDOW_MAX);
+    int err =
+        nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, CL_ARRAY_LEN(settings));
+    return err ? err
+               : nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
+                                                       (int32_t)window);
+}
+
+int cl_h2_session_new(struct cl_h2 *c) {
+    if (nghttp2_session_server_new3(&c->session, c->context->callbacks, c, c->context->option,
+                                    &memory))
+        return CELLO_ENOMEM;
+    if (!submit_settings(c))
+        return CELLO_OK;
+    nghttp2_session_del(c->session);
+    c->session = NULL;
+    return CELLO_ENOMEM;
+}
+
+/* ---- input ---- */
+
+/* With the session's end comes the connection's. */
+static void fail(struct cl_h2 *c, ssize_t err) {
+    if (c->doom) {
+        cl_h2_die(c, c->doom);
+        return;
+    }
+    switch (err) {
+    case NGHTTP2_ERR_CALLBACK_FAILURE: /* only memory can fail there, or it is closed already */
+    case NGHTTP2_ERR_NOMEM: cl_h2_close(c); break;
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: cl_h2_die(c, NGHTTP2_PROTOCOL_ERROR); break;
+    default: cl_h2_die(c, NGHTTP2_ENHANCE_YOUR_CALM); break; /* one of its own floods */
+    }
+}
+
+void cl_h2_receive(struct cl_h2 *c) {
+    struct cl_block *in = c->super.stream->in;
+    size_t n = cl_block_len(in);
+    cl_block_ref(in);
+    c->inside++;
+    ssize_t used = nghttp2_session_mem_recv(c->session, (const uint8_t *)cl_block_rd(in), n);
+    c->inside--;
+    in->rd += n;
+    cl_block_unref(in);
+    if (CL_UNLIKELY(used < 0))
+        fail(c, used);
+}

@@ -1,0 +1,83 @@
+/* A client of HTTP/2 on the memory transport: nghttp2's, which is strict, and raw frames for what
+ * no client should send. */
+#ifndef CL_TEST_H2_CLIENT_H
+#define CL_TEST_H2_CLIENT_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "http2/conn.h"
+#include "support/fixture.h"
+
+enum { H2_MESSAGES = 256, H2_FIELDS = 16384 };
+
+/* What has come for one stream. */
+struct h2_message {
+    int32_t id;
+    int status;
+    int interim[4];
+    unsigned interims;
+    char fields[H2_FIELDS]; /* "name: value\n" each, those of interim answers first */
+    char trailers[512];
+    char *body;
+    size_t len;
+    bool ended;  /* by END_STREAM */
+    bool closed; /* with this error: */
+    uint32_t error;
+    const char *upload; /* what is still to be sent of the request's body */
+    size_t upload_left;
+    bool upload_open; /* more will be given with h2_upload */
+    const char *upload_trailer;
+};
+
+struct h2_client {
+    struct client c;
+    struct cl_h2_context *context;
+    nghttp2_session *session;
+    size_t fed; /* bytes of the server's that the session has seen */
+    struct h2_message *messages[H2_MESSAGES];
+    unsigned count;
+    uint32_t settings[8]; /* by id, as the server has sent them */
+    unsigned goaways;
+    uint32_t goaway_error;
+    int32_t goaway_last;
+    unsigned data_frames, pings, window_updates;
+    int32_t order[1024]; /* streams of DATA frames, as they came */
+};
+
+/* A server's fixture must be there. cfg NULL: the default. The preface and SETTINGS are sent, the
+ * server's have come. */
+void h2_open(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg);
+/* The same with windows of this size from the beginning, for streams and for the connection no
+ * more than that; the session gives nothing back by itself. */
+void h2_open_narrow(struct fixture *f, struct h2_client *h, uint32_t window);
+/* Nothing is sent yet. */
+void h2_connect(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg);
+void h2_free(struct h2_client *h);
+
+/* Let both sides talk until nothing moves. */
+void h2_turn(struct h2_client *h);
+
+/* A request; fields are "name", "value", ..., NULL. Nothing is sent before h2_turn. */
+struct h2_message *h2_request(struct h2_client *h, const char *method, const char *path,
+                              const char *const *fields);
+struct h2_message *h2_get(struct h2_client *h, const char *path);
+/* With this body, which the caller keeps; `open`: and more of it, or its end, comes later. */
+struct h2_message *h2_post(struct h2_client *h, const char *path, const char *const *fields,
+                           const char *body, size_t len, bool open);
+void h2_upload(struct h2_client *h, struct h2_message *m, const char *body, size_t len, bool open);
+void h2_reset(struct h2_client *h, struct h2_message *m, uint32_t code);
+
+/* It is complete, with this status and, unless NULL, this body. */
+void h2_expect(const struct h2_message *m, int status, const char *body);
+/* The stream was reset with this error. */
+void h2_expect_reset(const struct h2_message *m, uint32_t error);
+/* The value of a field, or NULL. */
+const char *h2_field(const struct h2_message *m, const char *name);
+/* GOAWAY with this error has come, and the end. */
+void h2_expect_goaway(struct h2_client *h, uint32_t error);
+
+/* A frame as it stands on the wire, pushed past the session. */
+void h2_raw(struct h2_client *h, uint8_t type, uint8_t flags, int32_t id, const void *payload,
+            size_t len);
+
+#endif
