@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include "tls/names.h"
+#include "tls/staple.h"
 #include "tls/stream.h"
 
 /* What one load of the files gave: read-only, and kept by the connections that began with it. */
@@ -16,9 +17,7 @@ struct cl_tls_setup {
     SSL_CTX *main;
     struct cl_tls_names names; /* each with its own SSL_CTX */
     struct cl_tls_keys *keys;
-    unsigned char *ocsp; /* DER, of the main certificate; NULL: none */
-    size_t ocsp_len;
-    ASN1_GENERALIZEDTIME *ocsp_until; /* NULL: for ever */
+    struct cl_tls_staple staple; /* of the main certificate */
 };
 
 /* Where the keys of tickets come from; belongs to the context and to each of its setups. */
