@@ -10,11 +10,13 @@
 #include "http/status.h"
 #include "http2/abuse.h"
 #include "http2/conn.h"
+#include "http2/memory.h"
 
 struct cl_h2_context {
     struct cello_http2_config cfg;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
+    struct cl_h2_memory memory; /* of all sessions */
 };
 
 /* Without memory: until the next try. */

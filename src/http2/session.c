@@ -211,30 +211,6 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return early ? count(c, CL_H2_ACT_RESET) : go_on(c);
 }
 
-/* ---- memory ---- */
-
-static void *mem_malloc(size_t size, void *user) {
-    (void)user;
-    return cl_malloc(size);
-}
-
-static void mem_free(void *ptr, void *user) {
-    (void)user;
-    cl_free(ptr);
-}
-
-static void *mem_calloc(size_t count_, size_t size, void *user) {
-    (void)user;
-    return cl_calloc(count_, size);
-}
-
-static void *mem_realloc(void *ptr, size_t size, void *user) {
-    (void)user;
-    return cl_realloc(ptr, size);
-}
-
-static nghttp2_mem memory = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
-
 /* ---- set up ---- */
 
 static void set_callbacks(nghttp2_session_callbacks *k) {
@@ -256,6 +232,7 @@ struct cl_h2_context *cl_h2_context_new(const struct cello_http2_config *cfg) {
     if (!x)
         return NULL;
     x->cfg = *cfg;
+    cl_h2_memory_init(&x->memory);
     if (nghttp2_session_callbacks_new(&x->callbacks) || nghttp2_option_new(&x->option)) {
         cl_h2_context_del(x);
         return NULL;
@@ -273,6 +250,7 @@ void cl_h2_context_del(struct cl_h2_context *x) {
         return;
     nghttp2_session_callbacks_del(x->callbacks);
     nghttp2_option_del(x->option);
+    cl_h2_memory_free(&x->memory);
     cl_free(x);
 }
 
@@ -295,6 +273,7 @@ static int submit_settings(struct cl_h2 *c) {
 }
 
 int cl_h2_session_new(struct cl_h2 *c) {
+    nghttp2_mem memory = c->context->memory.calls; /* it is copied */
     if (nghttp2_session_server_new3(&c->session, c->context->callbacks, c, c->context->option,
                                     &memory))
         return CELLO_ENOMEM;
