@@ -5,8 +5,8 @@
     bench/gate/check.py --store    count, and make that the reference
 
 bench/micro/http_gate_bench.c serves fixed requests over memory; callgrind counts what one costs,
-the same number on every machine with this compiler and C library (they are the key of a reference
-in instructions.json). Times vary with the machine and its load; this does not.
+the same number on every machine with this compiler, C library and nghttp2 (they are the key of a
+reference in instructions.json). Times vary with the machine and its load; this does not.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def tool_chain() -> str:
     compiler = found[1] if found else "cc"
     kind = "clang" if "clang" in _run(compiler, "--version") else "gcc"
     version = _run(compiler, "-dumpfullversion" if kind == "gcc" else "-dumpversion").strip()
-    return f"{kind} {version}, {' '.join(platform.libc_ver())}, {platform.machine()}"
+    nghttp2 = _run("pkg-config", "--modversion", "libnghttp2").strip()
+    return f"{kind} {version}, {' '.join(platform.libc_ver())}, nghttp2 {nghttp2}, {platform.machine()}"
 
 
 def build() -> None:

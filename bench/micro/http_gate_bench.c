@@ -12,11 +12,19 @@
 #include <time.h>
 
 #include "http1/conn.h"
+#include "http2/conn.h"
 #include "net/mem.h"
 #include "server/server_internal.h"
 #include <cello/cello.h>
 
-enum { CONNECTIONS = 64, ROUTES = 1000, PIPELINED = 16, ROUNDS = 40, ROUND_REQUESTS = 32768 };
+enum {
+    CONNECTIONS = 64,
+    ROUTES = 1000,
+    PIPELINED = 16,
+    STREAMS = 8,
+    ROUNDS = 40,
+    ROUND_REQUESTS = 32768
+};
 
 #define WRK_HEAD(line) line " HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
 #define BROWSER_HEAD(line)                                                                         \
@@ -32,6 +40,19 @@ enum { CONNECTIONS = 64, ROUTES = 1000, PIPELINED = 16, ROUNDS = 40, ROUND_REQUE
         "same-origin\r\n\r\n"
 
 enum { BODY = 1024 };
+
+/* What an HTTP/2 client sends first: its SETTINGS, a large window, and stream 1, whose fields the
+ * HPACK table keeps. Those of any other stream are in the table. */
+#define H2_SETTINGS "\0\0\0\4\0\0\0\0\0"
+#define H2_SETTINGS_ACK "\0\0\0\4\1\0\0\0\0"
+#define H2_WINDOW_UPDATE "\0\0\4\10\0\0\0\0\0\77\0\0\0"
+#define H2_FIRST                                                                                   \
+    "\0\0\65\1\5\0\0\0\1\202\206\104\12/plaintext\101\16"                                          \
+    "127.0.0.1:8000\172\25h2load nghttp2/1.52.0"
+#define H2_OPENING CL_H2_PREFACE H2_SETTINGS H2_WINDOW_UPDATE H2_FIRST
+#define H2_AGAIN "\202\206\300\277\276"
+#define H2_OK "\210" /* :status 200 */
+enum { H2_FRAME_HEAD = 9, H2_HEADERS = 1, H2_END_STREAM = 1, H2_END_BOTH = 5 };
 
 /* ---- the application ------------------------------------------------------------------------ */
 
@@ -120,20 +141,22 @@ struct scenario {
     size_t body;        /* bytes of content behind the head */
     unsigned routes;    /* in the table, beside the few */
     bool steps;         /* request id and security headers on */
+    bool h2;            /* `request` is a header block then, and each is a stream of its own */
 };
 
 static const struct scenario scenarios[] = {
-    {"constant", WRK_HEAD("GET /plaintext"), "HTTP/1.1 200", 1, 0, 0, false},
-    {"browser", BROWSER_HEAD("GET /plaintext"), "HTTP/1.1 200", 1, 0, 0, false},
-    {"params", WRK_HEAD("GET /users/12345?q=hello"), "HTTP/1.1 200", 1, 0, 0, false},
-    {"missing", WRK_HEAD("GET /nothing/here"), "HTTP/1.1 404", 1, 0, 0, false},
-    {"pipelined", WRK_HEAD("GET /plaintext"), "HTTP/1.1 200", PIPELINED, 0, 0, false},
+    {"constant", WRK_HEAD("GET /plaintext"), "HTTP/1.1 200", 1, 0, 0, false, false},
+    {"browser", BROWSER_HEAD("GET /plaintext"), "HTTP/1.1 200", 1, 0, 0, false, false},
+    {"params", WRK_HEAD("GET /users/12345?q=hello"), "HTTP/1.1 200", 1, 0, 0, false, false},
+    {"missing", WRK_HEAD("GET /nothing/here"), "HTTP/1.1 404", 1, 0, 0, false, false},
+    {"pipelined", WRK_HEAD("GET /plaintext"), "HTTP/1.1 200", PIPELINED, 0, 0, false, false},
     {"echo",
      "POST /echo HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nContent-Type: application/json\r\n"
      "Content-Length: 1024\r\n\r\n",
-     "HTTP/1.1 200", 1, BODY, 0, false},
-    {"routes", WRK_HEAD("GET /table/r777/42"), "HTTP/1.1 200", 1, 0, ROUTES, false},
-    {"middleware", WRK_HEAD("GET /plaintext"), "HTTP/1.1 200", 1, 0, 0, true},
+     "HTTP/1.1 200", 1, BODY, 0, false, false},
+    {"routes", WRK_HEAD("GET /table/r777/42"), "HTTP/1.1 200", 1, 0, ROUTES, false, false},
+    {"middleware", WRK_HEAD("GET /plaintext"), "HTTP/1.1 200", 1, 0, 0, true, false},
+    {"http2", H2_AGAIN, H2_OK, STREAMS, 0, 0, false, true},
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
@@ -144,10 +167,55 @@ struct gate {
     struct cl_stream *streams[CONNECTIONS];
     char *input; /* what one push brings */
     size_t input_len;
-    size_t answer_len; /* of one push */
+    size_t answer_len; /* of one push; unused with HTTP/2, whose heads get shorter */
+    struct cl_h2_context *h2;
+    uint32_t next_stream;
 };
 
+/* ---- HTTP/2 ---- */
+
+static void make_h2_input(struct gate *g) {
+    size_t block = strlen(g->scenario->request), one = H2_FRAME_HEAD + block;
+    g->next_stream = 3;
+    g->input_len = one * g->scenario->per_push;
+    g->input = calloc(1, g->input_len);
+    must(g->input ? CELLO_OK : CELLO_ENOMEM, "input");
+    for (char *at = g->input; at < g->input + g->input_len; at += one) {
+        at[2] = (char)block;
+        at[3] = H2_HEADERS;
+        at[4] = H2_END_BOTH;
+        memcpy(at + H2_FRAME_HEAD, g->scenario->request, block);
+    }
+}
+
+/* The same on every connection. */
+static void number_streams(struct gate *g) {
+    size_t one = g->input_len / g->scenario->per_push;
+    for (char *at = g->input; at < g->input + g->input_len; at += one, g->next_stream += 2) {
+        for (int i = 0; i < 4; i++)
+            at[5 + i] = (char)(g->next_stream >> (24 - 8 * i));
+    }
+}
+
+/* Streams that ended, behind a head that says 200. */
+static unsigned h2_answers(struct cl_str out) {
+    unsigned heads = 0, ends = 0;
+    const unsigned char *at = (const unsigned char *)out.ptr, *end = at + out.len;
+    while (end - at >= H2_FRAME_HEAD) {
+        heads += at[3] == H2_HEADERS && !memcmp(at + H2_FRAME_HEAD, H2_OK, 1);
+        ends += at[3] <= H2_HEADERS && (at[4] & H2_END_STREAM);
+        at += H2_FRAME_HEAD + ((size_t)at[0] << 16 | (size_t)at[1] << 8 | at[2]);
+    }
+    return heads == ends ? ends : 0;
+}
+
+/* ---- HTTP/1 and both ---- */
+
 static void make_input(struct gate *g) {
+    if (g->scenario->h2) {
+        make_h2_input(g);
+        return;
+    }
     size_t head = strlen(g->scenario->request), one = head + g->scenario->body;
     g->input_len = one * g->scenario->per_push;
     g->input = malloc(g->input_len);
@@ -158,14 +226,22 @@ static void make_input(struct gate *g) {
     }
 }
 
+static bool is_answered(const struct gate *g, struct cl_str out) {
+    if (g->scenario->h2)
+        return h2_answers(out) == g->scenario->per_push;
+    return out.len == g->answer_len && !memcmp(out.ptr, g->scenario->status, 12);
+}
+
 /* Every connection gets one push, and the loop a turn. */
 static void serve_once(struct gate *g) {
+    if (g->scenario->h2)
+        number_streams(g);
     for (unsigned i = 0; i < CONNECTIONS; i++)
         must(cl_mem_push(g->streams[i], g->input, g->input_len), "push");
     must(cello_server_turn(g->server, 0), "turn");
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         struct cl_str out = cl_mem_output(g->streams[i]);
-        if (out.len != g->answer_len || memcmp(out.ptr, g->scenario->status, 12) != 0) {
+        if (!is_answered(g, out)) {
             fprintf(stderr, "%s: unexpected answer: %.*s\n", g->scenario->name, (int)out.len,
                     out.ptr);
             exit(1);
@@ -182,29 +258,52 @@ void gate_serve(struct gate *g, unsigned requests) {
         serve_once(g);
 }
 
+static void open_stream(struct gate *g, struct cl_worker *w, unsigned i) {
+    const struct cl_stream_handler *handler = g->h2 ? &cl_h2_stream_handler : &cl_h1_stream_handler;
+    must(cl_mem_stream_new(w->loop, handler, NULL, &g->streams[i]), "stream");
+    must(g->h2 ? cl_h2_open(g->h2, w, g->streams[i]) : cl_h1_open(w, g->streams[i]), "connection");
+    if (!g->h2)
+        return;
+    static const char opening[] = H2_OPENING, ack[] = H2_SETTINGS_ACK;
+    must(cl_mem_push(g->streams[i], opening, sizeof opening - 1), "push");
+    must(cello_server_turn(g->server, 0), "turn");
+    must(cl_mem_push(g->streams[i], ack, sizeof ack - 1), "push");
+    cl_mem_output_clear(g->streams[i]);
+}
+
+/* Its length is that of all. */
+static size_t first_answer(struct gate *g) {
+    must(cl_mem_push(g->streams[0], g->input, g->input_len), "push");
+    must(cello_server_turn(g->server, 0), "turn");
+    size_t length = cl_mem_output(g->streams[0]).len;
+    cl_mem_output_clear(g->streams[0]);
+    return length;
+}
+
 static void gate_init(struct gate *g, const struct scenario *scenario) {
     struct cello_server_config cfg = CELLO_SERVER_CONFIG_DEFAULT;
     cfg.backend = CELLO_BACKEND_EPOLL;
     *g = (struct gate){.scenario = scenario};
     struct cl_app *app = make_app(scenario->routes, scenario->steps);
     must(cello_server_new(&g->server, app, &cfg), "server");
+    if (scenario->h2) {
+        const struct cello_http2_config h2 = CELLO_HTTP2_CONFIG_DEFAULT;
+        g->h2 = cl_h2_context_new(&h2);
+        must(g->h2 ? CELLO_OK : CELLO_ENOMEM, "HTTP/2");
+    }
     cello_app_del(app);
     struct cl_worker *w = &g->server->worker;
-    for (unsigned i = 0; i < CONNECTIONS; i++) {
-        must(cl_mem_stream_new(w->loop, &cl_h1_stream_handler, NULL, &g->streams[i]), "stream");
-        must(cl_h1_open(w, g->streams[i]), "connection");
-    }
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        open_stream(g, w, i);
     make_input(g);
-    /* The first answer tells the length of all. */
-    must(cl_mem_push(g->streams[0], g->input, g->input_len), "push");
-    must(cello_server_turn(g->server, 0), "turn");
-    g->answer_len = cl_mem_output(g->streams[0]).len;
-    cl_mem_output_clear(g->streams[0]);
+    if (!scenario->h2)
+        g->answer_len = first_answer(g);
     gate_serve(g, CONNECTIONS * scenario->per_push); /* pools are filled from here on */
 }
 
 static void gate_free(struct gate *g) {
     cello_server_del(g->server);
+    cl_h2_context_del(g->h2);
     free(g->input);
 }
 
