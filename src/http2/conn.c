@@ -63,14 +63,20 @@ static bool check_write(struct cl_h2 *c, uint64_t now) {
     return true;
 }
 
+/* Its answer to the ping stands behind what it still has to read. */
+static bool is_reading(struct cl_h2 *c) {
+    uint64_t before = c->ping_progress;
+    c->ping_progress = cl_stream_progress(c->super.stream);
+    return c->sending || (c->unfinished && c->ping_progress != before);
+}
+
 /* False: it has said nothing for twice as long, although it was asked. */
 static bool check_alive(struct cl_h2 *c, uint64_t now) {
-    uint64_t keepalive_ns = c->context->cfg.keepalive_ns;
-    uint64_t from = c->heard_ns;
+    uint64_t keepalive_ns = c->context->cfg.keepalive_ns, from = c->heard_ns;
     if (now >= from + keepalive_ns) {
-        if (c->pinged)
+        if (!is_reading(c) && c->pinged)
             return false;
-        if (nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL))
+        if (!c->pinged && nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL))
             return false;
         c->pinged = true;
         cl_h2_flush_later(c);

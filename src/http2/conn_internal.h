@@ -130,7 +130,7 @@ struct cl_h2 {
     bool sending;
     uint64_t requests;
     uint64_t heard_ns;
-    uint64_t write_start_ns, write_progress;
+    uint64_t write_start_ns, write_progress, ping_progress;
     uint64_t due_ns[CL_H2_DUES];
     size_t spent; /* of this turn's budget */
     size_t lingered;

@@ -57,7 +57,7 @@ static size_t join_chunks(struct cl_h2_stream *st, uint8_t *buf, size_t room) {
         st->req->response.bytes_sent += st->out.len;
         st->out.len = 0;
         struct cl_h2 *c = st->conn;
-        if (st->last || st->cut || !ask(st) || c->state != CL_H2_OPEN)
+        if (st->last || st->cut || n == room || !ask(st) || c->state != CL_H2_OPEN)
             break;
     }
     return n;
