@@ -1,53 +1,17 @@
 /* Connections that begin with a PROXY head. */
 #include <stdio.h>
 
-#include "support/fixture.h"
+#include "support/dial.h"
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define PROXY "10.1.2.3"
 #define LINE "PROXY TCP4 192.0.2.7 198.51.100.1 4242 443\r\n"
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define BLOCK SIGNATURE "\x21\x11\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x01\x10\x92\x01\xbb"
 
-enum { INBOX = 1 << 16 };
-
-struct end {
-    struct cl_connection *c;
-    char in[INBOX];
-    size_t got;
-    bool closed;
-};
-
 static void begin(struct fixture *f, const struct cello_server_config *cfg) {
     fixture_init(f, cfg);
     assert_int_equal(cello_server_expect_proxy(f->server, CL_STR("10.0.0.0/8, ::1")), CELLO_OK);
-}
-
-static void dial(struct fixture *f, struct end *e) {
-    *e = (struct end){0};
-    assert_int_equal(cello_server_connect(f->server, "10.1.2.3", 50000, &e->c), CELLO_OK);
-}
-
-static void say_bytes(struct fixture *f, struct end *e, const char *bytes, size_t n) {
-    size_t sent;
-    if (cello_connection_send(e->c, cl_str(bytes, n), &sent) == CELLO_OK)
-        assert_int_equal(sent, n);
-    fixture_turn(f);
-}
-#define say(f, e, literal) say_bytes(f, e, literal, sizeof(literal) - 1)
-
-static void hear(struct fixture *f, struct end *e) {
-    size_t n;
-    int err;
-    fixture_turn(f);
-    while ((err = cello_connection_receive(e->c, e->in + e->got, INBOX - 1 - e->got, &n)) ==
-           CELLO_OK)
-        e->got += n;
-    e->closed = err != CELLO_EAGAIN;
-}
-
-static void hang_up(struct fixture *f, struct end *e) {
-    cello_connection_close(e->c);
-    fixture_turn(f);
 }
 
 static unsigned conns(const struct fixture *f) {
@@ -72,7 +36,7 @@ static void test_the_client_is_who_the_proxy_says(void **state) {
     struct end e;
     begin(&f, NULL);
     for (int i = 0; i < 2; i++) {
-        dial(&f, &e);
+        dial(&f, &e, PROXY);
         if (i)
             say(&f, &e, BLOCK GET("/hold") GET("/hold"));
         else
@@ -92,11 +56,11 @@ static void test_the_proxy_speaks_for_itself(void **state) {
     struct fixture f;
     struct end e;
     begin(&f, NULL);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say(&f, &e, SIGNATURE "\x20\0\0\0" GET("/hold"));
     is_from(&f, "10.1.2.3", 50000);
     hang_up(&f, &e);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say(&f, &e, "PROXY UNKNOWN\r\n" GET("/hold"));
     is_from(&f, "10.1.2.3", 50000);
     hang_up(&f, &e);
@@ -109,13 +73,13 @@ static void test_any_cut(void **state) {
     struct fixture f;
     struct end e;
     begin(&f, NULL);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     for (size_t i = 0; i < sizeof text - 1; i++)
         say_bytes(&f, &e, text + i, 1);
     is_from(&f, "192.0.2.7", 4242);
     hang_up(&f, &e);
     for (size_t cut = 1; cut < sizeof text - 1; cut++) {
-        dial(&f, &e);
+        dial(&f, &e, PROXY);
         say_bytes(&f, &e, text, cut);
         say_bytes(&f, &e, text + cut, sizeof text - 1 - cut);
         is_from(&f, "192.0.2.7", 4242);
@@ -133,7 +97,7 @@ static void test_a_body_behind_it(void **state) {
     struct fixture f;
     struct end e;
     begin(&f, NULL);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say_bytes(&f, &e, text, (size_t)head + 15000);
     hear(&f, &e);
     assert_memory_equal(e.in, "HTTP/1.1 200 OK\r\n", 17);
@@ -147,24 +111,24 @@ static void test_what_is_no_head_is_closed(void **state) {
     struct fixture f;
     struct end e;
     begin(&f, NULL);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say(&f, &e, GET("/"));
     hear(&f, &e);
     assert_true(e.closed && e.got == 0);
     hang_up(&f, &e);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say(&f, &e, SIGNATURE "\x21\x11\xff\xff"); /* longer than the limit */
     hear(&f, &e);
     assert_true(e.closed && e.got == 0);
     hang_up(&f, &e);
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say(&f, &e, "PROXY TCP4");
     cello_connection_end(e.c);
     hear(&f, &e);
     assert_true(e.closed && e.got == 0);
     hang_up(&f, &e);
     /* A second head is a request line, and not one that HTTP knows. */
-    dial(&f, &e);
+    dial(&f, &e, PROXY);
     say(&f, &e, LINE LINE);
     hear(&f, &e);
     assert_memory_equal(e.in, "HTTP/1.1 400 ", 13);
@@ -206,9 +170,9 @@ static void test_it_has_the_time_of_a_head(void **state) {
     struct fixture f;
     struct end silent, slow, prompt;
     begin(&f, &cfg);
-    dial(&f, &silent);
-    dial(&f, &slow);
-    dial(&f, &prompt);
+    dial(&f, &silent, PROXY);
+    dial(&f, &slow, PROXY);
+    dial(&f, &prompt, PROXY);
     say(&f, &prompt, LINE);
     say(&f, &slow, "PROXY TCP4");
     fixture_pass(&f, CELLO_SECOND / 2);
@@ -234,22 +198,22 @@ static void test_clients_are_counted(void **state) {
     struct end waiting[3], first, second, other;
     begin(&f, &cfg);
     for (int i = 0; i < 3; i++)
-        dial(&f, &waiting[i]); /* the proxy itself may have any number */
-    dial(&f, &first);
+        dial(&f, &waiting[i], PROXY); /* the proxy itself may have any number */
+    dial(&f, &first, PROXY);
     say(&f, &first, LINE GET("/"));
     hear(&f, &first);
     assert_true(first.got && !first.closed);
-    dial(&f, &second);
+    dial(&f, &second, PROXY);
     say(&f, &second, LINE GET("/"));
     hear(&f, &second);
     assert_true(!second.got && second.closed);
-    dial(&f, &other);
+    dial(&f, &other, PROXY);
     say(&f, &other, "PROXY TCP4 192.0.2.8 198.51.100.1 4242 443\r\n" GET("/"));
     hear(&f, &other);
     assert_true(other.got && !other.closed);
     hang_up(&f, &second);
     hang_up(&f, &first);
-    dial(&f, &second);
+    dial(&f, &second, PROXY);
     say(&f, &second, LINE GET("/"));
     hear(&f, &second);
     assert_true(second.got && !second.closed);
@@ -268,10 +232,10 @@ static void test_who_waits_makes_room(void **state) {
     struct fixture f;
     struct end e[3];
     begin(&f, &cfg);
-    dial(&f, &e[0]);
+    dial(&f, &e[0], PROXY);
     fixture_pass(&f, CL_IDLE_GRACE_NS);
-    dial(&f, &e[1]);
-    dial(&f, &e[2]);
+    dial(&f, &e[1], PROXY);
+    dial(&f, &e[2], PROXY);
     hear(&f, &e[0]);
     assert_true(e[0].closed);
     assert_int_equal(conns(&f), 2);
@@ -290,8 +254,8 @@ static void test_a_stop_does_not_wait_for_it(void **state) {
     struct fixture f;
     struct end silent, late;
     begin(&f, NULL);
-    dial(&f, &silent);
-    dial(&f, &late);
+    dial(&f, &silent, PROXY);
+    dial(&f, &late, PROXY);
     cello_server_stop(f.server, UINT64_MAX);
     fixture_turn(&f);
     say(&f, &late, LINE GET("/"));
