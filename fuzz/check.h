@@ -13,7 +13,7 @@
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
-            (void)fprintf(stderr, "%s:%d: " #cond "\n", __FILE__, __LINE__);                       \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                       \
             abort();                                                                               \
         }                                                                                          \
     } while (0)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include <cello/http2.h>
 #include <cello/service.h>
 
 #include "bridge/guest.h"
@@ -54,9 +55,9 @@ static bool is_open(struct server *o) {
     return false;
 }
 
-/* ---- configuration: attributes of LimitsConfig and TimeoutConfig ---- */
+/* ---- configuration: attributes of LimitsConfig, TimeoutConfig and Http2Config ---- */
 
-enum kind { KIND_U32, KIND_U64, KIND_SIZE, KIND_SECONDS };
+enum kind { KIND_U32, KIND_U64, KIND_SIZE, KIND_SECONDS, KIND_BOOL };
 
 struct field {
     const char *name;
@@ -101,6 +102,19 @@ static const struct field TIMEOUTS[] = {
     {NULL, KIND_U32, 0},
 };
 
+#define HTTP2(name, field, kind)                                                                   \
+    { #name, kind, offsetof(struct cello_http2_config, field) }
+
+static const struct field HTTP2_FIELDS[] = {
+    HTTP2(max_concurrent_streams, max_concurrent_streams, KIND_U32),
+    HTTP2(initial_window_size, initial_window_size, KIND_U32),
+    HTTP2(max_frame_size, max_frame_size, KIND_U32),
+    HTTP2(max_header_list_size, max_header_list_size, KIND_U32),
+    HTTP2(keepalive, keepalive_ns, KIND_SECONDS),
+    HTTP2(h2c, h2c, KIND_BOOL),
+    {NULL, KIND_U32, 0},
+};
+
 static int read_field(const struct field *f, PyObject *value, char *to) {
     if (f->kind == KIND_SECONDS) {
         double seconds = PyFloat_AsDouble(value);
@@ -108,6 +122,11 @@ static int read_field(const struct field *f, PyObject *value, char *to) {
             return -1;
         *(uint64_t *)(void *)to = (uint64_t)(fmin(fmax(seconds, 0), 1e9) * 1e9);
         return 0;
+    }
+    if (f->kind == KIND_BOOL) {
+        int truth = PyObject_IsTrue(value);
+        *(bool *)(void *)to = truth > 0;
+        return truth < 0 ? -1 : 0;
     }
     unsigned long long v = value == Py_None ? 0 : PyLong_AsUnsignedLongLong(value);
     if (v == (unsigned long long)-1 && PyErr_Occurred())
@@ -777,11 +796,26 @@ static PyObject *get_backend(PyObject *self, void *closure) {
     return is_open(o) ? PyUnicode_FromString(cello_server_backend(o->bridge.server)) : NULL;
 }
 
+PyDoc_STRVAR(use_http2_doc,
+             "use_http2($self, config, /)\n--\n\nSpeak HTTP/2 as this Http2Config says; without "
+             "it HTTP/1 only. Before the first connection. ValueError: a value that is too large "
+             "or too small.");
+
+static PyObject *use_http2(PyObject *self, PyObject *config) {
+    struct server *o = self_of(self);
+    struct cello_http2_config cfg = CELLO_HTTP2_CONFIG_DEFAULT;
+    if (!is_open(o) || read_config(config, HTTP2_FIELDS, &cfg) < 0)
+        return NULL;
+    int err = cello_server_use_http2(o->bridge.server, &cfg);
+    return err ? raise_engine(err) : Py_NewRef(Py_None);
+}
+
 static PyMethodDef server_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))listen_tcp, METH_FASTCALL, listen_doc},
     {"listen_unix", listen_unix, METH_VARARGS, listen_unix_doc},
     {"listen_fd", listen_fd, METH_O, listen_fd_doc},
     {"expect_proxy", expect_proxy, METH_O, expect_proxy_doc},
+    {"use_http2", use_http2, METH_O, use_http2_doc},
     {"log_to", log_to, METH_O, log_to_doc},
     {"reopen_log", reopen_log, METH_NOARGS, reopen_log_doc},
     {"connect", (PyCFunction)(void (*)(void))connect_method, METH_FASTCALL, connect_doc},

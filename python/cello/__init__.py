@@ -28,6 +28,7 @@ from cello._cello import (
 )
 from cello._config import (
     ClusterConfig,
+    Http2Config,
     LimitsConfig,
     RequestIdConfig,
     SecurityHeadersConfig,
@@ -84,6 +85,7 @@ __all__ = [
     "Header",
     "HeaderVersioning",
     "HealthCheckConfig",
+    "Http2Config",
     "JSONDecodeError",
     "LimitsConfig",
     "MediaTypeVersioning",

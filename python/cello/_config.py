@@ -256,6 +256,74 @@ class ThreadPoolConfig(_Numbers):
         return value
 
 
+class Http2Config(_Numbers):
+    """HTTP/2: what clients are told in SETTINGS, for each connection. run(http2=...); False instead
+    of one: HTTP/1 only.
+
+    max_concurrent_streams: requests at once; one more is refused, and may be sent again.
+    initial_window_size: bytes of a body that come before something reads them. max_frame_size:
+    bytes of a frame, 16384 to 16777215 (FRAME_SIZE_ERROR). max_header_list_size: bytes of a decoded
+    header section, 32 more for each field (431). keepalive: seconds of silence after which a PING
+    asks whether the client is there; a connection on which nothing comes for as long again is
+    closed; 0: never. h2c: also without TLS, for clients that know it beforehand.
+    """
+
+    _env = "HTTP2"
+    _defaults: ClassVar[dict[str, Any]] = {
+        "max_concurrent_streams": 100,
+        "initial_window_size": 1048576,
+        "max_frame_size": 16384,
+        "max_header_list_size": 16384,
+        "keepalive": 30.0,
+        "h2c": False,
+    }
+    # RFC 9113, 6.5.2; streams as many as may still be useful.
+    _range: ClassVar[dict[str, tuple[int, int]]] = {
+        "max_concurrent_streams": (1, 65535),
+        "initial_window_size": (1, 2**31 - 1),
+        "max_frame_size": (2**14, 2**24 - 1),
+        "max_header_list_size": (1, 2**32 - 1),
+        "keepalive": (0, 10 * 365 * 86400),
+    }
+
+    max_concurrent_streams: int
+    initial_window_size: int
+    max_frame_size: int
+    max_header_list_size: int
+    keepalive: float
+    h2c: bool
+
+    def __init__(
+        self,
+        max_concurrent_streams: int = _UNSET,
+        initial_window_size: int = _UNSET,
+        max_frame_size: int = _UNSET,
+        max_header_list_size: int = _UNSET,
+        keepalive: float = _UNSET,
+        h2c: bool = _UNSET,
+    ) -> None:
+        self._fill(locals())
+
+    def _read(self, name: str, text: str) -> Any:
+        if name == "h2c":
+            return _switch(text)
+        return float(text) if name == "keepalive" else int(text)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "h2c":
+            if not isinstance(value, bool):
+                raise TypeError(f"h2c must be True or False, not {value!r}")
+            return value
+        allowed = (int, float) if name == "keepalive" else (int,)
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            kind = "a number" if name == "keepalive" else "a whole number"
+            raise TypeError(f"{name} must be {kind}, not {value!r}")
+        least, most = self._range[name]
+        if not least <= value <= most:
+            raise ValueError(f"{name} must be {least} to {most}: {value}")
+        return value
+
+
 class ClusterConfig(_Numbers):
     """Workers and what their supervisor does: run(workers=..., cluster=...). Times are seconds.
 

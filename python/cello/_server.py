@@ -14,6 +14,7 @@ from cello._attend import attend, serve_here, url_of
 from cello._base import Base
 from cello._config import (
     ClusterConfig,
+    Http2Config,
     LimitsConfig,
     StoreConfig,
     ThreadPoolConfig,
@@ -169,6 +170,8 @@ class Serving(Health, Lifespan, Base):
             ) from error
         if settings.proxy_protocol:
             engine.expect_proxy(settings.proxy_protocol)
+        if settings.http2 is not False:
+            engine.use_http2(settings.http2 or Http2Config())
         return engine
 
     def _log_style(self, settings: Settings) -> str:
@@ -243,10 +246,10 @@ class Serving(Health, Lifespan, Base):
         worker; only there run() returns, and a second run() does nothing. cluster: more about them.
 
         What is not given here is read from the command line (--host --port --reload --debug --env
-        --no-logs --log-level --uds --uds-mode --fd --proxy-protocol --backend --workers --user
-        --group; only in the program's own main thread, argv=False turns it off), then from the
-        environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the program with exit
-        code 2. A busy port ends it with 1.
+        --no-logs --log-level --uds --uds-mode --fd --proxy-protocol --http2 --backend --workers
+        --user --group; only in the program's own main thread, argv=False turns it off), then from
+        the environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the program with
+        exit code 2. A busy port ends it with 1.
 
         reload: run the program in another process, and again whenever a Python file below the
         current folder or the program's is saved; the socket stays. Needs watchfiles.
@@ -255,8 +258,8 @@ class Serving(Health, Lifespan, Base):
         instead of host and port; uds_mode: its permissions, 0o666. fd: a listening socket instead.
         proxy_protocol: connections come from a proxy and begin with a PROXY protocol head: True
         (the proxy is on this machine) or the addresses and networks of proxies; connections from
-        elsewhere are closed. backend: "auto", "epoll" or "io_uring". ValueError, TypeError: an
-        option that is wrong.
+        elsewhere are closed. http2: an Http2Config, or False: HTTP/1 only. backend: "auto",
+        "epoll" or "io_uring". ValueError, TypeError: an option that is wrong.
         """
         if loading:
             return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from cello import _cello
+from cello._config import Http2Config
 from cello._cpus import usable_workers
 from cello._log import LEVELS
 
@@ -37,6 +38,7 @@ class Options(TypedDict, total=False):
     uds_mode: int | str | None
     fd: int | None
     proxy_protocol: bool | str | Iterable[str] | None
+    http2: Http2Config | bool | None
     backend: str | None
     workers: int | Literal["auto"] | None
 
@@ -120,6 +122,17 @@ def _joined(value: Any) -> str | None:
     return ",".join(items) if all(isinstance(item, str) for item in items) else None
 
 
+def _http2(value: Any) -> Http2Config | Literal[False]:
+    if isinstance(value, Http2Config):
+        return value
+    if value == "h2c":
+        return Http2Config(h2c=True)
+    try:
+        return Http2Config() if _switch(value) else False
+    except ValueError:
+        raise ValueError("must be on, off, h2c or an Http2Config") from None
+
+
 class _Setting(NamedTuple):
     check: Callable[[Any], Any]
     default: Any
@@ -133,6 +146,7 @@ _SETTINGS = {
     "uds_mode": _Setting(_mode, UDS_MODE, {}),
     "fd": _Setting(_number(0, 2**31 - 1, "the number of a descriptor"), None, {}),
     "proxy_protocol": _Setting(_proxies, "", {"--proxy-protocol": True}),
+    "http2": _Setting(_http2, None, {}),
     "env": _Setting(_one_of(*ENVIRONMENTS), "development", {}),
     "debug": _Setting(_switch, None, {"--debug": True}),
     "logs": _Setting(_switch, None, {"--no-logs": False}),
@@ -180,6 +194,7 @@ class Settings:
     uds_mode: int
     fd: int | None
     proxy_protocol: str  # networks, split by commas; empty: off
+    http2: Http2Config | Literal[False] | None  # None: as the environment says
     env: str
     debug: bool  # error pages with tracebacks, and templates that are read again
     logs: bool  # the access log

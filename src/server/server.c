@@ -254,6 +254,8 @@ static void finalize(struct cl_server *s) {
     cl_loop_del(s->worker.loop);
     cl_ip_table_free(&s->per_ip);
     cl_free(s->proxies);
+    if (s->http2.context)
+        s->http2.del(s->http2.context);
     pthread_mutex_destroy(&s->lock);
     cello_app_del(s->app);
     cl_free(s->upload_directory);

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include <cello/http2.h>
 #include <cello/server.h>
 
 #include "cluster/member.h"
@@ -17,6 +16,8 @@
 #include "observe/access_log.h"
 #include "server/app.h"
 #include "server/ip_table.h"
+
+struct cl_h2_context;
 
 enum { CL_MAX_LISTENERS = 16 };
 
@@ -31,13 +32,21 @@ struct cl_server_listener {
     bool owns_path; /* of a unix socket: the file goes with the listener */
 };
 
+/* What http2.c has set up; zero: HTTP/1 only. */
+struct cl_server_http2 {
+    struct cl_h2_context *context;
+    bool h2c; /* in clear, too */
+    /* As cl_server_open_protocol, of a client that begins with the preface. */
+    int (*open)(struct cl_server *s, struct cl_stream *stream);
+    void (*del)(struct cl_h2_context *context);
+};
+
 struct cl_server {
     struct cl_worker worker;
     struct cl_app *app;
     struct cello_application application;
     struct cl_app_queue queue;
-    struct cello_http2_config http2;
-    bool has_http2;            /* else HTTP/1 only */
+    struct cl_server_http2 http2;
     struct cl_access_log *log; /* NULL: off */
     struct cl_ip_table per_ip;
     struct cl_networks *proxies; /* whose connections begin with a PROXY head; NULL: nobody's */
@@ -136,6 +145,9 @@ void cl_server_on_accept_timer(struct cl_timer *t);
 /* The stream becomes a connection of the protocol that its client speaks; bytes that have come
  * already lie in its input. Errors: CELLO_ENOMEM; the stream is then still the caller's. */
 int cl_server_open_protocol(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
+/* A protocol has been opened: what has come before goes to its handler. The stream may be closed
+ * afterwards. */
+void cl_server_hand_over(struct cl_stream *stream, const struct cl_stream_handler *handler);
 
 /* proxied.c */
 /* Wait for a PROXY head, then take the stream in. Errors: CELLO_EINVAL (its peer is not trusted),

@@ -1,4 +1,4 @@
-"""LimitsConfig, TimeoutConfig, ThreadPoolConfig, RequestIdConfig, SecurityHeadersConfig."""
+"""Configuration of limits, timeouts, threads, HTTP/2 and native steps."""
 
 import select
 import socket
@@ -11,6 +11,7 @@ import pytest
 from api_client import asking, serving
 from cello import (
     App,
+    Http2Config,
     LimitsConfig,
     RequestIdConfig,
     SecurityHeadersConfig,
@@ -281,6 +282,65 @@ def test_wrong_variables_of_a_thread_pool(monkeypatch: pytest.MonkeyPatch) -> No
             m.setenv(f"CELLO_THREADPOOL_{name}", value)
             with pytest.raises(ValueError, match=f"{name}.*{what}"):
                 ThreadPoolConfig()
+
+
+# ---- HTTP/2 ----
+
+HTTP2 = {
+    "max_concurrent_streams": 100,
+    "initial_window_size": 1048576,
+    "max_frame_size": 16384,
+    "max_header_list_size": 16384,
+    "keepalive": 30,
+    "h2c": False,
+}
+
+
+def test_http2_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert vars(Http2Config()) == HTTP2
+    given = {
+        "max_concurrent_streams": 1,
+        "initial_window_size": 2**31 - 1,
+        "max_frame_size": 2**24 - 1,
+        "max_header_list_size": 2**32 - 1,
+        "keepalive": 0.5,
+        "h2c": True,
+    }
+    assert vars(Http2Config(**given)) == given
+    assert "keepalive=0.5, h2c=True" in repr(Http2Config(**given))
+    for name, value in given.items():
+        monkeypatch.setenv(f"CELLO_HTTP2_{name.upper()}", str(value))
+    assert vars(Http2Config()) == given
+    assert vars(Http2Config(**HTTP2)) == HTTP2
+    for name in ("H2C", "KEEPALIVE", "MAX_FRAME_SIZE"):
+        with monkeypatch.context() as m:
+            m.setenv(f"CELLO_HTTP2_{name}", "perhaps")
+            with pytest.raises(ValueError, match=f"CELLO_HTTP2_{name} must be"):
+                Http2Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("max_concurrent_streams", 0, ValueError),
+        ("max_concurrent_streams", 65536, ValueError),
+        ("max_concurrent_streams", 1.5, TypeError),
+        ("initial_window_size", 0, ValueError),
+        ("initial_window_size", 2**31, ValueError),
+        ("max_frame_size", 16383, ValueError),
+        ("max_frame_size", 2**24, ValueError),
+        ("max_header_list_size", 0, ValueError),
+        ("max_header_list_size", 2**32, ValueError),
+        ("keepalive", -1, ValueError),
+        ("keepalive", float("nan"), ValueError),
+        ("keepalive", "30", TypeError),
+        ("h2c", 1, TypeError),
+        ("max_frame_size", True, TypeError),
+    ],
+)
+def test_what_http2_refuses(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=name):
+        Http2Config(**{name: value})
 
 
 GROUPS: dict[str, tuple[dict[str, str], str, float]] = {

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from cello import App, _server
+from cello import App, Http2Config, _server
 from cello._settings import Settings
 
 
@@ -21,6 +21,7 @@ DEFAULTS = {
     "uds_mode": 0o666,
     "fd": None,
     "proxy_protocol": "",
+    "http2": None,
     "env": "development",
     "debug": True,
     "logs": True,
@@ -31,6 +32,7 @@ DEFAULTS = {
     "user": None,
     "group": None,
 }
+HTTP2 = Http2Config(keepalive=7)
 # name -> an argument, a command line, the variable's text, and what each means.
 PLACES: dict[str, tuple[Any, list[str], str, tuple[Any, Any, Any]]] = {
     "host": ("::1", ["--host", "0.0.0.0"], "127.0.0.2", ("::1", "0.0.0.0", "127.0.0.2")),
@@ -43,6 +45,7 @@ PLACES: dict[str, tuple[Any, list[str], str, tuple[Any, Any, Any]]] = {
         "on",
         ("10.0.0.0/8,::1", "192.0.2.1", "127.0.0.0/8,::1"),
     ),
+    "http2": (HTTP2, ["--http2", "off"], "off", (HTTP2, False, False)),
     "fd": (4, ["--fd", "5"], "6", (4, 5, 6)),
     "env": (
         "production",
@@ -135,6 +138,7 @@ def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         (["--uds-mode=1777"], "--uds-mode must be permissions"),
         (["--proxy-protocol=10.0.0.0/33"], "--proxy-protocol must be on, off, or addresses"),
         (["--proxy-protocol="], "--proxy-protocol must be on, off, or addresses"),
+        (["--http2", "h3"], "--http2 must be on, off, h2c or an Http2Config, not 'h3'"),
         (["--workers", "0"], "--workers must be a number from 1 to 1024, or 'auto', not '0'"),
         (["--workers", "many"], "--workers must be a number from 1"),
     ],
@@ -155,6 +159,17 @@ def test_proxies_alone_are_those_of_this_machine() -> None:
     assert Settings(argv=argv).proxy_protocol == "127.0.0.0/8,::1"
     assert Settings(proxy_protocol=True).proxy_protocol == "127.0.0.0/8,::1"
     assert Settings(argv=argv, proxy_protocol=False).proxy_protocol == ""
+
+
+def test_ways_to_say_http2(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(http2=False).http2 is False
+    for value, h2c in (("h2c", True), ("on", False), (True, False)):
+        config = Settings(http2=value).http2
+        assert isinstance(config, Http2Config) and config.h2c is h2c
+    monkeypatch.setenv("CELLO_HTTP2", "h2c")
+    monkeypatch.setenv("CELLO_HTTP2_KEEPALIVE", "5")
+    config = Settings().http2
+    assert isinstance(config, Http2Config) and (config.h2c, config.keepalive) == (True, 5)
 
 
 @pytest.mark.parametrize("mode", [-1, 0o1000, "rw", True, 6.0])

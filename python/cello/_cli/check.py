@@ -18,6 +18,7 @@ _CONFIGS: tuple[type[_config._Numbers], ...] = (
     _config.ThreadPoolConfig,
     _config.StoreConfig,
     _config.ClusterConfig,
+    _config.Http2Config,
 )
 _SECRET_ENDS = ("_key", "_url")  # a URL may have a password
 _OWN_VARIABLES = ("CELLO_CPU",)
@@ -109,6 +110,7 @@ def settings_lines(app: App) -> list[str]:
         app._threadpool or _CONFIGS[2](),
         app._store_config or _CONFIGS[3](),
         _CONFIGS[4](),  # run() may be given another one
+        settings.http2 or _CONFIGS[5](),
     ):
         lines += ["", f"[{type(config).__name__}]"]
         lines += _section((n, getattr(config, n), config._sources[n]) for n in config._defaults)
