@@ -380,12 +380,12 @@ static void run_note(struct cl_note *n, struct cl_bridge *b) {
 }
 
 /* A note may run for another reason while the message is still on its way, which needs the stream
- * until here. At the end of a server its streams are orphans, and the last messages say nothing. */
+ * until here. A server that is deleted runs its last messages, whose notes run before its streams
+ * are orphans. */
 static void run_post(struct cl_post *p) {
     struct cl_stream *s = of_post(p);
     s->arrived = true;
-    if (s->bridge)
-        cl_bridge_note(s->bridge, &s->note);
+    cl_bridge_note(s->bridge, &s->note);
 }
 
 /* ---- all of a server ---- */

@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+import gc
+import os
+import subprocess
+import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from async_server import reset
+from async_server import Client, reset
 from cello import App, Request, Response, SseEvent, SseStream
 from cello.responses import EventSourceResponse, StreamingResponse
 from guest_server import Driver, drivers, guest
@@ -448,3 +453,90 @@ def test_a_stop_leaves_slow_clients_what_was_given(backend: str) -> None:
         assert text.endswith("a\n\n") and len(text) % 9998 == 0
         assert count <= text.count("data") <= len(said.all)
     assert said.all[-1] == "ended"
+
+
+# ---- messages on their way ----
+
+# While the engine's thread is held, two clients reset and a request comes: the next batch hears of
+# the first one, calls the handler, and only then hears of the second one, whose message of that
+# call comes in the turn after.
+LATE = r"""
+import socket, struct, sys, threading
+from cello import App, SseStream
+
+app = App()
+entered, gate = threading.Event(), threading.Event()
+streams = [SseStream(heartbeat=None), SseStream(heartbeat=None)]
+
+@app.get("/stream/{i}")
+def stream(i: int):
+    return streams[i]
+
+@app.get("/hold", blocking=False)
+def hold():
+    entered.set()
+    gate.wait()
+
+@app.get("/send", blocking=False)
+def send():
+    return [s.send("late") for s in streams]
+
+def ask(sock, path):
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+
+with app.start(backend=sys.argv[1]) as server:
+    clients = [socket.create_connection(server.addresses[0]) for _ in range(4)]
+    for sock, path in zip(clients, ("/stream/0", "/stream/1", "/none", "/hold")):
+        ask(sock, path)
+        assert path == "/hold" or sock.recv(1000).startswith(b"HTTP/1.1 ")
+    entered.wait()
+    for sock in clients[:2]:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+    ask(clients[2], "/send")
+    gate.set()
+    print(clients[2].recv(1000).decode().split("\r\n\r\n")[1])
+    ask(clients[3], "/none")
+    while b" 404 " not in clients[3].recv(1000):
+        pass
+"""
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_a_stream_lives_until_its_message_has_come(backend: str) -> None:
+    """Python fills freed memory, so that a message that finds its stream gone crashes."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, backend],
+        env=os.environ | {"PYTHONMALLOC": "debug"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "[false,true]\n"), done.stderr
+
+
+def end_with_a_message(backend: str) -> weakref.ref[SseStream]:
+    stream, taken = SseStream(heartbeat=None), []
+    app = App()
+    app.get("/stream")(lambda: stream)
+
+    @app.get("/end", blocking=False)
+    def end() -> None:
+        taken.append(stream.send("late"))
+        server.stop(0)
+
+    server = app.start(backend=backend)
+    with Reader(Client(server), "/stream") as reader:
+        reader.head()
+        with Client(server).send("/end"):
+            server.wait()
+    assert taken == [True] and not stream.send("later")
+    return weakref.ref(stream)
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_a_message_at_the_end_of_a_server_leaves_nothing(backend: str) -> None:
+    stream = end_with_a_message(backend)
+    gc.collect()
+    assert stream() is None
+    assert not [o for o in gc.get_objects() if type(o).__name__ == "StreamCoroutine"]
