@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SUPERVISOR = os.path.join(os.path.dirname(_cello.__file__), "cello-supervisor")
 
+# What a supervisor is told by signals.
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+
 # Fields of ClusterConfig that are options without a value, and when they are given. All others are
 # options of their names.
 _SWITCHES = {"cpu_affinity": ("--affinity", True), "graceful_shutdown": ("--no-graceful", False)}
@@ -124,9 +127,14 @@ def supervise(
         os.set_inheritable(fd, True)
     environment = {name: v for name, v in os.environ.items() if name not in from_file}
     _flush()
+    import signal
+
+    # Those that come before it watches them wait for it.
+    own = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.Signals[name] for name in _SIGNALS])
     try:
         os.execve(SUPERVISOR, [SUPERVISOR, *options, "--", *command], environment)
     except OSError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, own)
         _log.critical(f"cannot start {SUPERVISOR}: {error.strerror}")
         raise SystemExit(1) from None
 

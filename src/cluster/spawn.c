@@ -101,7 +101,8 @@ static void share_segment(const struct cl_segment *segment) {
     cl_store_keep_descriptors(segment, true);
 }
 
-/* In the new process. A worker that cannot have its CPU serves on another. */
+/* In the new process. A worker that cannot have its CPU serves on another. A supervisor begins with
+ * the signals blocked that this one has, until it watches them. */
 static void become(const struct cl_spawner *s, int control, const cpu_set_t *cpu) {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
     for (size_t i = 0; s->config.segment && i < CL_ARRAY_LEN(SIGNALS_OF_SUPERVISOR); i++)
@@ -114,7 +115,8 @@ static void become(const struct cl_spawner *s, int control, const cpu_set_t *cpu
     if (s->config.segment)
         share_segment(s->config.segment);
     fcntl(control, F_SETFD, 0);
-    pthread_sigmask(SIG_SETMASK, &s->config.mask, NULL);
+    if (s->config.segment)
+        pthread_sigmask(SIG_SETMASK, &s->config.mask, NULL);
     execve(s->config.command[0], s->config.command, s->environ);
     struct cl_control last = {.kind = CL_CONTROL_NO_PROGRAM, .value = (uint32_t)errno};
     send(control, &last, sizeof last, MSG_NOSIGNAL);

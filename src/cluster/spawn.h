@@ -22,7 +22,7 @@ struct cl_spawner_config {
     size_t fd_count;
     const struct cl_segment *segment; /* inherited, with its descriptors; stays the caller's. NULL:
                                          none, for a supervisor */
-    sigset_t mask;                    /* of signals, for the new process */
+    sigset_t mask;                    /* of signals, for a worker; a supervisor has this one's */
     bool affinity;                    /* worker i keeps to the i-th of the CPUs that may be used */
 };
 

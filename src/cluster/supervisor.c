@@ -34,7 +34,8 @@ int cl_supervisor_complain(const char *what, int err) {
     return err;
 }
 
-/* A reader of our log who has gone away ends nobody: SIGPIPE. */
+/* A reader of our log who has gone away ends nobody: SIGPIPE. Whoever started us may have blocked
+ * our signals, so that none is lost before they are watched; workers start without that. */
 static int open_signals(struct cl_supervisor *s) {
     sigset_t wanted;
     sigemptyset(&wanted);
@@ -44,6 +45,8 @@ static int open_signals(struct cl_supervisor *s) {
     signal(SIGCHLD, SIG_DFL); /* ignored, it would leave us no exit status */
     if (pthread_sigmask(SIG_BLOCK, &wanted, &s->mask))
         return CELLO_ESYS;
+    for (size_t i = 0; i < CL_ARRAY_LEN(SIGNALS); i++)
+        sigdelset(&s->mask, SIGNALS[i]);
     s->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     return s->signals < 0 ? CELLO_ESYS : CELLO_OK;
 }

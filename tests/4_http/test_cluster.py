@@ -207,6 +207,37 @@ def test_broken_code_changes_nothing(backend: str, tmp_path: Path) -> None:
         assert program.stop() == 0
 
 
+EARLY = """
+import os, signal
+from cello import App
+
+def execve(*arguments):
+    for name in ("SIGHUP", "SIGUSR1"):
+        os.kill(os.getpid(), signal.Signals[name])
+    real(*arguments)
+
+real, os.execve = os.execve, execve
+
+app = App()
+
+@app.get("/blocked")
+def blocked():
+    return [signal.Signals(n).name for n in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+
+app.run(port=0, workers=2, argv=False, logs=False)
+"""
+
+
+def test_signals_wait_for_a_supervisor_that_starts(tmp_path: Path) -> None:
+    """Nobody knows when it can be told to reload, or that log files were moved."""
+    with cluster(written(tmp_path, EARLY)) as program:
+        program.expect("SIGHUP: replacing all workers")
+        program.expect("all workers have been replaced")
+        address = program.address()
+        assert fetch(address, request("/blocked")).json() == []
+        assert program.stop() == 0
+
+
 FAILS = {
     "-c": (["-c", "from cello import App\nApp().run(port=0, workers=2)"], "put it into a file"),
     "thread": (

@@ -74,6 +74,22 @@ static void an_heir_goes_on_talking_to_systemd(void **state) {
         run("test $CELLO_SOCKETS -a $NOTIFY_SOCKET && test ! \"$LISTEN_FDS\"", NULL, false), 0);
 }
 
+/* What comes for an heir before it watches its signals waits for it. */
+static void an_heir_keeps_the_mask_of_signals(void **state) {
+    (void)state;
+    static const char script[] = "case $(grep SigBlk /proc/$$/status) in *001) ;; *) exit 1;; esac";
+    static const char none[] = "case $(grep SigBlk /proc/$$/status) in *000) ;; *) exit 1;; esac";
+    struct cl_segment *segment = new_segment();
+    sigset_t mask, before;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGHUP);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &mask, &before), 0);
+    assert_int_equal(run(script, NULL, false), 0);
+    assert_int_equal(run(none, segment, false), 0);
+    assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+    cl_segment_del(segment);
+}
+
 static void a_worker_keeps_to_one_cpu(void **state) {
     (void)state;
     struct cl_segment *segment = new_segment();
@@ -139,6 +155,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_knows_what_it_has_inherited),
         cmocka_unit_test(an_heir_goes_on_talking_to_systemd),
+        cmocka_unit_test(an_heir_keeps_the_mask_of_signals),
         cmocka_unit_test(a_worker_keeps_to_one_cpu),
         cmocka_unit_test(a_program_that_is_not_there_says_so),
         cmocka_unit_test(without_descriptors_nothing_is_started),
