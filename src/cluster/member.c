@@ -67,6 +67,7 @@ int cello_cluster_join(struct cl_cluster **out, const char *text) {
     if (err)
         goto fail;
     cl_store_keep_descriptors(c->segment, false);
+    c->waits = cello_cluster_worker_id(c) == 0;
     *out = c;
     return CELLO_OK;
 
@@ -150,8 +151,10 @@ static void take_note(struct cl_cluster *c, const struct cl_control *m) {
         c->retired = true;
     if (m->kind == CL_CONTROL_REOPEN)
         c->moved_logs = true;
-    if (m->kind == CL_CONTROL_STOP || m->kind == CL_CONTROL_RETIRE)
+    if (m->kind == CL_CONTROL_STOP || m->kind == CL_CONTROL_RETIRE) {
         c->ending = true;
+        c->waits = c->waits || m->value == 1;
+    }
 }
 
 int cl_cluster_receive(struct cl_cluster *c, struct cl_control *m) {
@@ -233,7 +236,7 @@ int cello_cluster_await_end(struct cl_cluster *c, uint64_t timeout_ns) {
     if (!c->is_worker)
         return CELLO_OK;
     say_ended(c);
-    if (cello_cluster_worker_id(c) != 0)
+    if (!c->waits)
         return CELLO_ECANCELED;
     uint64_t until_ns = cl_now_ns() + timeout_ns;
     for (;;) {

@@ -39,6 +39,7 @@ struct cl_cluster {
     struct cl_worker_text inherited;
     bool is_worker;  /* else `inherited` is empty */
     bool retired;    /* RETIRE came: a successor serves */
+    bool waits;      /* for LAST: worker id 0, or who was told so */
     bool ending;     /* told to end, or the supervisor is gone */
     bool moved_logs; /* REOPEN came while it waited for something else */
     bool said_ended;

@@ -1,5 +1,6 @@
 /* How a cluster stops: all workers are told and drain at the same time; the first one, when it is
- * alone, runs what is to run once for all. */
+ * alone, runs what is to run once for all. When there is no worker 0 then, the next one does; when
+ * it dies later, nobody does: the others may have gone, and know nothing of it. */
 #include "cluster/policy_internal.h"
 
 /* What is left of shutdown_timeout to the program's own hooks, when requests have used up the rest.
@@ -15,7 +16,9 @@ void cl_policy_leave(struct cl_policy *p, struct process *w, uint32_t kind, uint
     bool patient = p->config.graceful && !p->hurried;
     int32_t record = (int32_t)(w - p->processes);
     w->state = LEAVING;
-    w->tell = (struct cl_control){.kind = kind, .ns = patient ? time - hooks : 0};
+    w->tell = (struct cl_control){.kind = kind,
+                                  .value = p->last == record && w->worker_id != 0,
+                                  .ns = patient ? time - hooks : 0};
     w->deadline_ns = now + time + (p->last == record ? hooks : 0);
     w->suspicion = w->suspicion == KILLED ? KILLED : TRUSTED;
     for (uint32_t i = 0; i < p->config.workers; i++)
@@ -32,10 +35,16 @@ static void tell_all(struct cl_policy *p, uint64_t now) {
     }
 }
 
+static int32_t who_is_last(const struct cl_policy *p) {
+    int32_t found = NOBODY;
+    for (uint32_t i = 0; found == NOBODY && i < p->config.workers; i++)
+        found = p->seats[i].serving != NOBODY ? p->seats[i].serving : p->seats[i].coming;
+    return found;
+}
+
 void cl_policy_begin_stop(struct cl_policy *p, uint64_t now) {
-    const struct seat *first = &p->seats[0];
     p->phase = STOPPING;
-    p->last = first->serving != NOBODY ? first->serving : first->coming;
+    p->last = who_is_last(p);
     tell_all(p, now);
 }
 

@@ -27,9 +27,10 @@
 
 enum cl_control_kind {
     /* Supervisor to worker. */
-    CL_CONTROL_STOP = 1, /* drain within `ns`, idle connections go at once, then end */
+    CL_CONTROL_STOP = 1, /* drain within `ns`, idle connections go at once, then end; `value` 1: as
+                            worker id 0 does, which there is not */
     CL_CONTROL_RETIRE,   /* another one serves: drain within `ns`, but let idle connections send one
-                            more request, whose answer says close */
+                            more request, whose answer says close; `value` as above */
     CL_CONTROL_ADOPT,    /* also accept from the sockets of worker id `value`, which is dead */
     CL_CONTROL_RELEASE,  /* no more: it has a successor */
     CL_CONTROL_REOPEN,   /* log files: they were moved away */

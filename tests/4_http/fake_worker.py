@@ -93,17 +93,17 @@ class Worker:
         elif kind == RELEASE:
             self.serving.discard(value)
         elif kind in (STOP, RETIRE):
-            self.drain()
+            self.drain(waits=self.worker_id == 0 or value == 1)
         elif kind == LAST:
             raise SystemExit(0)
 
-    def drain(self) -> None:
+    def drain(self, waits: bool = False) -> None:
         self.serving.clear()
         self.record.write(STATE, DRAINING, "I")
         if self.wants("stuck"):
             time.sleep(1000)
         self.send(ENDED)
-        if self.worker_id:
+        if not waits:
             raise SystemExit(0)
 
     def open(self) -> list[socket.socket]:

@@ -207,6 +207,19 @@ def test_broken_code_changes_nothing(backend: str, tmp_path: Path) -> None:
         assert program.stop() == 0
 
 
+def test_without_the_first_worker_another_one_ends_for_all(tmp_path: Path) -> None:
+    text = PROGRAM.replace("workers=2", "cluster=ClusterConfig(workers=2, drain_delay=1)")
+    with cluster(written(tmp_path, text)) as program:
+        first = workers_of(program.address())[0]
+        program.send_signal(signal.SIGTERM)
+        program.expect("SIGTERM: stopping")
+        os.kill(first, signal.SIGTERM)
+        program.expect(rf"worker 0 \(pid {first}\) has ended")
+        assert program.wait() == 0
+        assert program.text.count("cluster ends in 1") == program.text.count("cluster ends") == 1
+        assert program.text.index("worker 1 ends") < program.text.index("cluster ends in 1")
+
+
 EARLY = """
 import os, signal
 from cello import App

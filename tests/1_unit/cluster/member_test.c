@@ -204,6 +204,24 @@ static void the_last_one_ends_for_all(void **state) {
     end_of_the_first(0, 0, CELLO_ECANCELED);                        /* it will have one */
 }
 
+/* There is no first one: the supervisor says who stands in. */
+static void another_one_ends_for_all(void **state) {
+    (void)state;
+    struct parent p;
+    begin(&p, 2, 1);
+    struct cl_cluster *c;
+    assert_int_equal(cello_cluster_join(&c, p.text), CELLO_OK);
+    const struct cl_control stop = {.kind = CL_CONTROL_STOP, .value = 1};
+    assert_int_equal(send(p.control, &stop, sizeof stop, 0), sizeof stop);
+    struct cl_control m;
+    assert_int_equal(cl_cluster_receive(c, &m), CELLO_OK);
+    assert_int_equal(cello_cluster_await_end(c, 0), CELLO_EAGAIN);
+    tell(&p, CL_CONTROL_LAST);
+    assert_int_equal(cello_cluster_await_end(c, UINT64_MAX / 2), CELLO_OK);
+    cello_cluster_del(c);
+    end(&p);
+}
+
 static void the_others_do_not(void **state) {
     (void)state;
     struct parent p;
@@ -225,6 +243,7 @@ int main(void) {
         cmocka_unit_test(a_process_without_a_supervisor_is_alone),
         cmocka_unit_test(others_wait_for_what_the_first_does),
         cmocka_unit_test(the_last_one_ends_for_all),
+        cmocka_unit_test(another_one_ends_for_all),
         cmocka_unit_test(the_others_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,7 +92,8 @@ static void perform(struct cluster *c, const struct cl_action *a) {
         assert_int_not_equal(pid, 0);
         add(c->acts, "%s", control_name(a->control.kind));
         if (a->control.kind <= CL_CONTROL_RETIRE)
-            add(c->acts, " %.1f", (double)a->control.ns / 1e9);
+            add(c->acts, " %.1f%s", (double)a->control.ns / 1e9,
+                a->control.value ? " and wait" : "");
         else if (a->control.kind <= CL_CONTROL_RELEASE)
             add(c->acts, " %u", a->control.value);
         add(c->acts, " to %d; ", pid);
@@ -275,7 +276,7 @@ static void who_says_that_it_cannot_start_ends_all(void **state) {
     dies(&c, 100, EXIT(3));
     expect_log(&c, "worker 0 (pid 100) ended with status 3 before any worker was ready: giving "
                    "up\n");
-    expect(&c, "STOP 27.0 to 101; stopping; close; ");
+    expect(&c, "STOP 27.0 and wait to 101; stopping; close; ");
     dies(&c, 101, EXIT(3));
     expect(&c, "exit 1; ");
     cluster_free(&c);
@@ -651,6 +652,26 @@ static void a_delayed_stop_still_serves(void **state) {
     cluster_free(&c);
 }
 
+/* Without the first worker another one waits for the end of all. */
+static void somebody_is_the_last(void **state) {
+    (void)state;
+    struct cl_policy_config config = CONFIG;
+    struct cluster c;
+    config.drain_delay_ns = 10 * SECOND;
+    running_init(&c, &config);
+    cl_policy_stop(c.policy, c.now);
+    expect(&c, "stopping; ");
+    dies(&c, 100, SIGSEGV);
+    expect(&c, "ADOPT 0 to 101; ");
+    wait_between(&c, 10, 10);
+    expect(&c, "STOP 27.0 and wait to 101; close; ");
+    ended(&c, 101);
+    expect(&c, "LAST to 101; ");
+    dies(&c, 101, EXIT(0));
+    expect(&c, "exit 0; ");
+    cluster_free(&c);
+}
+
 static void who_does_not_stop_in_time_is_killed(void **state) {
     (void)state;
     struct cluster c;
@@ -835,6 +856,7 @@ int main(void) {
         cmocka_unit_test(one_that_ends_during_the_delay_of_a_stop_is_missed_by_nobody),
         cmocka_unit_test(a_stop_ends_the_first_worker_last),
         cmocka_unit_test(a_delayed_stop_still_serves),
+        cmocka_unit_test(somebody_is_the_last),
         cmocka_unit_test(who_does_not_stop_in_time_is_killed),
         cmocka_unit_test(the_second_signal_hurries),
         cmocka_unit_test(a_stop_without_grace_leaves_time_for_hooks_only),
