@@ -1,5 +1,8 @@
 """HTTP/2 without TLS, for clients that know it beforehand; HTTP/1.1 on the same port.
 
+With curl --http2-prior-knowledge -i, the first line is "HTTP/2 200". With TLS nothing is to be
+turned on: browsers and other clients choose HTTP/2 by themselves.
+
 $ curl http://127.0.0.1:8000/
 {"hello":"world"}
 $ curl -i http://127.0.0.1:8000/numbers
@@ -7,9 +10,6 @@ HTTP/1.1 200 OK
 Content-Type: text/plain; charset=utf-8
 
 0 1 2 3 4
-
-With curl --http2-prior-knowledge -i, the first line is "HTTP/2 200". With TLS nothing is to be
-turned on: browsers and other clients choose HTTP/2 by themselves.
 """
 
 import asyncio
