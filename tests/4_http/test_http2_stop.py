@@ -114,7 +114,7 @@ async def later():
     await asyncio.sleep(0.002)
     return "later"
 
-app.run(port=0, workers=2, http2=Http2Config(h2c=True), env="production", argv=False)
+app.run(port=0, workers=2, http2=Http2Config(h2c=True), logs=False, argv=False)
 """
 
 
