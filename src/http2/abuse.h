@@ -4,6 +4,8 @@
  * these rates (the reasons stand at the table in abuse.c); who does not is told to calm down
  * (GOAWAY, ENHANCE_YOUR_CALM) and has its connection closed.
  *
+ * Frames of unknown types are not counted: they cost no more than their bytes.
+ *
  * No memory, no clock of its own. Thread: the worker's. */
 #ifndef CL_HTTP2_ABUSE_H
 #define CL_HTTP2_ABUSE_H
@@ -16,7 +18,7 @@ enum cl_h2_act {
     CL_H2_ACT_SETTINGS, /* SETTINGS */
     CL_H2_ACT_PING,     /* PING */
     CL_H2_ACT_PRIORITY, /* PRIORITY, PRIORITY_UPDATE */
-    CL_H2_ACT_EMPTY,    /* DATA without data, CONTINUATION, frames of unknown types */
+    CL_H2_ACT_EMPTY,    /* DATA without data, CONTINUATION */
     CL_H2_ACT_WINDOW,   /* WINDOW_UPDATE; what the client received gives some back */
     CL_H2_ACTS,
 };

@@ -12,7 +12,7 @@
 #define WRITE_SAMPLE_NS CL_NS_PER_S
 
 enum {
-    GOAWAY_HEAD = 9,
+    FRAME_HEAD = 9,
     READ_MIN = CL_BLOCK_SIZE,
     READ_MAX = 262144, /* of large bodies this much is received with one call, if it is there */
 };
@@ -204,8 +204,10 @@ static void linger(struct cl_h2 *c) {
 }
 
 static void say_last_words(struct cl_h2 *c) {
+    /* The first frame of a server is SETTINGS. */
+    size_t skip = c->spoke ? FRAME_HEAD : 0;
     c->dying = false;
-    c->last_iov = (struct iovec){c->last_words, sizeof c->last_words};
+    c->last_iov = (struct iovec){c->last_words + skip, sizeof c->last_words - skip};
     int err = cl_stream_send(c->super.stream, &c->last_iov, 1);
     c->sending = err == CELLO_EAGAIN;
     if (c->sending)
@@ -216,30 +218,19 @@ static void say_last_words(struct cl_h2 *c) {
         linger(c);
 }
 
+#define BYTES(n) (uint8_t)((n) >> 24), (uint8_t)((n) >> 16), (uint8_t)((n) >> 8), (uint8_t)(n)
+
 void cl_h2_die(struct cl_h2 *c, uint32_t code) {
     if (c->state != CL_H2_OPEN)
         return;
     uint32_t last = (uint32_t)nghttp2_session_get_last_proc_stream_id(c->session);
-    const uint8_t words[] = {
-        0,
-        0,
-        8,
-        NGHTTP2_GOAWAY,
-        0,
-        0,
-        0,
-        0,
-        0, /* the head of the frame */
-        (uint8_t)(last >> 24),
-        (uint8_t)(last >> 16),
-        (uint8_t)(last >> 8),
-        (uint8_t)last,
-        (uint8_t)(code >> 24),
-        (uint8_t)(code >> 16),
-        (uint8_t)(code >> 8),
-        (uint8_t)code,
-    };
-    _Static_assert(sizeof words == sizeof c->last_words, "a GOAWAY frame");
+    const uint8_t words[] = {/* SETTINGS, none of them */
+                             0, 0, 0, NGHTTP2_SETTINGS, 0, 0, 0, 0, 0,
+                             /* GOAWAY */
+                             0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0,
+                             /* the last stream, the error */
+                             BYTES(last), BYTES(code)};
+    _Static_assert(sizeof words == sizeof c->last_words, "two frames");
     memcpy(c->last_words, words, sizeof words);
     c->state = CL_H2_LINGER;
     give_up_all(c);
@@ -394,6 +385,8 @@ static void read_on(struct cl_h2 *c) {
     cl_h2_receive(c);
     if (c->state == CL_H2_OPEN && c->ready)
         cl_h2_run_ready(c);
+    if (CL_UNLIKELY(c->pieces.failed))
+        cl_h2_close(c);
     if (c->state != CL_H2_OPEN)
         return;
     cl_block_drop_empty(&s->in);
@@ -451,7 +444,7 @@ static void on_closed(struct cl_stream *s) {
     cl_h2_out_done(c);
     reap(c);
     drop_block(&c->bodies);
-    nghttp2_session_del(c->session);
+    cl_h2_session_free(c);
     cl_free(c);
 }
 

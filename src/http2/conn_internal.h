@@ -103,11 +103,13 @@ struct cl_h2 {
     struct cl_conn super;
     const struct cl_h2_context *context;
     nghttp2_session *session;
+    struct cl_h2_pieces pieces;
     uint8_t state;  /* enum cl_h2_state */
     uint8_t inside; /* nghttp2's functions that call back, on the stack */
     bool greeted;   /* the client's SETTINGS have come */
     bool first;     /* no request yet */
     bool peer_eof;
+    bool spoke; /* SETTINGS were sent */
     bool flushing;
     bool full; /* the output has no room for the frame that is next */
     bool write_sampled;
@@ -139,7 +141,7 @@ struct cl_h2 {
     struct cl_sink sink;
     struct cl_h2_abuse abuse;
     struct iovec last_iov;
-    uint8_t last_words[17]; /* a GOAWAY frame that needs no memory and no session */
+    uint8_t last_words[26]; /* frames that need no memory and no session */
 };
 
 CL_INLINE struct cl_h2 *cl_h2_of(struct cl_conn *c) {
@@ -185,6 +187,7 @@ void cl_h2_settle(struct cl_h2 *c);
 
 /* session.c */
 int cl_h2_session_new(struct cl_h2 *c) CL_MUST_USE;
+void cl_h2_session_free(struct cl_h2 *c);
 /* What lies in the input goes through the session. */
 void cl_h2_receive(struct cl_h2 *c);
 

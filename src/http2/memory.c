@@ -1,7 +1,5 @@
 #include "http2/memory.h"
 
-#include <malloc.h>
-
 #include "base/alloc.h"
 #include "base/poison.h"
 
@@ -12,80 +10,123 @@ enum { KEEPS = 0 };
 enum { KEEPS = 1 };
 #endif
 
-/* 0: none of the sizes that are kept. */
-static size_t size_for(size_t n) {
-    return KEEPS && n <= CL_H2_PIECE_MAX ? (CL_MAX(n, 1) + CL_H2_PIECE_STEP - 1) / CL_H2_PIECE_STEP
-                                         : 0;
+static struct cl_h2_piece *piece_of(void *data) {
+    return CL_CONTAINER_OF(data, struct cl_h2_piece, data);
+}
+
+static void link_piece(struct cl_h2_pieces *p, struct cl_h2_piece *piece) {
+    struct cl_h2_piece *head = &p->ring;
+    piece->next = head->next;
+    piece->prev = head;
+    piece->next->prev = head->next = piece;
+}
+
+static void unlink_piece(struct cl_h2_piece *piece) {
+    piece->next->prev = piece->prev;
+    piece->prev->next = piece->next;
+}
+
+/* 0: larger than what is kept. */
+static size_t size_for(size_t bytes) {
+    return KEEPS && bytes <= CL_H2_PIECE_MAX ? (bytes + CL_H2_PIECE_STEP - 1) / CL_H2_PIECE_STEP
+                                             : 0;
+}
+
+/* Of `bytes` or more. */
+static struct cl_h2_piece *find(struct cl_h2_memory *m, size_t bytes) {
+    size_t size = size_for(bytes);
+    struct cl_h2_piece *piece = m->kept[size];
+    if (CL_LIKELY(piece)) {
+        m->kept[size] = piece->next;
+        m->kept_bytes -= piece->bytes;
+        return piece;
+    }
+    if (size)
+        bytes = size * CL_H2_PIECE_STEP;
+    piece = cl_malloc(bytes);
+    if (piece)
+        piece->bytes = bytes;
+    return piece;
 }
 
 static void *take(size_t n, void *user) {
-    struct cl_h2_memory *m = user;
-    size_t size = size_for(n);
-    void *piece = m->kept[size];
-    if (CL_UNLIKELY(!size || !piece))
-        return cl_malloc(size ? size * CL_H2_PIECE_STEP : n);
-    memcpy(&m->kept[size], piece, sizeof(void *));
-    m->kept_bytes -= size * CL_H2_PIECE_STEP;
-    return piece;
+    struct cl_h2_pieces *p = user;
+    struct cl_h2_piece *piece =
+        n <= SIZE_MAX - sizeof *piece ? find(p->memory, n + sizeof *piece) : NULL;
+    if (CL_UNLIKELY(!piece)) {
+        p->failed = true;
+        return NULL;
+    }
+    link_piece(p, piece);
+    return piece->data;
 }
 
-/* What the heap gave says how large it is: at least what was asked for. */
-static void give_back(void *piece, void *user) {
-    struct cl_h2_memory *m = user;
-    if (!piece)
-        return;
-    size_t size = malloc_usable_size(piece) / CL_H2_PIECE_STEP;
-    size_t bytes = size * CL_H2_PIECE_STEP;
-    if (!KEEPS || size > CL_H2_PIECE_SIZES || m->kept_bytes + bytes > CL_H2_KEPT_MAX) {
+static void keep(struct cl_h2_memory *m, struct cl_h2_piece *piece) {
+    size_t size = size_for(piece->bytes);
+    if (CL_UNLIKELY(!size || m->kept_bytes + piece->bytes > CL_H2_KEPT_MAX)) {
         cl_free(piece);
         return;
     }
-    memcpy(piece, &m->kept[size], sizeof(void *));
+    piece->next = m->kept[size];
     m->kept[size] = piece;
-    m->kept_bytes += bytes;
+    m->kept_bytes += piece->bytes;
+}
+
+static void give_back(void *data, void *user) {
+    struct cl_h2_pieces *p = user;
+    if (!data)
+        return;
+    struct cl_h2_piece *piece = piece_of(data);
+    unlink_piece(piece);
+    keep(p->memory, piece);
 }
 
 static void *take_zeroed(size_t count, size_t n, void *user) {
-    if (n && count > SIZE_MAX / n)
-        return NULL;
-    void *piece = take(count * n, user);
-    if (piece)
-        memset(piece, 0, count * n);
-    return piece;
+    void *data = take(n && count > SIZE_MAX / n ? SIZE_MAX : count * n, user);
+    if (data)
+        memset(data, 0, count * n);
+    return data;
 }
 
-static void *resize(void *piece, size_t n, void *user) {
-    if (!piece)
+static void *resize(void *data, size_t n, void *user) {
+    if (!data)
         return take(n, user);
-    size_t room = malloc_usable_size(piece);
-    if (room > CL_H2_PIECE_MAX && n > CL_H2_PIECE_MAX)
-        return cl_realloc(piece, n);
-    if (KEEPS && n <= room - room % CL_H2_PIECE_STEP && n > room / 2)
-        return piece;
+    size_t room = piece_of(data)->bytes - sizeof(struct cl_h2_piece);
+    if (n <= room && n > room / 2)
+        return data;
     void *other = take(n, user);
     if (!other)
         return NULL;
-    memcpy(other, piece, CL_MIN(n, room));
-    give_back(piece, user);
+    memcpy(other, data, CL_MIN(n, room));
+    give_back(data, user);
     return other;
 }
 
 void cl_h2_memory_init(struct cl_h2_memory *m) {
-    *m = (struct cl_h2_memory){
-        .calls = {.mem_user_data = m,
-                  .malloc = take,
-                  .free = give_back,
-                  .calloc = take_zeroed,
-                  .realloc = resize},
-    };
+    *m = (struct cl_h2_memory){0};
 }
 
 void cl_h2_memory_free(struct cl_h2_memory *m) {
     for (size_t size = 0; size <= CL_H2_PIECE_SIZES; size++) {
         while (m->kept[size]) {
-            void *piece = m->kept[size];
-            memcpy(&m->kept[size], piece, sizeof(void *));
+            struct cl_h2_piece *piece = m->kept[size];
+            m->kept[size] = piece->next;
             cl_free(piece);
         }
     }
+}
+
+void cl_h2_pieces_init(struct cl_h2_pieces *p, struct cl_h2_memory *m) {
+    p->memory = m;
+    p->ring.next = p->ring.prev = &p->ring;
+    p->failed = false;
+}
+
+nghttp2_mem cl_h2_pieces_calls(struct cl_h2_pieces *p) {
+    return (nghttp2_mem){p, take, give_back, take_zeroed, resize};
+}
+
+void cl_h2_pieces_free(struct cl_h2_pieces *p) {
+    while (p->ring.next != &p->ring)
+        give_back(p->ring.next->data, p);
 }

@@ -22,7 +22,9 @@ static struct cl_h2_stream *stream_of(struct cl_h2 *c, int32_t id) {
 
 /* What every callback returns: the session stops when the connection has gone meanwhile. */
 static int go_on(const struct cl_h2 *c) {
-    return CL_LIKELY(c->state == CL_H2_OPEN && !c->doom) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return CL_LIKELY(c->state == CL_H2_OPEN && !c->doom && !c->pieces.failed)
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int count(struct cl_h2 *c, enum cl_h2_act act) {
@@ -53,7 +55,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     case NGHTTP2_SETTINGS: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_SETTINGS);
     case NGHTTP2_PING: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_PING);
     case NGHTTP2_WINDOW_UPDATE: return count(c, CL_H2_ACT_WINDOW);
-    default: return count(c, CL_H2_ACT_EMPTY);
+    default: return 0;
     }
 }
 
@@ -85,7 +87,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_SETTINGS:
         if (!c->greeted) {
             c->greeted = true;
-            cl_h2_settle(c);
+            cl_h2_clear_due(c, CL_H2_DUE_READ); /* which is that of the next request from now on */
         }
         break;
     case NGHTTP2_PING:
@@ -273,15 +275,22 @@ static int submit_settings(struct cl_h2 *c) {
 }
 
 int cl_h2_session_new(struct cl_h2 *c) {
-    nghttp2_mem memory = c->context->memory.calls; /* it is copied */
+    /* What connections share is the context's owner's to change. */
+    struct cl_h2_context *x = (struct cl_h2_context *)(uintptr_t)c->context;
+    cl_h2_pieces_init(&c->pieces, &x->memory);
+    nghttp2_mem memory = cl_h2_pieces_calls(&c->pieces);
     if (nghttp2_session_server_new3(&c->session, c->context->callbacks, c, c->context->option,
-                                    &memory))
-        return CELLO_ENOMEM;
-    if (!submit_settings(c))
+                                    &memory) == 0 &&
+        submit_settings(c) == 0)
         return CELLO_OK;
-    nghttp2_session_del(c->session);
-    c->session = NULL;
+    cl_h2_pieces_free(&c->pieces);
     return CELLO_ENOMEM;
+}
+
+void cl_h2_session_free(struct cl_h2 *c) {
+    if (!c->pieces.failed)
+        nghttp2_session_del(c->session);
+    cl_h2_pieces_free(&c->pieces);
 }
 
 /* ---- input ---- */

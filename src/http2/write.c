@@ -309,7 +309,7 @@ static bool fill(struct cl_h2 *c) {
     }
     if (c->doom)
         cl_h2_die(c, c->doom);
-    else if (n < 0)
+    else if (n < 0 || c->pieces.failed)
         cl_h2_close(c);
     if (c->state != CL_H2_OPEN)
         return false;
@@ -325,7 +325,7 @@ static bool fill(struct cl_h2 *c) {
 static bool send_out(struct cl_h2 *c) {
     struct cl_out *o = c->out;
     c->spent += o->bytes;
-    c->sending = true;
+    c->sending = c->spoke = true;
     int err = cl_stream_send(c->super.stream, o->iov, o->iov_count);
     if (err == CELLO_EAGAIN)
         cl_h2_watch_write(c);
