@@ -12,6 +12,7 @@
 #include "types/app.h"
 #include "types/cluster.h"
 #include "types/server.h"
+#include "types/tls.h"
 
 /* ---- functions ---- */
 
@@ -134,6 +135,9 @@ static PyMethodDef methods[] = {
      "stacks(pid, fd, timeout, /)\n--\n\nWrite the stacks of another process of Cello to a "
      "descriptor. ProcessLookupError: there is none. ValueError: it gives no stacks. TimeoutError: "
      "it does not answer within so many seconds. OSError: not allowed."},
+    {"check_tls", cl_tls_check, METH_O,
+     "check_tls(config, /)\n--\n\nWhether Server.use_tls() takes it. ValueError: which file is "
+     "wrong, and why."},
     {"are_networks", cl_server_are_networks, METH_O,
      "are_networks(text, /)\n--\n\nWhether it lists networks and addresses as "
      "Server.expect_proxy() takes them."},
@@ -198,7 +202,7 @@ static int exec(PyObject *module) {
         cl_form_parts_setup_types(module, ext) < 0 || cl_upload_setup_types(module, ext) < 0 ||
         cl_multipart_setup_types(module, ext) < 0 || cl_part_file_setup_types(module, ext) < 0 ||
         cl_store_setup_types(module, ext) < 0 || cl_topics_setup_types(module, ext) < 0 ||
-        cl_cluster_setup_types(module, ext) < 0)
+        cl_cluster_setup_types(module, ext) < 0 || cl_tls_setup_types(module, ext) < 0)
         return -1;
     if (cl_capi_add(module) < 0 || add_libraries(module) < 0)
         return -1;
@@ -213,6 +217,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(ext->app_type);
     Py_VISIT(ext->body_view_type);
     Py_VISIT(ext->cluster_type);
+    Py_VISIT(ext->client_cert_type);
     Py_VISIT(ext->connection_type);
     Py_VISIT(ext->converter_type);
     Py_VISIT(ext->file_body_type);
@@ -268,6 +273,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(ext->body_errors);
     Py_CLEAR(ext->app_type);
     Py_CLEAR(ext->cluster_type);
+    Py_CLEAR(ext->client_cert_type);
     Py_CLEAR(ext->connection_type);
     Py_CLEAR(ext->converter_type);
     Py_CLEAR(ext->file_body_type);

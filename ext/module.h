@@ -39,6 +39,7 @@ struct cl_ext {
     PyTypeObject *app_type;
     PyTypeObject *body_view_type;
     PyTypeObject *cluster_type;
+    PyTypeObject *client_cert_type; /* of Request.client_cert, likewise */
     PyTypeObject *connection_type;
     PyTypeObject *converter_type;
     PyTypeObject *file_body_type;

@@ -218,6 +218,17 @@ static PyObject *receive_method(PyObject *self, PyObject *arg) {
     return bytes;
 }
 
+PyDoc_STRVAR(secure_doc, "secure($self)\n--\n\nRequests from now on count as sent over TLS.");
+
+static PyObject *secure_method(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    struct cl_connection *c = usable(self_of(self));
+    if (!c)
+        return NULL;
+    cello_connection_secure(c);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(end_doc, "end($self)\n--\n\nSend no more; answers still come.");
 
 static PyObject *end_method(PyObject *self, PyObject *ignored) {
@@ -267,6 +278,7 @@ static int set_on_ready(PyObject *self, PyObject *value, void *closure) {
 static PyMethodDef connection_methods[] = {
     {"send", send_method, METH_O, send_doc},
     {"receive", receive_method, METH_O, receive_doc},
+    {"secure", secure_method, METH_NOARGS, secure_doc},
     {"end", end_method, METH_NOARGS, end_doc},
     {"close", close_method, METH_NOARGS, close_doc},
     {NULL, NULL, 0, NULL},

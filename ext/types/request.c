@@ -61,16 +61,10 @@ PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *
     return (PyObject *)self;
 }
 
-/* On other threads the connection must not be looked at: the peer is read now. */
-static void read_peer(struct cl_pyrequest *self) {
-    uint16_t port;
-    (void)cello_request_peer(self->r, &port);
-}
-
 PyObject *cl_pyrequest_wrap_pooled(struct cl_ext *ext, struct cl_request *r, PyObject *app) {
     PyObject *request = cl_pyrequest_wrap(ext, r, app);
     if (request) {
-        read_peer(cl_pyrequest_of(request));
+        cl_pyrequest_read_peer(cl_pyrequest_of(request));
         cl_pyrequest_of(request)->pooled = true;
     }
     return request;
@@ -80,7 +74,7 @@ PyObject *cl_pyrequest_wrap_pooled(struct cl_ext *ext, struct cl_request *r, PyO
  * another thread. */
 static void let_escape(PyObject *request) {
     struct cl_pyrequest *self = cl_pyrequest_of(request);
-    read_peer(self);
+    cl_pyrequest_read_peer(self);
     cl_pyrequest_track(self);
     Py_DECREF(request);
 }

@@ -1,5 +1,6 @@
 /* The attributes of a Request: copies, made on first use. */
 #include "types/request_internal.h"
+#include "types/tls.h"
 #include "types/view.h"
 
 /* ---- maps ---- */
@@ -180,6 +181,7 @@ static const struct attribute METHOD = {CL_KEPT_METHOD, make_method};
 static const struct attribute PATH = {CL_KEPT_PATH, make_path};
 static const struct attribute HOST = {CL_KEPT_HOST, make_host};
 static const struct attribute CLIENT = {CL_KEPT_CLIENT, make_client};
+static const struct attribute CLIENT_CERT = {CL_KEPT_CLIENT_CERT, cl_tls_client_cert_of};
 static const struct attribute CREDENTIALS = {CL_KEPT_CREDENTIALS, make_credentials};
 static const struct attribute ROUTE = {CL_KEPT_ROUTE, make_route};
 static const struct attribute BODY = {CL_KEPT_BODY, make_body};
@@ -193,18 +195,31 @@ PyObject *cl_pyrequest_remote_addr(struct cl_pyrequest *self) {
     return Py_NewRef(client == Py_None ? Py_None : PyTuple_GET_ITEM(client, 0));
 }
 
+void cl_pyrequest_read_peer(struct cl_pyrequest *self) {
+    uint16_t port;
+    if (!self->r)
+        return;
+    (void)cello_request_peer(self->r, &port);
+    if (cello_request_client_cert(self->r) && !obtain(self, &CLIENT_CERT))
+        PyErr_Clear(); /* then nobody has one */
+}
+
 PyObject *cl_pyrequest_body(struct cl_pyrequest *self) {
     return obtain(self, &BODY);
 }
 
 /* ---- the URL ---- */
 
+static const char *scheme_of(const struct cl_pyrequest *self) {
+    return self->r && cello_request_is_secure(self->r) ? "https" : "http";
+}
+
 /* Without a Host, URLs are relative. */
 static PyObject *make_base_url(struct cl_pyrequest *self) {
     PyObject *host = obtain(self, &HOST);
     if (!host)
         return NULL;
-    return PyUnicode_GET_LENGTH(host) ? PyUnicode_FromFormat("http://%U/", host)
+    return PyUnicode_GET_LENGTH(host) ? PyUnicode_FromFormat("%s://%U/", scheme_of(self), host)
                                       : PyUnicode_FromString("/");
 }
 
@@ -261,9 +276,11 @@ static int raw_parts(struct cl_pyrequest *self, PyObject **path, PyObject **quer
 static PyObject *make_url(struct cl_pyrequest *self) {
     PyObject *path = NULL, *query = NULL, *url = NULL;
     PyObject *host = obtain(self, &HOST);
+    bool absolute = host && PyUnicode_GET_LENGTH(host);
     if (host && raw_parts(self, &path, &query) == 0)
-        url = PyUnicode_FromFormat("%s%U%U%s%U", PyUnicode_GET_LENGTH(host) ? "http://" : "", host,
-                                   path, PyUnicode_GET_LENGTH(query) ? "?" : "", query);
+        url = PyUnicode_FromFormat("%s%s%U%U%s%U", absolute ? scheme_of(self) : "",
+                                   absolute ? "://" : "", host, path,
+                                   PyUnicode_GET_LENGTH(query) ? "?" : "", query);
     Py_XDECREF(path);
     Py_XDECREF(query);
     if (!url || !self->ext->url_type)
@@ -291,9 +308,8 @@ static PyObject *get_remote_addr(PyObject *self, void *unused) {
 }
 
 static PyObject *get_scheme(PyObject *self, void *unused) {
-    (void)self;
     (void)unused;
-    return PyUnicode_InternFromString("http");
+    return PyUnicode_InternFromString(scheme_of(cl_pyrequest_of(self)));
 }
 
 static PyObject *get_app(PyObject *self, void *unused) {
@@ -330,7 +346,7 @@ PyGetSetDef cl_pyrequest_attributes[] = {
     KEPT("url", URL,
          "The whole URL, a str with names for its parts; relative when the client sent no Host."),
     KEPT("base_url", BASE_URL, "Scheme and host with a slash behind them."),
-    {"scheme", get_scheme, NULL, "\"http\".", NULL},
+    {"scheme", get_scheme, NULL, "\"https\" over TLS, else \"http\".", NULL},
     KEPT("host", HOST, "What the client calls this server, with the port; may be empty."),
     MAP("params", CL_MAP_PARAMS, "The parameters of the path, decoded."),
     MAP("path_params", CL_MAP_PARAMS, "The same as params."),
@@ -341,6 +357,9 @@ PyGetSetDef cl_pyrequest_attributes[] = {
     {"remote_addr", get_remote_addr, NULL, "The peer's address, or None.", NULL},
     {"ip_addr", get_remote_addr, NULL, "The same as remote_addr.", NULL},
     KEPT("client", CLIENT, "The peer's (host, port), a tuple with these names, or None."),
+    KEPT("client_cert", CLIENT_CERT,
+         "The client's certificate, verified in the handshake: a tuple with subject, issuer, "
+         "serial_number, not_before, not_after, sans, fingerprint, der; or None."),
     KEPT("peer_credentials", CREDENTIALS,
          "(pid, uid, gid) of the process at the other end of a unix socket, a tuple with these "
          "names, or None."),

@@ -15,6 +15,7 @@ enum cl_pyrequest_kept {
     CL_KEPT_HOST,
     CL_KEPT_CLIENT,
     CL_KEPT_CREDENTIALS,
+    CL_KEPT_CLIENT_CERT,
     CL_KEPT_ROUTE,
     CL_KEPT_REQUEST_ID,
     CL_KEPT_BODY,
@@ -68,6 +69,8 @@ int cl_pyrequest_find(struct cl_pyrequest *self, enum cl_map_kind kind, PyObject
 int cl_pyrequest_find_header(struct cl_pyrequest *self, struct cl_str name, PyObject **value);
 /* The peer's address, or None. New reference. */
 PyObject *cl_pyrequest_remote_addr(struct cl_pyrequest *self);
+/* On other threads the connection must not be looked at: what it says of the peer is read now. */
+void cl_pyrequest_read_peer(struct cl_pyrequest *self);
 /* The engine has read the body as a form, so that there are no bytes to show: an exception is set.
  */
 bool cl_pyrequest_body_is_taken(struct cl_pyrequest *self);

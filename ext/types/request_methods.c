@@ -1,6 +1,8 @@
 /* The methods of a Request that look up one thing. */
 #include <math.h>
 
+#include <cello/tls.h>
+
 #include "types/args.h"
 #include "types/request_internal.h"
 
@@ -126,9 +128,9 @@ static PyObject *user_agent(PyObject *self, PyObject *unused) {
 }
 
 static PyObject *is_secure(PyObject *self, PyObject *unused) {
-    (void)self;
     (void)unused;
-    Py_RETURN_FALSE;
+    const struct cl_request *r = cl_pyrequest_of(self)->r;
+    return PyBool_FromLong(r && cello_request_is_secure(r));
 }
 
 static PyObject *is_disconnected(PyObject *self, PyObject *unused) {

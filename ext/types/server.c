@@ -14,6 +14,7 @@
 #include "types/app.h"
 #include "types/connection.h"
 #include "types/loop.h"
+#include "types/tls.h"
 #include "types/topics.h"
 
 struct server {
@@ -99,6 +100,7 @@ static const struct field TIMEOUTS[] = {
     TIMEOUT(write, write_ns, KIND_SECONDS),
     TIMEOUT(idle, idle_ns, KIND_SECONDS),
     TIMEOUT(handler, handler_ns, KIND_SECONDS),
+    TIMEOUT(handshake, handshake_ns, KIND_SECONDS),
     {NULL, KIND_U32, 0},
 };
 
@@ -816,6 +818,15 @@ static PyMethodDef server_methods[] = {
     {"listen_fd", listen_fd, METH_O, listen_fd_doc},
     {"expect_proxy", expect_proxy, METH_O, expect_proxy_doc},
     {"use_http2", use_http2, METH_O, use_http2_doc},
+    {"use_tls", (PyCFunction)(void (*)(void))cl_server_use_tls, METH_FASTCALL,
+     "use_tls($self, config, cluster=None, /)\n--\n\nConnections speak TLS; before it listens. "
+     "config: what _tls.engine_config() makes. cluster: whose workers resume each other's "
+     "sessions. ValueError: which file is wrong, and why."},
+    {"reload_tls", cl_server_reload_tls, METH_NOARGS,
+     "reload_tls($self)\n--\n\nRead the certificates again, for new connections."},
+    {"listen_redirect", cl_server_listen_redirect, METH_VARARGS,
+     "listen_redirect($self, host, port, /)\n--\n\nListen for plain HTTP that is redirected to "
+     "the first of the other addresses. OSError, ValueError: as listen()."},
     {"log_to", log_to, METH_O, log_to_doc},
     {"reopen_log", reopen_log, METH_NOARGS, reopen_log_doc},
     {"connect", (PyCFunction)(void (*)(void))connect_method, METH_FASTCALL, connect_doc},

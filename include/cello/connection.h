@@ -35,6 +35,8 @@ CELLO_API int cello_server_connect(struct cl_server *s, const char *host, uint16
 /* *sent: how many bytes there was room for; 0 until the server has read some. Errors: CELLO_ENOMEM;
  * CELLO_ESYS with errno EPIPE: the server has closed, or cello_connection_end was called. */
 CELLO_API int cello_connection_send(struct cl_connection *c, struct cl_str bytes, size_t *sent);
+/* Requests that are sent from now on count as secure, as over TLS. */
+CELLO_API void cello_connection_secure(struct cl_connection *c);
 /* Nothing more is sent; answers still come. */
 CELLO_API void cello_connection_end(struct cl_connection *c);
 /* *received: at most `max` bytes. Errors: CELLO_EAGAIN: none have come; CELLO_EOF: none will;

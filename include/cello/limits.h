@@ -56,6 +56,7 @@ struct cl_timeouts {
     uint64_t write_ns;       /* without progress while answers wait: the connection is reset */
     uint64_t idle_ns;        /* between requests: closed */
     uint64_t handler_ns;     /* of the application, until the response head: 504 */
+    uint64_t handshake_ns;   /* of TLS, from its beginning to its end: closed */
 };
 
 #define CL_BODY_RATE_GRACE_NS (5 * CELLO_SECOND)
@@ -64,7 +65,7 @@ struct cl_timeouts {
     {                                                                                              \
         .read_header_ns = 5 * CELLO_SECOND, .read_body_ns = 30 * CELLO_SECOND,                     \
         .min_body_rate = 240, .write_ns = 30 * CELLO_SECOND, .idle_ns = 60 * CELLO_SECOND,         \
-        .handler_ns = 30 * CELLO_SECOND,                                                           \
+        .handler_ns = 30 * CELLO_SECOND, .handshake_ns = 10 * CELLO_SECOND,                        \
     }
 
 /* Most bytes of a body that wait on one connection for the handler that reads it; a sender that is

@@ -12,6 +12,8 @@
 #include <cello/error.h>
 #include <cello/str.h>
 
+struct cl_cluster;
+struct cl_request;
 struct cl_server;
 
 enum cello_tls_version { CELLO_TLS_1_2 = 0x0303, CELLO_TLS_1_3 = 0x0304 };
@@ -41,6 +43,7 @@ struct cello_tls_config {
     const struct cl_str *ticket_keys; /* the first encrypts, all decrypt; shared by machines */
     size_t ticket_key_count;          /* 0: keys of our own, which change every few hours */
     bool ktls;                        /* by the kernel where that can */
+    bool last_redirects; /* of the sockets that a worker inherits: cello_server_listen_redirect */
 };
 
 #define CELLO_TLS_CONFIG_DEFAULT                                                                   \
@@ -65,5 +68,27 @@ struct cello_client_cert {
 
 /* What a sentence about a wrong configuration needs at most. */
 enum { CELLO_TLS_WHY = 512 };
+
+/* Connections speak TLS, on all addresses but those of cello_server_listen_redirect; before it
+ * listens. The files are read with the rights that the process has now, and again once a second
+ * when they have changed: what is wrong then is said in the server log, and what was in use stays.
+ * Everything in cfg is copied. cluster: whose workers resume each other's sessions; NULL: this
+ * server alone. Errors, with a sentence in `why` that says which file and why: CELLO_EINVAL,
+ * CELLO_ESYS, CELLO_ENOMEM. */
+CELLO_API int cello_server_use_tls(struct cl_server *s, struct cl_cluster *cluster,
+                                   const struct cello_tls_config *cfg, char why[CELLO_TLS_WHY]);
+/* Whether that would work. Thread: any. */
+CELLO_API int cello_tls_check(const struct cello_tls_config *cfg, char why[CELLO_TLS_WHY]);
+/* Read the files now, changed or not. Connections that are open stay as they are. */
+CELLO_API void cello_server_reload_tls(struct cl_server *s);
+/* Listen for plain HTTP that is answered with the address of the same resource at the first of the
+ * others, 308; nothing else is. Errors: as cello_server_listen. */
+CELLO_API int cello_server_listen_redirect(struct cl_server *s, const char *host, uint16_t port);
+
+/* Whether nobody on the way could read the request. */
+CELLO_API bool cello_request_is_secure(const struct cl_request *r);
+/* NULL: the client has none, or the request is not on its connection any more. As long as that.
+ * Thread: the worker's. */
+CELLO_API const struct cello_client_cert *cello_request_client_cert(const struct cl_request *r);
 
 #endif

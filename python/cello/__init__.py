@@ -60,6 +60,7 @@ from cello._params import (
 )
 from cello._server import Server
 from cello._store import Subscription
+from cello._tls import TlsConfig
 from cello._versioning import HeaderVersioning, MediaTypeVersioning, PathVersioning
 
 UploadFile = UploadedFile  # its name in FastAPI
@@ -115,6 +116,7 @@ __all__ = [
     "Subscription",
     "ThreadPoolConfig",
     "TimeoutConfig",
+    "TlsConfig",
     "UploadFile",
     "UploadedFile",
     "__version__",

@@ -15,17 +15,28 @@ if TYPE_CHECKING:
     from cello._health import HealthRun
     from cello._lifespan import LifespanRun
     from cello._settings import Settings
+    from cello._tls import TlsConfig
 
 # Seconds for requests in flight in a process that is replaced because a file was saved.
 RELOAD_TIMEOUT = 0.5
 
 
-def url_of(address: tuple[str, int]) -> str:
+def url_of(address: tuple[str, int], scheme: str = "http") -> str:
     """How a client writes an address."""
     host, port = address
     if host.startswith("unix:"):
         return host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def urls_of(engine: _cello.Server, tls: TlsConfig | None) -> str:
+    """Where a server is. The address that redirects is the last one."""
+    addresses = engine.addresses
+    plain = len(addresses) if tls is None else int(tls.redirect_http is not None)
+    secure = len(addresses) - plain
+    return ", ".join(
+        url_of(address, "https" if i < secure else "http") for i, address in enumerate(addresses)
+    )
 
 
 def serve_here(engine: _cello.Server, lifespan: LifespanRun) -> None:
@@ -58,6 +69,8 @@ def attend(
     signals = Signals(engine, _drain_time(settings, cluster), names, delay, announce)
     if has_log_file and worker is None:  # those of workers hear it from their supervisor
         signals.reopening = ("SIGUSR1",)
+    if settings.tls is not None and worker is None and not settings.reload:
+        signals.reloading = ("SIGHUP",)
 
     def started() -> None:
         signals.drain = True
@@ -66,7 +79,7 @@ def attend(
         if worker is not None:
             _cluster.begin(worker, engine, cluster.shutdown_timeout)
             return
-        where = ", ".join(url_of(a) for a in engine.addresses)
+        where = urls_of(engine, settings.tls)
         engine.service_ready(f"Serving on {where}")
         if settings.logs and not settings.reload:
             _log.notice(f"Cello {_cello.VERSION} on {where} ({engine.backend})")

@@ -145,11 +145,19 @@ def _places(settings: Settings, fds: list[int]) -> list[str]:
     elif fds:
         places = [f"fd:{fd}" for fd in fds]
     elif settings.uds is not None:
-        return ["--listen", f"unix:{settings.uds}", "--uds-mode", f"{settings.uds_mode:o}"]
+        places = [f"unix:{settings.uds}"]
     else:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        places = [f"tcp:{host}:{settings.port}"]
-    return [word for place in places for word in ("--listen", place)]
+        places = [f"tcp:{_bracketed(settings.host)}:{settings.port}"]
+    tls = settings.tls
+    https = [] if tls is None else ["--https", str(len(places))]
+    if tls is not None and tls.redirect_http is not None:
+        places.append(f"tcp:{_bracketed(settings.host)}:{tls.redirect_http}")
+    mode = ["--uds-mode", f"{settings.uds_mode:o}"] if settings.uds is not None else []
+    return [*https, *mode, *(word for place in places for word in ("--listen", place))]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _options(config: ClusterConfig) -> list[str]:

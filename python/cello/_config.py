@@ -175,7 +175,7 @@ class TimeoutConfig(_Numbers):
     of the body (408). min_body_rate: bytes per second on average, once 5 s have passed (408).
     write: without the client reading what was sent (closed). idle: between requests (closed).
     handler: of the application, until the response begins (504); a route's own `timeout` goes
-    before it.
+    before it. handshake: of TLS, from its first byte to its last (closed).
     """
 
     _env = "TIMEOUT"
@@ -187,6 +187,7 @@ class TimeoutConfig(_Numbers):
         "write": 30.0,
         "idle": 60.0,
         "handler": 30.0,
+        "handshake": 10.0,
     }
 
     read_header: float
@@ -195,6 +196,7 @@ class TimeoutConfig(_Numbers):
     write: float
     idle: float
     handler: float
+    handshake: float
 
     def __init__(
         self,
@@ -204,6 +206,7 @@ class TimeoutConfig(_Numbers):
         write: float = _UNSET,
         idle: float = _UNSET,
         handler: float = _UNSET,
+        handshake: float = _UNSET,
     ) -> None:
         self._fill(locals())
         self.min_body_rate = int(self.min_body_rate)

@@ -9,7 +9,7 @@ import threading
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Unpack
 
-from cello import _cello, _cluster, _debug, _log, _service
+from cello import _cello, _cluster, _debug, _log, _service, _tls
 from cello._attend import attend, serve_here, url_of
 from cello._base import Base
 from cello._config import (
@@ -38,8 +38,9 @@ class Server:
     A context manager: leaving it stops the server.
     """
 
-    def __init__(self, engine: _cello.Server, lifespan: LifespanRun) -> None:
+    def __init__(self, engine: _cello.Server, lifespan: LifespanRun, scheme: str = "http") -> None:
         self._engine = engine
+        self._scheme = scheme
         self._lifespan = lifespan
         self._error: BaseException | None = None
         self._last_stats: dict[str, int] = {}
@@ -72,8 +73,8 @@ class Server:
 
     @property
     def url(self) -> str:
-        """http://host:port of the first TCP listener."""
-        return url_of(self._addresses[0])
+        """http://host:port of the first TCP listener; with TLS, https://host:port."""
+        return url_of(self._addresses[0], self._scheme)
 
     def stats(self) -> dict[str, int]:
         """Counters since the start; the last ones when the server has ended."""
@@ -183,15 +184,15 @@ class Serving(Health, Lifespan, Base):
         given = fds or ([] if settings.fd is None else [settings.fd])
         for fd in given:
             engine.listen_fd(fd)
-        if given:
-            return engine
-        if settings.uds is not None:
-            engine.listen_unix(settings.uds, settings.uds_mode)
-        else:
-            try:
+        try:
+            if not given and settings.uds is not None:
+                engine.listen_unix(settings.uds, settings.uds_mode)
+            elif not given:
                 engine.listen(settings.host, settings.port)
-            except ValueError:
-                raise OSError(errno.EADDRNOTAVAIL, "there is no such host") from None
+            if settings.tls is not None and settings.tls.redirect_http is not None:
+                engine.listen_redirect(settings.host, settings.tls.redirect_http)
+        except ValueError:
+            raise OSError(errno.EADDRNOTAVAIL, "there is no such host") from None
         return engine
 
     def _open_log(self, engine: _cello.Server, settings: Settings) -> None:
@@ -223,7 +224,8 @@ class Serving(Health, Lifespan, Base):
         settings = self._settings(host, port, default_port=0, **options)
         engine = self._open(settings)
         self._open_log(engine, settings)
-        return Server(engine, self._lifespan_run())
+        _tls.secure(engine, settings.tls)
+        return Server(engine, self._lifespan_run(), "https" if settings.tls else "http")
 
     def run(
         self,
@@ -246,10 +248,10 @@ class Serving(Health, Lifespan, Base):
         worker; only there run() returns, and a second run() does nothing. cluster: more about them.
 
         What is not given here is read from the command line (--host --port --reload --debug --env
-        --no-logs --log-level --uds --uds-mode --fd --proxy-protocol --http2 --backend --workers
-        --user --group; only in the program's own main thread, argv=False turns it off), then from
-        the environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends the program with
-        exit code 2. A busy port ends it with 1.
+        --no-logs --log-level --uds --uds-mode --fd --proxy-protocol --tls-cert --tls-key --http2
+        --backend --workers --user --group; only in the program's own main thread, argv=False turns
+        it off), then from the environment (CELLO_HOST, CELLO_PORT, ...); a wrong value there ends
+        the program with exit code 2. A busy port ends it with 1.
 
         reload: run the program in another process, and again whenever a Python file below the
         current folder or the program's is saved; the socket stays. Needs watchfiles.
@@ -258,8 +260,9 @@ class Serving(Health, Lifespan, Base):
         instead of host and port; uds_mode: its permissions, 0o666. fd: a listening socket instead.
         proxy_protocol: connections come from a proxy and begin with a PROXY protocol head: True
         (the proxy is on this machine) or the addresses and networks of proxies; connections from
-        elsewhere are closed. http2: an Http2Config, or False: HTTP/1 only. backend: "auto",
-        "epoll" or "io_uring". ValueError, TypeError: an option that is wrong.
+        elsewhere are closed. tls: HTTPS; what is wrong with its files ends the program with 1, and
+        SIGHUP reads them again instead of ending it. http2: an Http2Config, or False: HTTP/1 only.
+        backend: "auto", "epoll" or "io_uring". ValueError, TypeError: an option that is wrong.
         """
         if loading:
             return
@@ -301,6 +304,7 @@ class Serving(Health, Lifespan, Base):
             self._open_log(engine, settings)
         except OSError as error:
             _no_log(error)
+        _tls.secure_or_end(engine, settings.tls, worker)
         health = self._health_run(lambda: self._cluster)
         try:
             if health is not None:
@@ -336,6 +340,7 @@ class Serving(Health, Lifespan, Base):
         if not main:
             raise RuntimeError("several workers can be started from the main thread only")
         self._freeze()  # what is wrong with the program is said once, here
+        _tls.check_or_end(settings.tls)
         table, ring = self._store_sizes()
         options = ["--log-format", self._log_style(settings)]
         options += ["--store-bytes", str(table), "--ring-bytes", str(ring)]
@@ -360,6 +365,7 @@ class Serving(Health, Lifespan, Base):
         settings = self._settings(host, port, **options)
         engine = self._open(settings)
         self._open_log(engine, settings)
+        _tls.secure(engine, settings.tls)
         try:
             await serve(engine, self._lifespan_run())
         finally:

@@ -10,6 +10,7 @@ from cello import _cello
 from cello._config import Http2Config
 from cello._cpus import usable_workers
 from cello._log import LEVELS
+from cello._tls import TlsConfig
 
 DEFAULT_PORT = 8000  # of run() and serve()
 BACKENDS = ("auto", "epoll", "io_uring")
@@ -40,6 +41,7 @@ class Options(TypedDict, total=False):
     proxy_protocol: bool | str | Iterable[str] | None
     http2: Http2Config | bool | None
     backend: str | None
+    tls: TlsConfig | None
     workers: int | Literal["auto"] | None
 
 
@@ -137,6 +139,7 @@ class _Setting(NamedTuple):
     check: Callable[[Any], Any]
     default: Any
     flags: dict[str, Any]  # options without a value, and the value they stand for
+    variable: str = ""  # of the environment; empty: CELLO_ and its name
 
 
 _SETTINGS = {
@@ -154,9 +157,15 @@ _SETTINGS = {
     "backend": _Setting(_one_of(*BACKENDS), "auto", {}),
     "reload": _Setting(_switch, False, {"--reload": True}),
     "workers": _Setting(_workers, None, {}),
+    "tls_cert": _Setting(_text, None, {}, "CELLO_TLS_CERT_PATH"),
+    "tls_key": _Setting(_text, None, {}, "CELLO_TLS_KEY_PATH"),
     "user": _Setting(_text, None, {}),
     "group": _Setting(_text, None, {}),
 }
+
+
+def _variable(name: str) -> str:
+    return _SETTINGS[name].variable or f"CELLO_{name.upper()}"
 
 
 def _checked(name: str, source: str, value: Any) -> Any:
@@ -172,7 +181,7 @@ def wrong_variables() -> list[str]:
     """What is wrong with the environment, a line each."""
     found = []
     for name in _SETTINGS:
-        variable = f"CELLO_{name.upper()}"
+        variable = _variable(name)
         if os.environ.get(variable):
             try:
                 _checked(name, variable, os.environ[variable])
@@ -202,6 +211,9 @@ class Settings:
     backend: str
     reload: bool
     workers: int | None  # None: as ClusterConfig says, or one
+    tls: TlsConfig | None  # None: plain HTTP
+    tls_cert: str | None  # of a command line or the environment
+    tls_key: str | None
     user: str | None  # None: as ClusterConfig says
     group: str | None
 
@@ -214,6 +226,7 @@ class Settings:
         default_port: int = DEFAULT_PORT,
         app_debug: bool | None = None,
         app_logs: bool = False,
+        tls: TlsConfig | None = None,
         **given: Any,
     ) -> None:
         for name in given:
@@ -236,8 +249,25 @@ class Settings:
                 setattr(self, name, self.env == "development")
                 self.sources[name] = f"env is {self.env}"
 
+        self.tls = tls if tls is not None else self._tls_of_files()
+        if not isinstance(self.tls, TlsConfig | None):
+            raise TypeError(f"tls is a TlsConfig, not {tls!r}")
+
+    def _tls_of_files(self) -> TlsConfig | None:
+        """What else there is to say of it, the environment does."""
+        if self.tls_cert is None and self.tls_key is None:
+            return None
+        if self.tls_cert is None or self.tls_key is None:
+            missing = "tls_cert" if self.tls_cert is None else "tls_key"
+            option = "--" + missing.replace("_", "-")
+            raise SettingError(f"HTTPS needs {option} or {_variable(missing)}, too", is_typed=True)
+        try:
+            return TlsConfig(self.tls_cert, self.tls_key)
+        except ValueError as error:
+            raise SettingError(str(error), is_typed=True) from None
+
     def _pick(self, name: str, explicit: Any, line: dict[str, tuple[str, Any]]) -> Any:
-        variable = f"CELLO_{name.upper()}"
+        variable = _variable(name)
         if explicit is not None:
             source, value = "argument", explicit
         elif name in line:

@@ -30,6 +30,14 @@ def signals_of(settings: Settings, worker: _cello.Cluster | None) -> dict[str, b
     return names
 
 
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def _ignore(number: int, frame: FrameType | None) -> None:
     pass
 
@@ -54,6 +62,8 @@ class Signals:
         self._stopping = False
         self.drain = False  # there is something to drain
         self.reopening: tuple[str, ...] = ()  # signals on which the access log is opened again
+        self.reloading: tuple[str, ...] = ()  # signals on which certificates are read again
+        self._terminal = _has_terminal()
         self._previous: dict[int, Any] = {}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -81,6 +91,12 @@ class Signals:
     def _on_moved_log(self, number: int, frame: FrameType | None) -> None:
         self._engine.reopen_log()
 
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        if self._terminal and not _has_terminal():  # it was closed, and nobody asked for a reload
+            self._on_signal(number, frame)
+        elif self.drain:
+            self._engine.reload_tls()
+
     def __enter__(self) -> None:
         import signal
 
@@ -91,9 +107,11 @@ class Signals:
         handlers: list[tuple[str, Callable[[int, FrameType | None], None]]] = [
             *((name, self._on_signal if ends else _ignore) for name, ends in self._names.items()),
             *((name, self._on_moved_log) for name in self.reopening),
+            *((name, self._on_reload) for name in self.reloading),
         ]
         for name, handler in handlers:
-            self._previous[signal.Signals[name]] = signal.signal(signal.Signals[name], handler)
+            before = signal.signal(signal.Signals[name], handler)
+            self._previous.setdefault(signal.Signals[name], before)
 
     def __exit__(self, *error: object) -> None:
         import signal

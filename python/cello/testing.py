@@ -97,7 +97,8 @@ class _Stream(httpcore.NetworkStream):
             self._connection.close()
 
     def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        return self  # https URLs are for cookies and redirects; there is nobody to hide from
+        self._connection.secure()  # there is nobody to hide from
+        return self
 
     def get_extra_info(self, info: str) -> Any:
         return _extra_info(self._connection, self._client, info)
@@ -139,6 +140,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._connection.close()
 
     async def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        self._connection.secure()
         return self
 
     def get_extra_info(self, info: str) -> Any:

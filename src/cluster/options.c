@@ -25,6 +25,7 @@ static const uint64_t BYTES_MAX = (uint64_t)1 << 46;
 
 static const struct option OPTIONS[] = {
     {"--listen", PLACE, 0, 0},
+    {"--https", COUNT, FIELD(https), CL_ADDRESSES_MAX},
     {"--uds-mode", MODE, FIELD(uds_mode), 0777},
     {"--workers", COUNT, FIELD(policy.workers), CL_WORKERS_MAX},
     {"--affinity", FLAG, FIELD(affinity), 0},

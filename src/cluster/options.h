@@ -14,6 +14,7 @@ struct cl_supervisor_options {
     char *const *command; /* of a worker: a program, its arguments, NULL */
     struct cl_place places[CL_ADDRESSES_MAX];
     size_t place_count;
+    uint32_t https; /* of the places: the first so many have TLS, for the log */
     unsigned uds_mode;
     bool affinity; /* each worker keeps to one CPU */
     struct cl_policy_config policy;

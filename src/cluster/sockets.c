@@ -318,7 +318,7 @@ size_t cl_sockets_text(const struct cl_sockets *s, char *out, size_t size) {
     return at;
 }
 
-void cl_sockets_urls(const struct cl_sockets *s, char *out, size_t size) {
+void cl_sockets_urls(const struct cl_sockets *s, size_t https, char *out, size_t size) {
     size_t at = 0;
     for (size_t i = 0; i < s->address_count; i++) {
         const struct cl_addr *addr = &s->addresses[i].bound;
@@ -328,7 +328,7 @@ void cl_sockets_urls(const struct cl_sockets *s, char *out, size_t size) {
         if (addr->len && addr->sa.sa_family == AF_UNIX)
             add(out, size, &at, "%s", host);
         else
-            add(out, size, &at, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host,
-                cl_addr_port(addr));
+            add(out, size, &at, strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
+                i < https ? "https" : "http", host, cl_addr_port(addr));
     }
 }

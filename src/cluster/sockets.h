@@ -58,7 +58,8 @@ size_t cl_sockets_fds(const struct cl_sockets *s, const int **fds);
 /* What CELLO_WORKER says of them, from the first address on: "2:5,6,1:7". The length, without the
  * NUL; it is written as far as `size` allows. */
 size_t cl_sockets_text(const struct cl_sockets *s, char *out, size_t size);
-/* How a client writes the addresses: "http://127.0.0.1:8000, unix:/run/x". */
-void cl_sockets_urls(const struct cl_sockets *s, char *out, size_t size);
+/* How a client writes the addresses: "http://127.0.0.1:8000, unix:/run/x"; the first `https` of
+ * them are TLS. */
+void cl_sockets_urls(const struct cl_sockets *s, size_t https, char *out, size_t size);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "cluster/stacks.h"
 #include "store/store.h"
+#include "tls/tickets.h"
 
 enum { URLS_MAX = 512, STATM_MAX = 128, LOOKS_PER_HEARTBEAT = 4 };
 
@@ -56,7 +57,10 @@ static int open_segment(struct cl_supervisor *s) {
     const struct cello_store_config store = {.table_bytes = o->store_bytes,
                                              .ring_bytes = o->ring_bytes};
     uint32_t workers = o->policy.workers, records = 2 * workers;
-    size_t sizes[CL_AREA_COUNT] = {[CL_AREA_MEMBERS] = cl_members_size(workers)};
+    size_t sizes[CL_AREA_COUNT] = {
+        [CL_AREA_MEMBERS] = cl_members_size(workers),
+        [CL_AREA_TICKETS] = sizeof(struct cl_ticket_area),
+    };
     int err = cl_store_sizes(&store, records, sizes);
     if (!err)
         err = cl_segment_new(&s->segment, sizes);
@@ -223,7 +227,7 @@ static void dump(const struct worker *w) {
 static void say_running(struct cl_supervisor *s) {
     uint32_t workers = s->options->policy.workers;
     char urls[URLS_MAX];
-    cl_sockets_urls(s->sockets, urls, sizeof urls);
+    cl_sockets_urls(s->sockets, s->options->https, urls, sizeof urls);
     cl_notify_say(&s->notify, "READY=1\nSTATUS=%u workers on %s", workers, urls);
     if (s->was_running)
         return;

@@ -98,7 +98,7 @@ struct cl_request {
     bool path_plain; /* no percent-encoding and no dot segment in `path` */
     bool counted;    /* in worker.inflight */
     bool watched;    /* `watch` is filled */
-    bool secure;     /* its stream is, or was */
+    bool secure;     /* its stream is, or was; from on_head on */
     bool left;       /* the client has gone, or ended its side; other threads may look */
     struct cl_str method_name;
     struct cl_str target; /* as received */

@@ -14,7 +14,6 @@ void cl_h1_fail(struct cl_h1 *c, int status, const char *detail) {
         }
         r->conn = &c->super;
         r->stream = c->super.stream;
-        r->secure = r->stream->secure;
         r->start_ns = cl_h1_now(c);
         r->version = CELLO_HTTP_1_1;
         r->method = CL_METHOD_OTHER;
@@ -33,7 +32,6 @@ static void fail_err(struct cl_h1 *c, int err) {
 static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_h1_head *h) {
     r->conn = &c->super;
     r->stream = c->super.stream;
-    r->secure = r->stream->secure;
     r->start_ns = cl_h1_now(c);
     r->method = h->method_id;
     r->method_name = h->method;

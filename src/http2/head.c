@@ -56,7 +56,6 @@ struct cl_h2_stream *cl_h2_stream_new(struct cl_h2 *c, int32_t id) {
     cl_timer_init(&st->timer, on_timer);
     r->conn = &c->super;
     r->stream = c->super.stream;
-    r->secure = r->stream->secure;
     r->start_ns = cl_h2_now(c);
     r->version = CELLO_HTTP_2;
     r->method = CL_METHOD_OTHER;

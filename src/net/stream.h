@@ -51,6 +51,7 @@ struct cl_stream {
     struct cl_credentials credentials;
     struct cl_tls *tls; /* NULL: plain */
     bool secure;        /* nobody on the way reads it: TLS, or what a client in this process says */
+    bool redirected;    /* it came to a port that only redirects */
 };
 
 CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov, int count) {

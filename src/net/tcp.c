@@ -148,7 +148,7 @@ int cl_tcp_open(struct cl_loop *l, int fd, const struct cl_stream_handler *handl
     read_peer(&s->peer, fd);
     s->credentials.known = false;
     s->tls = NULL;
-    s->secure = false;
+    s->secure = s->redirected = false;
     if (CL_UNLIKELY(s->peer.len && s->peer.sa.sa_family == AF_UNIX))
         read_credentials(&s->credentials, fd);
     t->io.ops = &io_ops;

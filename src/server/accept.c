@@ -75,6 +75,7 @@ void cl_server_on_accept(struct cl_listener *l, int fd) {
         close(fd);
         return;
     }
+    stream->redirected = listener->redirects;
     if (cl_server_begin(s, stream) != CELLO_OK)
         cl_stream_close(stream);
     if (CL_UNLIKELY(listener->closing) && cl_worker_is_full(&s->worker))

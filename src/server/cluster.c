@@ -28,9 +28,16 @@ static int copy_of(int fd) {
     return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
-static int listen_on(struct cl_server *s, int fd) {
+static bool redirects(const struct cl_server *s, size_t address) {
+    return s->last_redirects && address + 1 == s->cluster->inherited.address_count;
+}
+
+static int listen_on(struct cl_server *s, int fd, bool redirects) {
     int copy = copy_of(fd);
-    return copy < 0 ? CELLO_ESYS : cl_server_listen_own(s, copy);
+    int err = copy < 0 ? CELLO_ESYS : cl_server_listen_own(s, copy);
+    if (!err)
+        s->listeners[s->listener_count - 1].redirects = redirects;
+    return err;
 }
 
 static int listen_on_all(struct cl_server *s) {
@@ -39,7 +46,7 @@ static int listen_on_all(struct cl_server *s) {
     int err = CELLO_OK;
     for (size_t i = 0; !err && i < t->address_count; i++) {
         int own = socket_of(&t->addresses[i], id);
-        err = listen_on(s, own >= 0 ? own : t->addresses[i].fds[0]);
+        err = listen_on(s, own >= 0 ? own : t->addresses[i].fds[0], redirects(s, i));
     }
     return err;
 }
@@ -52,7 +59,7 @@ static void adopt_sockets(struct cl_server *s, uint32_t id) {
     for (size_t i = 0; i < t->address_count; i++) {
         int fd = socket_of(&t->addresses[i], id);
         int copy = fd >= 0 ? copy_of(fd) : -1;
-        if (fd < 0 || (copy >= 0 && cl_server_adopt(s, copy, id) == CELLO_OK))
+        if (fd < 0 || (copy >= 0 && cl_server_adopt(s, copy, id, redirects(s, i)) == CELLO_OK))
             continue;
         if (copy >= 0)
             close(copy);

@@ -24,6 +24,7 @@ static int open_stream(struct cl_server *s, const struct cl_addr *peer, struct c
     if (err)
         return err;
     stream->peer = *peer;
+    s->secured = true; /* it may be: cello_connection_secure */
     err = cl_server_begin(s, stream);
     if (err)
         cl_stream_close(stream);
@@ -58,6 +59,10 @@ int cello_server_connect(struct cl_server *s, const char *host, uint16_t port,
 
 int cello_connection_send(struct cl_connection *c, struct cl_str bytes, size_t *sent) {
     return cl_mem_write(c->stream, bytes.ptr, bytes.len, sent);
+}
+
+void cello_connection_secure(struct cl_connection *c) {
+    c->stream->secure = true;
 }
 
 void cello_connection_end(struct cl_connection *c) {

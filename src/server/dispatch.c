@@ -156,6 +156,8 @@ static int without_route(struct cl_server *s, struct cl_request *r) {
 /* What can be refused before routing. CELLO_OK: go on. */
 static int screen(struct cl_server *s, struct cl_request *r) {
     struct cl_worker *w = &s->worker;
+    if (CL_UNLIKELY(s->secured) && cl_server_look_at_stream(s, r) != CELLO_OK)
+        return CELLO_ECANCELED;
     if (w->limits.max_inflight && w->inflight > w->limits.max_inflight) {
         r->chain = &s->app->chain;
         if (cl_response_header(r, CL_STR("Retry-After"), CL_STR("1")) != CELLO_OK)

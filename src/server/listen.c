@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <cello/tls.h>
+
 #include "base/alloc.h"
 #include "net/listen.h"
 #include "server/server_internal.h"
@@ -61,11 +63,12 @@ void cl_server_close_listeners(struct cl_server *s) {
 
 /* ---- other workers' sockets ---- */
 
-int cl_server_adopt(struct cl_server *s, int fd, uint32_t owner) {
+int cl_server_adopt(struct cl_server *s, int fd, uint32_t owner, bool redirects) {
     struct cl_server_listener *l = cl_calloc(1, sizeof *l);
     if (!l)
         return CELLO_ENOMEM;
     l->adopted = true;
+    l->redirects = redirects;
     l->owner = owner;
     int err = open_listener(s, l, fd);
     if (err)
@@ -123,6 +126,13 @@ int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
     if (!err)
         err = cl_listen_tcp(&addr, BACKLOG, false, &fd);
     return err ? err : cl_server_listen_own(s, fd);
+}
+
+int cello_server_listen_redirect(struct cl_server *s, const char *host, uint16_t port) {
+    int err = cello_server_listen(s, host, port);
+    if (!err)
+        s->listeners[s->listener_count - 1].redirects = true;
+    return err;
 }
 
 int cello_server_listen_unix(struct cl_server *s, const char *path, unsigned mode) {

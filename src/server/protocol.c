@@ -1,8 +1,9 @@
 /* Which protocol a connection speaks, once its stream carries what its client sends.
  *
- * In clear it is HTTP/1, and with h2c also HTTP/2, whose clients begin with a preface that is no
- * request of HTTP/1. Until its bytes tell, the connection waits. What comes instead of bytes (the
- * end, no memory) is for HTTP/1, which knows the answer to it. */
+ * Over TLS the handshake has said so. In clear it is HTTP/1, and with h2c also HTTP/2, whose
+ * clients begin with a preface that is no request of HTTP/1. Until its bytes tell, the connection
+ * waits. What comes instead of bytes (the end, no memory) is for HTTP/1, which knows the answer to
+ * it. */
 #include "http1/conn.h"
 #include "http2/conn.h"
 #include "server/waiting.h"
@@ -68,5 +69,16 @@ static int open_by_preface(struct cl_server *s, struct cl_stream *stream) {
 }
 
 int cl_server_open_protocol(struct cl_server *s, struct cl_stream *stream) {
+    if (s->tls)
+        return stream->redirected ? open_http1(s, stream) : s->tls->begin(s, stream);
     return s->http2.h2c ? open_by_preface(s, stream) : open_http1(s, stream);
+}
+
+int cl_server_open_plain(struct cl_server *s, struct cl_stream *stream) {
+    return open_http1(s, stream);
+}
+
+int cl_server_open_secured(struct cl_server *s, struct cl_stream *stream, struct cl_str alpn) {
+    bool is_http2 = cl_str_eq(alpn, CL_STR("h2"));
+    return is_http2 ? s->http2.open(s, stream) : open_http1(s, stream);
 }

@@ -289,6 +289,9 @@ void cello_server_del(struct cl_server *s) {
     cl_timer_stop(cl_loop_timers(loop), &s->drain_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->log_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->trim_timer);
+    if (s->tls)
+        s->tls->del(s->tls);
+    s->tls = NULL;
     cl_timer_stop(cl_loop_timers(loop), &s->accept_timer);
     cl_timer_stop(cl_loop_timers(loop), &s->watchdog_timer);
     cl_notify_close(&s->notify);

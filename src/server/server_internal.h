@@ -30,6 +30,16 @@ struct cl_server_listener {
     uint32_t owner;
     bool closing;   /* it may still take in what is queued */
     bool owns_path; /* of a unix socket: the file goes with the listener */
+    bool redirects; /* plain HTTP, to where the others are */
+};
+
+/* TLS, as far as the server calls it: through pointers, so that a program whose servers have none
+ * needs no library for it. */
+struct cl_server_tls {
+    /* A handshake; then the stream goes to cl_server_open_secured. Errors: CELLO_ENOMEM; the stream
+     * is then still the caller's. */
+    int (*begin)(struct cl_server *s, struct cl_stream *stream);
+    void (*del)(struct cl_server_tls *t);
 };
 
 /* What http2.c has set up; zero: HTTP/1 only. */
@@ -49,6 +59,8 @@ struct cl_server {
     struct cl_server_http2 http2;
     struct cl_access_log *log; /* NULL: off */
     struct cl_ip_table per_ip;
+    struct cl_server_tls *tls;   /* NULL: plain HTTP */
+    bool secured;                /* requests may be secure */
     struct cl_networks *proxies; /* whose connections begin with a PROXY head; NULL: nobody's */
     size_t listener_count;
     size_t open_listeners; /* the kernel still accepts for them: io_uring closes by a completion */
@@ -60,8 +72,9 @@ struct cl_server {
     bool accepting_paused;           /* at max_connections, nothing idle to close */
     struct cl_timer accept_timer;    /* when there may be */
     bool draining;
-    bool overdue;    /* the time to drain is over: holds count no more */
-    bool hold_begun; /* since the last turn */
+    bool last_redirects; /* the last of the sockets that a worker inherits does */
+    bool overdue;        /* the time to drain is over: holds count no more */
+    bool hold_begun;     /* since the last turn */
     bool batch_asked;
     unsigned holds;
     struct cl_timer drain_timer;
@@ -101,12 +114,16 @@ int cl_server_listen_own(struct cl_server *s, int fd) CL_MUST_USE;
 void cl_server_close_listeners(struct cl_server *s);
 /* Also accept from `fd`, a socket of worker id `owner`; the server owns it on success. Errors: as
  * cello_server_listen_fd. */
-int cl_server_adopt(struct cl_server *s, int fd, uint32_t owner) CL_MUST_USE;
+int cl_server_adopt(struct cl_server *s, int fd, uint32_t owner, bool redirects) CL_MUST_USE;
 /* No more from those of that worker. */
 void cl_server_release(struct cl_server *s, uint32_t owner);
 
 /* Accept what waits on any socket, also if the kernel has told somebody else of it. */
 void cl_server_look(struct cl_server *s);
+/* plain.c */
+/* Whether r is secure. Where it has to be and is not, it is told where to go: CELLO_ECANCELED. */
+int cl_server_look_at_stream(struct cl_server *s, struct cl_request *r);
+
 /* service.c */
 void cl_server_on_watchdog(struct cl_timer *t);
 
@@ -142,9 +159,15 @@ void cl_server_review_accepting(struct cl_worker *w);
 void cl_server_on_accept_timer(struct cl_timer *t);
 
 /* protocol.c */
-/* The stream becomes a connection of the protocol that its client speaks; bytes that have come
- * already lie in its input. Errors: CELLO_ENOMEM; the stream is then still the caller's. */
+/* The stream becomes a connection of the protocol that its client speaks, after a handshake where
+ * there is one; bytes that have come already lie in its input. Errors: CELLO_ENOMEM; the stream is
+ * then still the caller's. */
 int cl_server_open_protocol(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
+/* The same of HTTP/1, in clear. */
+int cl_server_open_plain(struct cl_server *s, struct cl_stream *stream) CL_MUST_USE;
+/* The same after a handshake; alpn: what was agreed upon; empty: nothing, which is HTTP/1.1. */
+int cl_server_open_secured(struct cl_server *s, struct cl_stream *stream,
+                           struct cl_str alpn) CL_MUST_USE;
 /* A protocol has been opened: what has come before goes to its handler. The stream may be closed
  * afterwards. */
 void cl_server_hand_over(struct cl_stream *stream, const struct cl_stream_handler *handler);

@@ -27,7 +27,7 @@ CL_INLINE struct cl_server *cl_waiting_server(const struct cl_waiting *w) {
     return CL_CONTAINER_OF(w->super.worker, struct cl_server, worker);
 }
 /* It waits no more, and is gone: the stream, which is the caller's again, has no protocol. */
-struct cl_stream *cl_waiting_end(struct cl_waiting *w) CL_MUST_USE;
+struct cl_stream *cl_waiting_end(struct cl_waiting *w);
 /* It came to nothing. */
 void cl_waiting_close(struct cl_waiting *w);
 

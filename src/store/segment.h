@@ -17,6 +17,7 @@ enum cl_area {
     CL_AREA_TABLE,    /* keys and values */
     CL_AREA_COUNTERS, /* sums over workers */
     CL_AREA_RINGS,    /* messages */
+    CL_AREA_TICKETS,  /* tls/tickets.h */
     CL_AREA_COUNT
 };
 

@@ -48,6 +48,7 @@ TIMEOUTS = {
     "write": 30,
     "idle": 60,
     "handler": 30,
+    "handshake": 10,
 }
 
 

@@ -28,6 +28,8 @@ KINDS = ("python", "python continues")
 PRELUDE = """
 import cello
 def _start_and_stop(app, host="127.0.0.1", port=0, cluster=None, **settings):
+    if settings.get("tls") and settings["tls"].redirect_http:
+        settings["tls"].redirect_http = 0
     with app.start(host, port=0, **settings):
         pass
 cello.App.run = _start_and_stop
@@ -53,6 +55,15 @@ def blocks_of(page: str, text: str) -> list[Block]:
             code = blocks[-1].code + code
         blocks.append(Block(page, text.count("\n", 0, found.start()) + 1, kind, code))
     return blocks
+
+
+def make_certificate(folder: Path) -> None:
+    """The files that pages about HTTPS name, for servers and of clients."""
+    files = ("-keyout", "site.key", "-out", "site.pem")
+    words = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *files)
+    command = ("openssl", "req", *words, "-subj", "/CN=localhost", "-days", "1")
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    (folder / "clients.pem").write_bytes((folder / "site.pem").read_bytes())
 
 
 def run(
@@ -105,6 +116,8 @@ def test_every_block_is_of_a_known_kind() -> None:
 def test_block_runs(block: Block, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         environment = None
+        if "TlsConfig(" in block.code:
+            make_certificate(tmp_path)
         if "DATABASE_URL" in block.code:
             if services.missing():
                 pytest.skip(services.missing())

@@ -19,7 +19,7 @@ from cello._settings import BACKENDS, ENVIRONMENTS, SettingError, Settings
 APP_HELP = "MODULE:ATTRIBUTE (attribute `app` when it is left out), or path/to/file.py[:ATTRIBUTE]"
 # Options of `run` and `dev` that app.run() reads, as it reads them from a program's command line.
 PASSED_ON = (
-    *("host", "port", "uds", "uds_mode", "fd", "proxy_protocol", "http2"),
+    *("host", "port", "uds", "uds_mode", "fd", "proxy_protocol", "tls_cert", "tls_key", "http2"),
     *("env", "log_level", "backend", "workers", "user", "group"),
 )
 EXAMPLES = """\
@@ -127,6 +127,8 @@ def _serving(parser: argparse.ArgumentParser) -> None:
         help="connections begin with what a proxy says of their client; with =10.0.0.0/8,...: "
         "proxies there, else on this machine",
     )
+    parser.add_argument("--tls-cert", metavar="FILE", help="HTTPS with this certificate (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="and this key")
     parser.add_argument(
         "--http2",
         choices=("on", "off", "h2c"),

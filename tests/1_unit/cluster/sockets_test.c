@@ -166,7 +166,7 @@ static void workers_are_told_of_all(void **state) {
     assert_int_equal(strlen(text), 3);
     snprintf(want, sizeof want, "http://127.0.0.1:%u, http://127.0.0.1:%u, http://[::1]:%u",
              port_of(o.fds[0]), port_of(fd), port_of(o.fds[3]));
-    cl_sockets_urls(o.sockets, text, sizeof text);
+    cl_sockets_urls(o.sockets, 0, text, sizeof text);
     assert_string_equal(text, want);
     cl_sockets_del(o.sockets);
 }

@@ -149,7 +149,7 @@ static void test_adoption_and_its_end(void **state) {
     struct peer first, queued, later;
     begin(&c, 0);
     struct cl_server *s = c.servers[FIRST];
-    assert_int_equal(cl_server_adopt(s, copy_of(c.socket), 1), CELLO_OK);
+    assert_int_equal(cl_server_adopt(s, copy_of(c.socket), 1, false), CELLO_OK);
     call(&first, &c.at);
     ask(&c, &first);
     assert_int_equal(connections(&c, FIRST), 1);
@@ -183,8 +183,8 @@ static void test_adoption_of_several(void **state) {
     begin(&c, 0);
     int second = listening(&other);
     struct cl_server *s = c.servers[FIRST];
-    assert_int_equal(cl_server_adopt(s, copy_of(c.socket), 1), CELLO_OK);
-    assert_int_equal(cl_server_adopt(s, copy_of(second), 2), CELLO_OK);
+    assert_int_equal(cl_server_adopt(s, copy_of(c.socket), 1, false), CELLO_OK);
+    assert_int_equal(cl_server_adopt(s, copy_of(second), 2, false), CELLO_OK);
     cl_server_release(s, 1);
     cl_server_release(s, 7);
     until(&c, s->open_listeners == 1);
