@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "http2/conn.h"
 #include "support/fixture.h"
 
 enum { ROUNDS_MAX = 5000, LIMIT_S = 110 };
@@ -66,6 +67,27 @@ static void talk(struct cl_server *s) {
     turns(s);
 }
 
+/* HTTP/2 in clear: a beginning in two pieces, GET / twice, and an upload without an end. */
+static void talk_http2(struct cl_server *s) {
+    static const char text[] = CL_H2_PREFACE "\0\0\0\4\0\0\0\0\0"
+                                             "\0\0\4\1\1\0\0\0\1\x82\x84\x86\x41"
+                                             "\0\0\2\x9\4\0\0\0\1\1a";
+    static const char more[] = "\0\0\6\1\5\0\0\0\3\x82\x84\x86\x41\1a"
+                               "\0\0\xc\1\4\0\0\0\5\x83\x86\1\1a\4\5/echo"
+                               "\0\0\3\0\0\0\0\0\5abc";
+    static char in[10000];
+    int fd = dial(s);
+    (void)!send(fd, text, 10, MSG_NOSIGNAL);
+    turns(s);
+    (void)!send(fd, text + 10, sizeof text - 11, MSG_NOSIGNAL);
+    turns(s);
+    (void)!send(fd, more, sizeof more - 1, MSG_NOSIGNAL);
+    turns(s);
+    (void)!recv(fd, in, sizeof in, 0);
+    close(fd);
+    turns(s);
+}
+
 static int add_steps(struct cl_app *app) {
     const struct cello_security_headers headers = {.x_frame_options = CL_STR("DENY"),
                                                    .x_content_type_options = true};
@@ -85,6 +107,7 @@ static int add_steps(struct cl_app *app) {
 /* The whole life. True: it came as far as serving. */
 static bool live(struct fixture *f, int log_fd) {
     struct cello_server_config cfg = fixture_config();
+    struct cello_http2_config http2 = CELLO_HTTP2_CONFIG_DEFAULT;
     cfg.backend = backend;
     cfg.access_log_fd = log_fd;
     cfg.limits.max_connections_per_ip = 10;
@@ -99,9 +122,12 @@ static bool live(struct fixture *f, int log_fd) {
     cello_app_del(f->app);
     if (err)
         return false;
-    bool serving = cello_server_listen(f->server, "127.0.0.1", 0) == CELLO_OK;
+    http2.h2c = true;
+    err = cello_server_use_http2(f->server, &http2);
+    bool serving = !err && cello_server_listen(f->server, "127.0.0.1", 0) == CELLO_OK;
     if (serving) {
         talk(f->server);
+        talk_http2(f->server);
         talk(f->server);
         cello_server_stop(f->server, 0);
         turns(f->server);
