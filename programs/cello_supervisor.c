@@ -12,6 +12,7 @@
 
 #include "cluster/report.h"
 #include "cluster/supervisor.h"
+#include "observe/access_log.h"
 
 /* The listener for health, where one is wanted; false: it cannot be, as the log says. */
 static bool serve_health(struct cello_health_server **out, const struct cl_supervisor *s,
@@ -23,12 +24,20 @@ static bool serve_health(struct cello_health_server **out, const struct cl_super
         .heartbeat_ns = options->policy.heartbeat_timeout_ns,
         .waits = cl_supervisor_is_heir(s), /* until the other one has left */
     };
-    *out = NULL;
     int err = options->admin ? cello_health_serve(out, &cfg) : CELLO_OK;
     if (err)
         cl_log(CL_LOG_ERROR, "cannot listen on %s for health: %s", options->admin,
                err == CELLO_ESYS ? strerror(errno) : cello_strerror(err));
     return !err;
+}
+
+/* Workers would say it one after the other, and again. With the rights that they will have. */
+static bool can_log(const struct cl_supervisor_options *options) {
+    if (!options->access_log || cl_access_log_try(options->access_log) == CELLO_OK)
+        return true;
+    cl_log(CL_LOG_ERROR, "cannot write the access log %s: %s", options->access_log,
+           strerror(errno));
+    return false;
 }
 
 int main(int argc, char **argv) {
@@ -47,8 +56,9 @@ int main(int argc, char **argv) {
     if (cello_diagnosis_start(&nobody))
         cl_log(CL_LOG_WARNING, "a crash of the supervisor will not be reported: %s",
                strerror(errno));
-    struct cello_health_server *health;
-    int status = serve_health(&health, supervisor, &options) ? cl_supervisor_run(supervisor) : 1;
+    struct cello_health_server *health = NULL;
+    bool can = can_log(&options) && serve_health(&health, supervisor, &options);
+    int status = can ? cl_supervisor_run(supervisor) : 1;
     cello_health_end(health);
     cl_supervisor_del(supervisor);
     return status;

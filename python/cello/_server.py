@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import threading
 from types import TracebackType
@@ -24,9 +23,6 @@ from cello._cpus import usable_cpus
 from cello._health import Health
 from cello._lifespan import Lifespan, LifespanRun
 from cello._settings import Options, SettingError, Settings
-
-# As the engine opens the file of the access log.
-LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 # The command line imports a program, and serves it itself: the program's own run() does nothing.
 loading = False
@@ -347,11 +343,8 @@ class Serving(Health, Lifespan, Base):
         health = self._health
         if health is not None and health.admin is not None:
             options += ["--admin", health.admin, "--health-path", health.base_path]
-        if settings.logs and self._log_file is not None and not (config.user or config.group):
-            try:  # else with their rights, in the workers
-                os.close(os.open(self._log_file, LOG_FLAGS, 0o640))
-            except OSError as error:
-                _no_log(error)
+        if settings.logs and self._log_file is not None:
+            options += ["--access-log", self._log_file]  # which it only looks at
         _cluster.supervise(settings, config, options, fds)
 
     async def serve(

@@ -43,6 +43,7 @@ static const struct option OPTIONS[] = {
     {"--group", TEXT, FIELD(group), 0},
     {"--admin", TEXT, FIELD(admin), 0},
     {"--health-path", TEXT, FIELD(health_path), 0},
+    {"--access-log", TEXT, FIELD(access_log), 0},
     {"--store-bytes", COUNT, FIELD(store_bytes), BYTES_MAX},
     {"--ring-bytes", COUNT, FIELD(ring_bytes), BYTES_MAX},
     {"--log-format", STYLE, FIELD(log_style), 0},

@@ -20,6 +20,7 @@ struct cl_supervisor_options {
     struct cl_policy_config policy;
     const char *user, *group;         /* NULL: as it was started */
     const char *admin, *health_path;  /* NULL: no listener for health checks */
+    const char *access_log;           /* that workers will write into; NULL: no file */
     uint64_t store_bytes, ring_bytes; /* 0: the default */
     enum cl_log_style log_style;
     enum cl_log_level log_level;

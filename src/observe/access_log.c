@@ -383,6 +383,15 @@ int cl_access_log_open(struct cl_access_log *log, const char *path) {
     return CELLO_OK;
 }
 
+int cl_access_log_try(const char *path) {
+    bool is_file;
+    int fd = open_file(path, &is_file);
+    if (fd < 0)
+        return CELLO_ESYS;
+    close(fd);
+    return CELLO_OK;
+}
+
 int cl_access_log_reopen(struct cl_access_log *log) {
     return log->path ? change_file(log, log->path) : CELLO_OK;
 }

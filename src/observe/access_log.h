@@ -28,6 +28,9 @@ void cl_access_log_del(struct cl_access_log *log);
  * before goes where it went, as far as that takes it at once. Errors: CELLO_ESYS (errno),
  * CELLO_ENOMEM; the log is then as it was. */
 int cl_access_log_open(struct cl_access_log *log, const char *path) CL_MUST_USE;
+/* Whether a log could go there, with the rights of this process; the file is there afterwards.
+ * Errors: CELLO_ESYS (errno). */
+int cl_access_log_try(const char *path) CL_MUST_USE;
 /* The file was moved away: open its path again. Errors: as above. No file: CELLO_OK. */
 int cl_access_log_reopen(struct cl_access_log *log) CL_MUST_USE;
 /* NULL: none. */

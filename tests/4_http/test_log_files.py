@@ -180,6 +180,19 @@ def test_what_is_said_explicitly_turns_it_off(backend: str, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_file_that_only_root_may_write_ends_the_start(tmp_path: Path) -> None:
+    """Before any worker starts, which all would find it out for themselves."""
+    file = tmp_path / "access.log"
+    file.touch(0o600)
+    text = PROGRAM.replace("FILE", repr(str(file)))
+    text = text.replace("argv=False", "argv=False, user='65534'")
+    with cluster(written(tmp_path, text), "2") as process:
+        assert process.wait() == 1
+        (line,) = process.text.splitlines()
+        assert line.endswith(f"cannot write the access log {file}: Permission denied")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 def test_the_file_is_opened_with_the_rights_that_serve(backend: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)

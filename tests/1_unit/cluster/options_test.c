@@ -56,7 +56,7 @@ static void every_option_lands_in_its_place(void **state) {
               "--max-restarts 8 --restart-window 9 --drain-delay 0.5 --shutdown-timeout 11 "
               "--no-graceful --max-requests 12 --max-rss-mb 13 --jitter 0.25 "
               "--heartbeat-timeout 14 --startup-timeout 0 --user u --group g --admin a:1 "
-              "--health-path /h --store-bytes 15 --ring-bytes 16 --log-format json "
+              "--health-path /h --access-log /l --store-bytes 15 --ring-bytes 16 --log-format json "
               "--log-level warning -- p --workers",
               why),
         CELLO_OK);
@@ -78,6 +78,7 @@ static void every_option_lands_in_its_place(void **state) {
     assert_int_equal(o.policy.startup_timeout_ns, 0);
     assert_string_equal(o.user, "u");
     assert_string_equal(o.group, "g");
+    assert_string_equal(o.access_log, "/l");
     assert_string_equal(o.admin, "a:1");
     assert_string_equal(o.health_path, "/h");
     assert_int_equal(o.store_bytes, 15);
