@@ -65,6 +65,7 @@ struct cl_action {
 /* What a look at a serving process shows. */
 struct cl_sight {
     uint64_t busy_since_ns; /* struct cl_member; 0: its loop waits */
+    bool stopped;           /* by SIGSTOP or its like: not even its wait ends */
     uint64_t requests;
     uint64_t rss_bytes; /* 0: not known */
     bool draining;      /* CL_MEMBER_DRAINING */

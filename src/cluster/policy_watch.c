@@ -7,6 +7,9 @@ static const uint64_t LOOK_MAX_NS = 2 * CL_NS_PER_S;
 /* To write down its stacks. */
 static const uint64_t DUMP_NS = CL_NS_PER_S;
 
+/* Stands for a turn of a process that was stopped while it waited. No turn began then. */
+static const uint64_t STOPPED_MARK = 1;
+
 /* For how long the loop has been in the turn in which it is now, as far as was watched. */
 static uint64_t watch(struct process *w, uint64_t busy_since, uint64_t now) {
     bool same = busy_since && busy_since == w->busy_mark;
@@ -16,9 +19,11 @@ static uint64_t watch(struct process *w, uint64_t busy_since, uint64_t now) {
     return w->busy_ns;
 }
 
-static void look_at_heart(struct cl_policy *p, struct process *w, uint64_t busy_since,
+static void look_at_heart(struct cl_policy *p, struct process *w, const struct cl_sight *sight,
                           uint64_t now) {
-    uint64_t timeout = p->config.heartbeat_timeout_ns;
+    uint64_t timeout = p->config.heartbeat_timeout_ns, busy_since = sight->busy_since_ns;
+    if (!busy_since && sight->stopped)
+        busy_since = STOPPED_MARK;
     bool hangs = watch(w, busy_since, now) >= timeout && timeout;
     if (w->suspicion == DUMPED && !hangs) {
         LOG_OF(CL_LOG_WARNING, w, "is back at its loop, and goes on");
@@ -61,7 +66,7 @@ void cl_policy_saw(struct cl_policy *p, uint32_t record, const struct cl_sight *
         cl_policy_lose(p, w, now);
         return;
     }
-    look_at_heart(p, w, sight->busy_since_ns, now);
+    look_at_heart(p, w, sight, now);
     look_at_age(p, w, sight);
 }
 

@@ -312,24 +312,33 @@ static void on_exit_of(struct cl_supervisor *s, uint32_t record, int status) {
     read_controls(s, record);
     cl_supervisor_hang_up(w);
     w->pid = 0;
+    w->stopped = false;
     cl_store_vacate(s->segment, record);
     clear_record(&s->members->at[record], 0, CL_MEMBER_FREE);
     cl_policy_exited(s->policy, record, status, cl_now_ns());
     each_worker(s, look_for_connections);
 }
 
+/* Of a worker, perhaps. */
+static void on_news_of(struct cl_supervisor *s, pid_t pid, int status) {
+    bool gone = WIFEXITED(status) || WIFSIGNALED(status);
+    for (uint32_t i = 0; i < s->records; i++) {
+        if (s->workers[i].pid != pid)
+            continue;
+        s->workers[i].stopped = WIFSTOPPED(status);
+        if (gone)
+            on_exit_of(s, i, status);
+        return;
+    }
+    if (gone && pid == s->heir.pid)
+        cl_supervisor_heir_exited(s, status);
+}
+
 /* All of them: as the first process of a container we inherit others' children too. */
 static void reap(struct cl_supervisor *s) {
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid == s->heir.pid)
-            cl_supervisor_heir_exited(s, status);
-        for (uint32_t i = 0; i < s->records; i++)
-            if (s->workers[i].pid == pid) {
-                on_exit_of(s, i, status);
-                break;
-            }
-    }
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0;)
+        on_news_of(s, pid, status);
 }
 
 static void reopen(const struct worker *w) {
@@ -401,6 +410,7 @@ static void look_at(struct cl_supervisor *s, uint32_t record, uint64_t now) {
     }
     const struct cl_sight sight = {
         .busy_since_ns = atomic_load(&m->busy_since_ns),
+        .stopped = w->stopped,
         .requests = atomic_load(&m->requests),
         .rss_bytes = s->options->policy.max_rss_bytes ? rss_of(w->pid) : 0,
         .draining = atomic_load(&m->state) == CL_MEMBER_DRAINING,

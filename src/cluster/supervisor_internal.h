@@ -9,8 +9,9 @@
 
 /* One for each record. */
 struct worker {
-    pid_t pid;   /* 0: none */
-    int control; /* -1: none, or closed */
+    pid_t pid;    /* 0: none */
+    int control;  /* -1: none, or closed */
+    bool stopped; /* by a signal, and not continued */
 };
 
 struct cl_supervisor {

@@ -86,6 +86,18 @@ def test_a_worker_that_hangs_leaves_its_stacks(backend: str, tmp_path: Path) -> 
         assert program.stop() == 0
 
 
+def test_an_idle_worker_that_is_stopped_counts_as_hung(backend: str, tmp_path: Path) -> None:
+    with faulty(tmp_path, backend, heartbeat_timeout=1) as program:
+        address = program.address()
+        before = pids_of(address)
+        os.kill(before[1], signal.SIGSTOP)
+        program.expect(rf"worker 1 \(pid {before[1]}\) has not been back at its loop for .* s: ask")
+        program.expect(rf"worker 1 \(pid {before[1]}\) hangs: killing it")
+        after = program.ready_pid(1)
+        assert pids_of(address) == {0: before[0], 1: after}
+        assert program.stop() == 0
+
+
 def test_a_supervisor_that_is_killed(backend: str, tmp_path: Path) -> None:
     """Its workers finish what they have, run their hooks, and end."""
     with faulty(tmp_path, backend) as program:

@@ -535,6 +535,22 @@ static void a_loop_that_hangs_is_dumped_and_killed(void **state) {
     cluster_free(&c);
 }
 
+/* Its loop waits, and will not come back from that. */
+static void a_process_that_is_stopped_hangs(void **state) {
+    (void)state;
+    struct cluster c;
+    running_init(&c, &CONFIG);
+    for (unsigned i = 0; i < 6; i++, c.now += SECOND)
+        see(&c, 101, (struct cl_sight){.stopped = true});
+    expect(&c, "dump 101; ");
+    see(&c, 101, (struct cl_sight){.stopped = false});
+    expect_log(&c, "worker 1 (pid 101) is back at its loop, and goes on\n");
+    for (unsigned i = 0; i < 6; i++, c.now += SECOND)
+        see(&c, 101, (struct cl_sight){.stopped = i % 2 == 0});
+    expect(&c, "");
+    cluster_free(&c);
+}
+
 static void a_loop_that_comes_back_is_spared(void **state) {
     (void)state;
     struct cluster c;
@@ -848,6 +864,7 @@ int main(void) {
         cmocka_unit_test(one_that_has_served_enough_is_replaced),
         cmocka_unit_test(a_successor_that_fails_is_tried_again_later),
         cmocka_unit_test(a_loop_that_hangs_is_dumped_and_killed),
+        cmocka_unit_test(a_process_that_is_stopped_hangs),
         cmocka_unit_test(a_loop_that_comes_back_is_spared),
         cmocka_unit_test(a_busy_loop_that_turns_does_not_hang),
         cmocka_unit_test(time_that_nobody_watched_hangs_nobody),
