@@ -71,6 +71,24 @@ PyObject *cl_diagnosis_end(PyObject *module, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
+PyObject *cl_diagnosis_log_as(PyObject *module, PyObject *const *args, Py_ssize_t n) {
+    (void)module;
+    if (n != 3) {
+        PyErr_SetString(PyExc_TypeError, "log_as takes 3 arguments");
+        return NULL;
+    }
+    struct cello_log_config cfg = {.format = PyUnicode_AsUTF8(args[0])};
+    cfg.level = cfg.format ? PyUnicode_AsUTF8(args[1]) : NULL;
+    cfg.worker_id = cfg.level ? (int)PyLong_AsLong(args[2]) : -1;
+    if (PyErr_Occurred())
+        return NULL;
+    if (cello_log_open(&cfg) != CELLO_OK) {
+        PyErr_SetString(PyExc_ValueError, "no such format or level");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *raise_for(int err) {
     switch (err) {
     case CELLO_ENOMEM: return PyErr_NoMemory();

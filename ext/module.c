@@ -131,6 +131,9 @@ static PyMethodDef methods[] = {
      "stack. OSError: no descriptors or memory."},
     {"end_diagnosis", cl_diagnosis_end, METH_NOARGS,
      "end_diagnosis()\n--\n\nNo stacks of Python any more: the interpreter is about to end."},
+    {"log_as", (PyCFunction)(void (*)(void))cl_diagnosis_log_as, METH_FASTCALL,
+     "log_as(format, level, worker_id, /)\n--\n\nHow the engine's own lines of the server log look "
+     "from now on. worker_id: -1 for none."},
     {"stacks", (PyCFunction)(void (*)(void))cl_diagnosis_stacks, METH_FASTCALL,
      "stacks(pid, fd, timeout, /)\n--\n\nWrite the stacks of another process of Cello to a "
      "descriptor. ProcessLookupError: there is none. ValueError: it gives no stacks. TimeoutError: "

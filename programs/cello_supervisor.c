@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
     struct cl_supervisor *supervisor;
     char why[CL_OPTIONS_ERROR_MAX];
     int err = cl_supervisor_options_parse(&options, argc, argv, why);
-    cl_report_open(options.log_style, options.log_level);
+    cl_report_open(options.log_style, options.log_level, -1);
     if (err) {
         cl_log(CL_LOG_ERROR, "cello-supervisor: %s", why);
         return 2;

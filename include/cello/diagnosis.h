@@ -38,6 +38,16 @@ CELLO_API void cello_diagnosis_thread_end(void);
 /* This thread handles `r` from now on; NULL: none any more. The request must stay until then. */
 CELLO_API void cello_request_enter(const struct cl_request *r);
 
+/* Lines of the server log, which the engine itself writes to standard error: as cello-supervisor
+ * does from now on. Without it they are "cello: LINE", from warnings on. */
+struct cello_log_config {
+    const char *format; /* "development", "production" (with times) or "json" (objects) */
+    const char *level;  /* the least that is said: "debug", "info", "warning" or "error" */
+    int worker_id;      /* -1: none is named */
+};
+/* Errors: CELLO_EINVAL (no such format or level). Any thread. */
+CELLO_API int cello_log_open(const struct cello_log_config *cfg);
+
 CELLO_API int cello_stacks_signal(void);
 /* Ask the process `pid` for its stacks, wait for at most `timeout_ns`, and write them to `to`.
  * Errors: CELLO_ENOENT (no such process), CELLO_ENOTSUP (it gives none), CELLO_ETIMEOUT (it is

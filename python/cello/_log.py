@@ -2,7 +2,8 @@
 
 A program that configures logging gets these records like any others. Where nothing is configured,
 lines go to standard error in Cello's own format. Records have `request_id` (None outside of
-requests) and `worker` (None in a process without a supervisor); exceptions are in `exc_info`.
+requests) and `worker` (None in a process without a supervisor); exceptions are in `exc_info`. Lines
+of the engine's own, made without Python, go to standard error in any case, and look the same.
 `logging` costs 10 ms, so it is imported with the first line.
 """
 
@@ -40,6 +41,8 @@ def configure(*, level: str | None = None, style: str = "development") -> None:
     problem), "json" (one object a line)."""
     global _style
     _style = style
+    least = "error" if level == "critical" else level or "warning"
+    _cello.log_as(style, least, -1 if worker is None else worker)
     if level is not None:
         import logging
 

@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum { LINE_MAX_BYTES = 1024 };
@@ -11,12 +12,12 @@ static void to_stderr(void *ctx, enum cl_log_level level, const char *line) {
         fprintf(stderr, "cello: %s\n", line);
 }
 
-static cl_log_fn sink_fn = to_stderr;
-static void *sink_ctx;
+static _Atomic(cl_log_fn) sink_fn = to_stderr;
+static _Atomic(void *) sink_ctx;
 
 void cl_log_set_sink(cl_log_fn fn, void *ctx) {
-    sink_fn = fn ? fn : to_stderr;
-    sink_ctx = ctx;
+    atomic_store(&sink_ctx, ctx);
+    atomic_store(&sink_fn, fn ? fn : to_stderr);
 }
 
 void cl_log(enum cl_log_level level, const char *fmt, ...) {
@@ -25,5 +26,5 @@ void cl_log(enum cl_log_level level, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
-    sink_fn(sink_ctx, level, line);
+    atomic_load (&sink_fn)(atomic_load(&sink_ctx), level, line);
 }

@@ -1,7 +1,7 @@
 /* The server log: rare lines about the server itself, never one per request.
  *
- * A process-wide sink, set once at start: the binding hands lines to Python's logging, a C program
- * gets them on standard error. Thread: any; the sink must be thread-safe. */
+ * A process-wide sink: lines of the supervisor and of Python programs are made by cluster/report.h,
+ * a C program gets them on standard error. Thread: any; the sink must be thread-safe. */
 #ifndef CL_BASE_LOG_H
 #define CL_BASE_LOG_H
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "cluster/report.h"
 #include "store/members.h"
 
 enum kind { FLAG, NOT_FLAG, TEXT, COUNT, SECONDS, FRACTION, MODE, MEGABYTES, PLACE, STYLE, LEVEL };
@@ -50,9 +51,6 @@ static const struct option OPTIONS[] = {
     {"--log-level", LEVEL, FIELD(log_level), 0},
 };
 
-static const char *const STYLES[] = {"development", "production", "json", NULL};
-static const char *const LEVELS[] = {"debug", "info", "warning", "error", NULL};
-
 static const struct cl_supervisor_options DEFAULTS = {
     .uds_mode = 0666,
     .policy =
@@ -86,13 +84,6 @@ static bool parse_fraction(const char *text, double max, double *out) {
     return !*end && isfinite(*out) && *out <= max;
 }
 
-static bool parse_name(const char *text, const char *const *names, unsigned *out) {
-    for (*out = 0; names[*out]; ++*out)
-        if (!strcmp(text, names[*out]))
-            return true;
-    return false;
-}
-
 static void put_count(char *field, const struct option *option, uint64_t n) {
     if (option->max <= UINT32_MAX)
         memcpy(field, &(uint32_t){(uint32_t)n}, sizeof(uint32_t));
@@ -105,7 +96,6 @@ static bool put_value(struct cl_supervisor_options *o, const struct option *opti
                       const char *text) {
     char *field = (char *)o + option->at;
     uint64_t n = 0;
-    unsigned choice = 0;
     double fraction = 0;
     bool ok = true;
     switch (option->kind) {
@@ -136,14 +126,8 @@ static bool put_value(struct cl_supervisor_options *o, const struct option *opti
         ok = o->place_count < CL_ADDRESSES_MAX &&
              cl_place_parse(&o->places[o->place_count++], text) == CELLO_OK;
         break;
-    case STYLE:
-        ok = parse_name(text, STYLES, &choice);
-        o->log_style = (enum cl_log_style)choice;
-        break;
-    case LEVEL:
-        ok = parse_name(text, LEVELS, &choice);
-        o->log_level = (enum cl_log_level)choice;
-        break;
+    case STYLE: ok = cl_report_style(text, &o->log_style); break;
+    case LEVEL: ok = cl_report_level(text, &o->log_level); break;
     }
     return ok;
 }

@@ -5,6 +5,7 @@
 
 #include <cello/request.h>
 
+#include "cluster/report.h"
 #include "cluster/stacks.h"
 #include "observe/crash.h"
 #include "observe/report.h"
@@ -65,6 +66,15 @@ void cello_diagnosis_thread_begin(void) {
 
 void cello_diagnosis_thread_end(void) {
     cl_crash_thread_end();
+}
+
+int cello_log_open(const struct cello_log_config *cfg) {
+    enum cl_log_style style;
+    enum cl_log_level level;
+    if (!cl_report_style(cfg->format, &style) || !cl_report_level(cfg->level, &level))
+        return CELLO_EINVAL;
+    cl_report_open(style, level, cfg->worker_id);
+    return CELLO_OK;
 }
 
 int cello_stacks_signal(void) {

@@ -82,6 +82,36 @@ def test_json(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in entry["exception"]
 
 
+ENGINE = """
+import socket
+from cello import App, SseStream
+
+app = App()
+app.enable_logging(LOGGING)
+app.post("/")(SseStream)
+with app.start(logs=False, log_level=LEVEL) as server:
+    sock = socket.create_connection(server.addresses[0])
+    sock.sendall(b"POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    assert b" 200 " in sock.recv(1000)
+    server.stop(0)
+"""
+
+
+@pytest.mark.parametrize("level", ["info", "warning", "error", "critical"])
+def test_lines_of_the_engine_look_the_same(tmp_path: Path, level: str) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(ENGINE.replace("LOGGING", "'json'").replace("LEVEL", repr(level)))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    if level in ("error", "critical"):
+        assert done.stderr == ""
+        return
+    entry = json.loads(done.stderr)
+    assert list(entry) == ["time", "level", "logger", "message"]
+    assert entry["level"] == "warning"
+    assert entry["message"] == "stopped with 1 connections unfinished"
+
+
 def test_a_program_that_configures_logging_gets_records(tmp_path: Path) -> None:
     setup = "logging.basicConfig(format='MINE %(name)s %(request_id)s %(message)s')"
     lines = lines_of(tmp_path, setup=setup)

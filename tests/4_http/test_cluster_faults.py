@@ -111,7 +111,10 @@ def test_a_supervisor_that_is_killed(backend: str, tmp_path: Path) -> None:
             assert (answer.body, answer.closes) == (b"slept", True)
         assert program.wait() == -signal.SIGKILL  # nobody is left who could write
         assert refused(address)
-        assert {"worker 0 ends", "worker 1 ends"} <= set(program.text.splitlines())
+        lines = set(program.text.splitlines())
+        assert {"worker 0 ends", "worker 1 ends"} <= lines
+        gone = "the supervisor is gone; this worker ends"
+        assert {f"WARNING  worker 0: {gone}", f"WARNING  worker 1: {gone}"} <= lines
         assert program.text.count("cluster ends in 0") == 1
 
 
