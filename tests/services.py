@@ -80,8 +80,8 @@ def _folder(user: str | None) -> Iterator[str]:
         yield folder
 
 
-def _environment() -> dict[str, str]:
-    # Sanitizers and their settings are ours, not theirs.
+def unsanitized() -> dict[str, str]:
+    """The environment for programs that are not ours, nor the sanitizers and their settings."""
     ours = ("LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LANG", "LC_ALL")
     return {k: v for k, v in os.environ.items() if k not in ours} | {"LC_ALL": "C"}
 
@@ -97,7 +97,7 @@ def _daemon(
         group=pwd.getpwnam(user).pw_gid if user else None,
         extra_groups=[] if user else None,
         cwd=folder,
-        env=_environment(),
+        env=unsanitized(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -137,7 +137,7 @@ def postgres() -> Iterator[Postgres]:
             group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None,
             cwd=folder,
-            env=_environment(),
+            env=unsanitized(),
             capture_output=True,
             text=True,
             check=False,
@@ -186,5 +186,5 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     command += ["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     command += ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True, env=_environment())
+    subprocess.run(command, check=True, capture_output=True, env=unsanitized())
     return certificate, key

@@ -12,6 +12,7 @@ from typing import Any
 
 import h11
 import pytest
+import services
 from async_server import reset
 from cello import App, Depends, HTTPError, Request, Response, TimeoutConfig
 from guest_server import Driver, drivers, guest
@@ -592,7 +593,8 @@ def test_trailers(driver: Driver) -> None:
 
 def curl(url: str, *options: str) -> str:
     command = ["curl", "--silent", "--show-error", "--max-time", "20", *options, url]
-    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+    done = subprocess.run(command, env=services.unsanitized(), stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import services
 from cello import App, StaticFilesConfig
 from wire import Address, Answer, Client, fetch, request
 from wire_marks import every_transport, in_clear
@@ -346,7 +347,7 @@ def nginx(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ad
     if not program:
         pytest.skip("no nginx here")
     place = tmp_path_factory.mktemp("nginx")
-    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    env = services.unsanitized()
     with listening() as sock:
         host, port = sock.getsockname()
         env["NGINX"] = f"{sock.fileno()};"

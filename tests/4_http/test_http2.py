@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import services
 from cello import (
     App,
     Http2Config,
@@ -118,7 +119,8 @@ def client(served: Server) -> Iterator[httpx.Client]:
 
 
 def run(*words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(words, capture_output=True, timeout=60, **options)
+    env = services.unsanitized()
+    return subprocess.run(words, env=env, capture_output=True, timeout=60, **options)
 
 
 # ---- clients ----

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import services
 from cello import App, Http2Config, Server
 from wire import Closed, eventually
 from wire_cluster import cluster, written
@@ -169,7 +170,9 @@ def test_h2load_while_workers_are_replaced(backend: str, tmp_path: Path) -> None
     with cluster(written(tmp_path, PROGRAM), CELLO_BACKEND=backend) as processes:
         host, port = processes.address()
         words = ["h2load", "-c", "8", "-m", "10", "-D", "2", f"http://{host}:{port}/later"]
-        load = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        load = subprocess.Popen(
+            words, env=services.unsanitized(), stdout=subprocess.PIPE, text=True
+        )
         processes.send_signal(signal.SIGHUP)
         processes.expect("all workers have been replaced")
         out = load.communicate(timeout=60)[0]

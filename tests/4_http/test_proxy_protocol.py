@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import services
 from cello import App, LimitsConfig, Request, Server, TimeoutConfig
 from wire import Address, Client, eventually, fetch, request
 from wire_cluster import cluster, written
@@ -290,7 +291,7 @@ listen front
 def haproxy(folder: Path, to: tuple[str, int], send: str) -> Iterator[tuple[str, int]]:
     found = find("haproxy")
     assert found, "haproxy is not installed"
-    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    env = services.unsanitized()
     config, out = folder / "haproxy.conf", folder / "haproxy.out"
     with listening() as sock:
         address = sock.getsockname()

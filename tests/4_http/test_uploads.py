@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import services
 from upload_app import resident
 from wire import Answer, Client, eventually
 from wire_marks import every_transport, in_clear
@@ -281,7 +282,7 @@ def test_curl(uploads: ServerProcess, tmp_path: Path) -> None:
     for name in names:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         words += ["-F", f'f=@"{escaped}";type=text/plain']
-    env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    env = services.unsanitized()
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     expected = [["a", "ü\n1"], *(described("f", LARGE, name) for name in names)]
     assert httpx.Response(200, text=done.stdout).json() == expected

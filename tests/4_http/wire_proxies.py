@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import services
 from wire import Address
 from wire_process import listening
 
@@ -93,8 +94,7 @@ def proxy(name: str, folder: Path, upstream: Address) -> Iterator[Address]:
     """The address of a proxy in front of `upstream` for the length of a block."""
     program = find(name)
     assert program, f"{name} is not installed"
-    # Sanitizers that are preloaded for Python are not for them.
-    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    env = services.unsanitized()
     config = folder / f"{name}.conf"
     with listening() as sock:
         address: Address = sock.getsockname()

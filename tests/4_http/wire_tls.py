@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import services
+
 PIECE = 65536
 
 
@@ -130,7 +132,8 @@ class Certificates:
 
 
 def _openssl(*words: object) -> None:
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+    command = ["openssl", *map(str, words)]
+    subprocess.run(command, env=services.unsanitized(), check=True, capture_output=True)
 
 
 @cache
