@@ -40,9 +40,10 @@ enum cl_control_kind {
     CL_CONTROL_ENDED, /* drained, its own shutdown hooks have run. Worker id 0 then waits for LAST,
                          or for the end of the packets */
     CL_CONTROL_NO_PROGRAM, /* in the worker's stead: exec has failed, errno is `value` */
-    /* Supervisor to worker. */
-    CL_CONTROL_LOOK, /* a process is gone, and may have been the one that the kernel has told of a
-                        connection: see whether any waits */
+    /* Both ways. */
+    CL_CONTROL_LOOK, /* to the worker: one is gone, or accepts no more, and may have been who the
+                        kernel has told of a connection: see whether any waits. To the supervisor:
+                        let all look */
 };
 
 struct cl_control {

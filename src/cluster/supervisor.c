@@ -262,10 +262,21 @@ static void perform(struct cl_supervisor *s, const struct cl_action *action) {
 
 /* ---- what happens --------------------------------------------------------------------------- */
 
+static void each_worker(struct cl_supervisor *s, void (*act)(const struct worker *w)) {
+    for (uint32_t i = 0; i < s->records; i++)
+        if (s->workers[i].pid)
+            act(&s->workers[i]);
+}
+
+static void look_for_connections(const struct worker *w) {
+    tell(w, &(struct cl_control){.kind = CL_CONTROL_LOOK});
+}
+
 static void on_control(struct cl_supervisor *s, uint32_t record, const struct cl_control *control) {
     switch (control->kind) {
     case CL_CONTROL_READY: cl_policy_ready(s->policy, record, cl_now_ns()); break;
     case CL_CONTROL_ENDED: cl_policy_ended(s->policy, record, cl_now_ns()); break;
+    case CL_CONTROL_LOOK: each_worker(s, look_for_connections); break;
     case CL_CONTROL_NO_PROGRAM:
         cl_log(CL_LOG_ERROR, "%s cannot be started: %s", s->options->command[0],
                strerror((int)control->value));
@@ -294,16 +305,6 @@ static void read_controls(struct cl_supervisor *s, uint32_t record) {
     struct cl_control control;
     for (int i = 0; i < PACKETS_MAX && cl_supervisor_receive(&s->workers[record], &control); i++)
         on_control(s, record, &control);
-}
-
-static void each_worker(struct cl_supervisor *s, void (*act)(const struct worker *w)) {
-    for (uint32_t i = 0; i < s->records; i++)
-        if (s->workers[i].pid)
-            act(&s->workers[i]);
-}
-
-static void look_for_connections(const struct worker *w) {
-    tell(w, &(struct cl_control){.kind = CL_CONTROL_LOOK});
 }
 
 /* The last packets of a process come before the news of its end. */

@@ -81,6 +81,11 @@ static void obey(struct cl_server *s, const struct cl_control *m) {
     }
 }
 
+void cl_server_leave_to_others(const struct cl_server *s) {
+    if (s->cluster && s->cluster->is_worker && cl_cluster_send(s->cluster, CL_CONTROL_LOOK))
+        cl_log(CL_LOG_DEBUG, "the supervisor is gone"); /* as on_packets hears, too */
+}
+
 static void on_packets(void *ctx) {
     struct cl_server *s = ctx;
     struct cl_control m;

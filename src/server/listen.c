@@ -13,6 +13,8 @@ enum { BACKLOG = 4096 };
 static void on_closed(struct cl_listener *listener) {
     struct cl_server_listener *l = CL_CONTAINER_OF(listener, struct cl_server_listener, super);
     l->server->open_listeners--;
+    if (cl_worker_is_full(&l->server->worker))
+        cl_server_leave_to_others(l->server);
     if (l->adopted)
         cl_free(l);
 }

@@ -130,6 +130,9 @@ void cl_server_on_watchdog(struct cl_timer *t);
 /* cluster.c */
 /* The numbers of the server's record, as they are now. */
 void cl_server_publish(struct cl_server *s);
+/* The kernel may have told this server of connections that it has left in a socket: other workers
+ * shall look. */
+void cl_server_leave_to_others(const struct cl_server *s);
 
 /* form.c */
 /* The body of r goes to a CELLO_BODY_FORM route: when it is multipart/form-data it is parsed and

@@ -86,6 +86,8 @@ class Worker:
             raise SystemExit(0)
         kind, value, ns = CONTROL.unpack(packet)
         if kind == LOOK:
+            if self.wants("look"):
+                self.say("LOOKS")
             return
         self.say(NAMES[kind], value, ns)
         if kind == ADOPT:
@@ -182,6 +184,8 @@ class Worker:
         self.record.write(STATE, 2, "I")
         self.send(READY)
         self.say("READY")
+        if self.flagged("left-if"):
+            self.send(LOOK)
         if self.wants("flood"):
             self.flood()
         while True:

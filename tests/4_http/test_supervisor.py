@@ -231,6 +231,15 @@ def test_a_worker_that_grows_is_replaced() -> None:
         assert cluster.stop() == 0
 
 
+def test_all_look_for_what_one_has_left(tmp_path: Path) -> None:
+    flag = tmp_path / "left"
+    flag.touch()
+    worker = ("look", f"left-if={flag}")
+    with supervised("--workers", "2", worker=worker) as cluster:
+        cluster.expect_all(r"worker 0 \d+ LOOKS", r"worker 1 \d+ LOOKS")
+        assert cluster.stop() == 0
+
+
 def test_a_worker_that_never_starts_is_killed_and_at_last_given_up() -> None:
     flags = ("--startup-timeout", "0.2", "--max-restarts", "2")
     with supervised(*flags, worker=("never-ready",)) as cluster:

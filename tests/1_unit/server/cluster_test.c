@@ -249,12 +249,19 @@ static void test_who_leaves_strands_nobody(void **state) {
     end(&c);
 }
 
-/* One that is full leaves the rest to others. */
+/* One that is full leaves the rest to others, and says so: the kernel may have told nobody else. */
 static void test_who_leaves_takes_what_it_may(void **state) {
     (void)state;
     struct cluster c;
     struct peer busy, waiting[3];
+    struct cl_control said = {0};
+    struct cl_member member = {0};
+    struct cl_cluster own = {.member = &member, .is_worker = true};
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    own.inherited.control = ends[0];
     begin(&c, 2);
+    c.servers[FIRST]->cluster = &own;
     serve(&c, FIRST);
     call(&busy, &c.at);
     say(&busy, GET("/hold"));
@@ -266,6 +273,8 @@ static void test_who_leaves_takes_what_it_may(void **state) {
     cello_server_stop(c.servers[FIRST], NEVER);
     until(&c, c.servers[FIRST]->open_listeners == 0);
     assert_true(connections(&c, FIRST) <= 2);
+    assert_int_equal(recv(ends[1], &said, sizeof said, MSG_DONTWAIT), sizeof said);
+    assert_int_equal(said.kind, CL_CONTROL_LOOK);
     serve(&c, SECOND);
     for (size_t i = 0; i < CL_ARRAY_LEN(waiting); i++) {
         until(&c, heard(&waiting[i], "\r\n\r\nhello"));
@@ -275,6 +284,8 @@ static void test_who_leaves_takes_what_it_may(void **state) {
     until(&c, heard(&busy, "done"));
     close(busy.fd);
     end(&c);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* ---- retirement against a stop ---- */
