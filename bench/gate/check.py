@@ -40,7 +40,8 @@ def tool_chain() -> str:
     kind = "clang" if "clang" in _run(compiler, "--version") else "gcc"
     version = _run(compiler, "-dumpfullversion" if kind == "gcc" else "-dumpversion").strip()
     nghttp2 = _run("pkg-config", "--modversion", "libnghttp2").strip()
-    return f"{kind} {version}, {' '.join(platform.libc_ver())}, nghttp2 {nghttp2}, {platform.machine()}"
+    libraries = f"{' '.join(platform.libc_ver())}, nghttp2 {nghttp2}"
+    return f"{kind} {version}, {libraries}, {platform.machine()}"
 
 
 def build() -> None:
