@@ -53,13 +53,21 @@ def _latency_us(out: str, percent: int) -> float | None:
     return float(m[1]) * UNIT_US[m[2]] if m else None
 
 
-def closed(scenario: Scenario, port: int, seconds: float, core: int, folder: Path) -> Load:
+def closed(
+    scenario: Scenario,
+    port: int,
+    seconds: float,
+    core: int,
+    folder: Path,
+    scheme: str = "http",
+    connections: int = CONNECTIONS,
+) -> Load:
     """Each connection asks again as soon as it was answered."""
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", "--latency"]
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", "--latency"]
     command += [f"-d{math.ceil(seconds) + 1}s", *_wrk_script(scenario, folder)]
     started = time.monotonic()
     p = subprocess.Popen(
-        [*command, f"http://127.0.0.1:{port}{scenario.path}"],
+        [*command, f"{scheme}://127.0.0.1:{port}{scenario.path}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

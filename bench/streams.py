@@ -16,10 +16,14 @@ BROADCASTS = 4  # at least, and at a time
 SETTLE_S = 2.0  # from the last connection until memory is read
 
 
+# What programs of clients/ are linked with.
+LIBRARIES = {"handshake": ["-lssl", "-lcrypto"], "hold": ["-lssl", "-lcrypto"]}
+
+
 def client(name: str, core: int, *arguments: object) -> subprocess.Popen:
     """A program of clients/ on its core, compiled when it is not yet."""
     target = environments.cache_folder() / "clients" / name
-    why = environments.compile_c(HERE / "clients" / f"{name}.c", target, [])
+    why = environments.compile_c(HERE / "clients" / f"{name}.c", target, LIBRARIES.get(name, []))
     if why:
         raise Failed(f"clients/{name}.c: {why}")
     return subprocess.Popen(
