@@ -24,8 +24,8 @@ PAGE = f"""<!doctype html><meta charset="utf-8"><title>HTTP/2</title>
   const uploaded = await fetch("/upload", {{method: "POST", body: "x".repeat(3000000)}});
   window.uploaded = await uploaded.json();
   window.streamed = await (await fetch("/stream")).text();
-  const source = new EventSource("/events");
-  source.addEventListener("tick", (event) => window.ticked = event.data);
+  window.source = new EventSource("/events");
+  window.source.addEventListener("tick", (event) => window.ticked = event.data);
   window.protocols = () => performance.getEntriesByType("resource")
     .concat(performance.getEntriesByType("navigation"))
     .map((entry) => [new URL(entry.name).pathname, entry.nextHopProtocol]);
@@ -116,5 +116,5 @@ def test_a_page_and_its_resources(browser: Any, tmp_path: Path) -> None:
         protocols = dict(browser.execute_script("return window.protocols()"))
         assert len(protocols) >= PARTS + 4 and set(protocols.values()) == {"h2"}, protocols
         assert len(clients) == 1, "all came on one connection"
-        browser.get("about:blank")
+        browser.execute_script("window.source.close()")
         wait.until(lambda page: not streams[0].send(SseEvent("later")))

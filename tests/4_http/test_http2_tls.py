@@ -82,7 +82,7 @@ def test_alpn(start: Start, offered: tuple[str, ...], chosen: str | None) -> Non
 
 
 def test_no_protocol_in_common(start: Start) -> None:
-    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         secured(start(), "spdy/3")
 
 
