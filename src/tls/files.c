@@ -177,6 +177,7 @@ static void warn_of_dates(const char *path, const X509 *cert) {
     else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
         cl_log(CL_LOG_WARNING, "the certificate '%s' is not valid yet: clients will refuse it",
                path);
+    ERR_clear_error(); /* of dates that cannot be compared */
 }
 
 static const char *openssl_says(void) {

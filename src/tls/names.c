@@ -82,9 +82,10 @@ static int add_common_name(struct cl_tls_names *n, X509 *cert, SSL_CTX *ctx) {
 }
 
 int cl_tls_names_add_all(struct cl_tls_names *n, X509 *cert, SSL_CTX *ctx) {
-    GENERAL_NAMES *others = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    int found;
+    GENERAL_NAMES *others = X509_get_ext_d2i(cert, NID_subject_alt_name, &found, NULL);
     if (!others)
-        return add_common_name(n, cert, ctx);
+        return found == -1 ? add_common_name(n, cert, ctx) : CELLO_EINVAL;
     int err = CELLO_OK;
     for (int i = 0; i < sk_GENERAL_NAME_num(others) && !err; i++) {
         const GENERAL_NAME *other = sk_GENERAL_NAME_value(others, i);

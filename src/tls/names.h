@@ -26,7 +26,8 @@ void cl_tls_names_free(struct cl_tls_names *n);
 bool cl_tls_name_valid(struct cl_str name);
 /* Errors: CELLO_ENOMEM, CELLO_ELIMIT (CL_TLS_NAMES_MAX). */
 int cl_tls_names_add(struct cl_tls_names *n, struct cl_str name, SSL_CTX *ctx) CL_MUST_USE;
-/* All names that a certificate says it is for; those that are no host names are left out. */
+/* All names that a certificate says it is for; those that are no host names are left out. Errors:
+ * also CELLO_EINVAL: they cannot be read. */
 int cl_tls_names_add_all(struct cl_tls_names *n, X509 *cert, SSL_CTX *ctx) CL_MUST_USE;
 void cl_tls_names_sort(struct cl_tls_names *n);
 /* NULL: nobody has it. */

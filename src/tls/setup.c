@@ -67,21 +67,30 @@ static int add_named(struct cl_tls_setup *s, const struct cl_tls_rules *r,
         return err;
     err = cl_tls_names_add(&s->names, host, ctx);
     SSL_CTX_free(ctx);
+    if (err == CELLO_ELIMIT)
+        return cl_tls_wrong(why, "there are more than %d names", CL_TLS_NAMES_MAX);
+    return err;
+}
+
+static int add_found(struct cl_tls_setup *s, SSL_CTX *ctx, const char *cert_path, char *why) {
+    int err = cl_tls_names_add_all(&s->names, SSL_CTX_get0_certificate(ctx), ctx);
+    if (err == CELLO_EINVAL)
+        return cl_tls_wrong(why, "the names in the certificate '%s' cannot be read", cert_path);
+    if (err == CELLO_ELIMIT)
+        return cl_tls_wrong(why, "the certificates have more than %d names", CL_TLS_NAMES_MAX);
     return err;
 }
 
 /* Configured names first, then what the certificates say. */
 static int add_names(struct cl_tls_setup *s, const struct cl_tls_rules *r, char *why) {
-    size_t named = r->cfg->name_count;
+    const struct cello_tls_config *cfg = r->cfg;
     int err = CELLO_OK;
-    for (size_t i = 0; i < named && !err; i++)
-        err = add_named(s, r, &r->cfg->names[i], why);
+    for (size_t i = 0; i < cfg->name_count && !err; i++)
+        err = add_named(s, r, &cfg->names[i], why);
     if (!err)
-        err = cl_tls_names_add_all(&s->names, SSL_CTX_get0_certificate(s->main), s->main);
-    for (size_t i = 0; i < named && !err; i++) {
-        SSL_CTX *ctx = s->names.all[i].ctx;
-        err = cl_tls_names_add_all(&s->names, SSL_CTX_get0_certificate(ctx), ctx);
-    }
+        err = add_found(s, s->main, cfg->cert_path, why);
+    for (size_t i = 0; i < cfg->name_count && !err; i++)
+        err = add_found(s, s->names.all[i].ctx, cfg->names[i].cert_path, why);
     cl_tls_names_sort(&s->names);
     return err;
 }

@@ -292,14 +292,14 @@ static void run_later(struct cl_flush *f) {
 static int make_ssl(struct cl_tls *t) {
     t->ssl = SSL_new(t->setup->main);
     BIO *bio = t->ssl ? cl_tls_bio_new(t) : NULL;
-    if (!bio) {
+    if (!bio || SSL_set_app_data(t->ssl, t) != 1) {
+        BIO_free(bio);
         SSL_free(t->ssl);
         ERR_clear_error();
         return CELLO_ENOMEM;
     }
     SSL_set_bio(t->ssl, bio, bio);
     SSL_set_accept_state(t->ssl);
-    SSL_set_app_data(t->ssl, t);
     return CELLO_OK;
 }
 
