@@ -7,8 +7,8 @@
  * What is sent in one call leaves in one send: small pieces share a record of up to 16 KB, large
  * ones are sealed where they lie, a batch of records at a time. An idle connection holds no block.
  * An end without close_notify is an end (CELLO_EOF), for what HTTP reads says itself where it ends;
- * cl_tls_truncated tells protocols that need to know. A close says close_notify, unless a send was
- * cut or the close is to look like a failure.
+ * cl_tls_truncated tells protocols that need to know. A close says close_notify, unless a send is
+ * still in progress (what is cut must not look whole) or the close is to look like a failure.
  *
  * Owner: the stream owns `lower` from cl_tls_accept on and closes it when it is closed; both go
  * after on_closed. Thread: the loop's. */
