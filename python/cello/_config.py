@@ -286,7 +286,7 @@ class Http2Config(_Numbers):
         "initial_window_size": (1, 2**31 - 1),
         "max_frame_size": (2**14, 2**24 - 1),
         "max_header_list_size": (1, 2**32 - 1),
-        "keepalive": (0, 10 * 365 * 86400),
+        "keepalive": (0, _TEN_YEARS),
     }
 
     max_concurrent_streams: int

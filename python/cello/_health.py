@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cello import _cello, _log
 from cello._base import Base
 from cello._callables import is_async
+from cello._config import _UNSET, _Numbers
 from cello._hooks import arguments_needed
 from cello._routes import caller, check_prefix
 
@@ -25,40 +26,61 @@ ADDRESS = re.compile(r"unix:.+|(\[[^\]]+\]|[^:\[\]]+):\d{1,5}")
 OK, FAILED, OVERDUE = "ok", "failed", "timed out"
 
 
-class HealthCheckConfig:
+class HealthCheckConfig(_Numbers):
     """Where a load balancer or an orchestrator asks whether this application is well.
 
     base_path: of the routes base_path/live, base_path/ready and base_path/startup. checks: what has
     to work for the application to be of use, by name: functions without arguments, def or async
     def, that raise or return False when it does not. They decide on base_path/ready. admin: also
     answer on an address of its own, "HOST:PORT" or "unix:PATH", which nobody else should reach: it
-    answers although all workers hang. check_timeout: seconds that each check may take.
+    answers although all workers hang. check_timeout: seconds that each check may take. All but the
+    checks can be said in the environment: CELLO_HEALTH_BASE_PATH, ...
     """
+
+    _env = "HEALTH"
+    _defaults: ClassVar[dict[str, Any]] = {
+        "base_path": "/health",
+        "admin": None,
+        "check_timeout": 2.0,
+    }
+
+    base_path: str
+    checks: dict[str, Callable[[], Any]]
+    admin: str | None
+    check_timeout: float
 
     def __init__(
         self,
-        base_path: str = "/health",
+        base_path: str = _UNSET,
         checks: Mapping[str, Callable[[], Any]] | None = None,
-        admin: str | None = None,
-        check_timeout: float = 2.0,
+        admin: str | None = _UNSET,
+        check_timeout: float = _UNSET,
     ) -> None:
-        self.base_path = check_prefix(base_path)
+        self._fill(locals())
         self.checks = dict(checks or {})
-        self.admin = admin
-        self.check_timeout = check_timeout
-        if not base_path or "{" in base_path:
-            raise ValueError(f"base_path is a path without parameters, not {base_path!r}")
         for name, check in self.checks.items():
             if not isinstance(name, str) or not callable(check) or arguments_needed(check):
                 raise TypeError(f"a check is a name and a function without arguments: {name!r}")
-        if admin is not None and not (isinstance(admin, str) and ADDRESS.fullmatch(admin)):
-            raise ValueError(f"admin is 'HOST:PORT' or 'unix:PATH', not {admin!r}")
-        number = isinstance(check_timeout, int | float) and not isinstance(check_timeout, bool)
-        if not number or not 0 < check_timeout <= 10:
-            raise ValueError(f"check_timeout is more than 0 and at most 10: {check_timeout!r}")
+
+    def _read(self, name: str, text: str) -> Any:
+        return float(text) if name == "check_timeout" else text
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "base_path":
+            if not check_prefix(value) or "{" in value:
+                raise ValueError(f"base_path is a path without parameters, not {value!r}")
+        elif name == "admin":
+            if value is not None and not (isinstance(value, str) and ADDRESS.fullmatch(value)):
+                raise ValueError(f"admin is 'HOST:PORT' or 'unix:PATH', not {value!r}")
+        else:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 < value <= 10:
+                raise ValueError(f"check_timeout is more than 0 and at most 10: {value!r}")
+        return value
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        names = ("base_path", "checks", "admin", "check_timeout")
+        arguments = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{type(self).__name__}({arguments})"
 
 

@@ -177,6 +177,39 @@ def test_addresses_and_repr() -> None:
     )
 
 
+def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLO_HEALTH_BASE_PATH", "/status")
+    monkeypatch.setenv("CELLO_HEALTH_ADMIN", "unix:/run/x.sock")
+    monkeypatch.setenv("CELLO_HEALTH_CHECK_TIMEOUT", "0.5")
+    found = HealthCheckConfig(checks={"good": good})
+    said = (found.base_path, found.admin, found.check_timeout)
+    assert said == ("/status", "unix:/run/x.sock", 0.5)
+    assert HealthCheckConfig("/own", admin=None, check_timeout=3).check_timeout == 3
+    assert HealthCheckConfig(admin=None).admin is None
+    monkeypatch.delenv("CELLO_HEALTH_ADMIN")
+    with TestClient(app_with(None)) as client:
+        assert client.get("/status/live").status_code == 200
+        assert client.get("/health/live").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("BASE_PATH", "status", "begins with '/'"),
+        ("BASE_PATH", "/{x}", "without parameters"),
+        ("ADMIN", "9000", "admin is 'HOST:PORT'"),
+        ("CHECK_TIMEOUT", "soon", "must be a number, not 'soon'"),
+        ("CHECK_TIMEOUT", "nan", "at most 10"),
+    ],
+)
+def test_what_cannot_be_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, why: str
+) -> None:
+    monkeypatch.setenv(f"CELLO_HEALTH_{name}", text)
+    with pytest.raises(ValueError, match=f"CELLO_HEALTH_{name}.*{why}"):
+        HealthCheckConfig()
+
+
 def test_once_and_before_the_start() -> None:
     app = App()
     app.enable_health_checks()

@@ -8,6 +8,7 @@ from typing import Any
 
 from cello import _config, _env_file
 from cello._app import App
+from cello._health import HealthCheckConfig
 from cello._load import Target, UserError, load
 from cello._secrets import HIDDEN, is_secret
 from cello._settings import wrong_variables
@@ -19,6 +20,7 @@ _CONFIGS: tuple[type[_config._Numbers], ...] = (
     _config.StoreConfig,
     _config.ClusterConfig,
     _config.Http2Config,
+    HealthCheckConfig,
 )
 _SECRET_ENDS = ("_key", "_url")  # a URL may have a password
 _OWN_VARIABLES = ("CELLO_CPU",)
@@ -111,6 +113,7 @@ def settings_lines(app: App) -> list[str]:
         app._store_config or _CONFIGS[3](),
         _CONFIGS[4](),  # run() may be given another one
         settings.http2 or _CONFIGS[5](),
+        app._health or _CONFIGS[6](),
     ):
         lines += ["", f"[{type(config).__name__}]"]
         lines += _section((n, getattr(config, n), config._sources[n]) for n in config._defaults)
