@@ -163,7 +163,7 @@ static void reap(struct cl_h2 *c) {
 
 /* The session is not asked any more. */
 static void give_up_all(struct cl_h2 *c) {
-    c->head = c->ready = NULL;
+    c->head = c->data = c->ready = NULL;
     for (struct cl_h2_stream *st = c->streams; st; st = st->next) {
         st->closed = true;
         st->ready = false;

@@ -22,10 +22,12 @@ struct cl_h2_context {
 /* Without memory: until the next try. */
 #define CL_H2_MEMORY_NS (20 * CL_NS_PER_MS)
 
+/* WINDOW_UPDATE frames that a request, or some data, may be worth to a client. */
+enum { CL_H2_EARN = 4 };
+
 enum {
     CL_H2_SEND_HEAD_MAX = 1 << 20, /* bytes of an answer's head */
-    CL_H2_EARN =
-        4, /* WINDOW_UPDATE frames that a request, or some data, may be worth to a client */
+    CL_H2_RESETS = 16,             /* streams that the server has reset, and remembers */
 };
 
 enum cl_h2_state {
@@ -125,11 +127,16 @@ struct cl_h2 {
     size_t data_length;     /* of the DATA frame that is being read, with its padding */
     struct cl_h2_stream *streams;
     struct cl_h2_stream *head;  /* whose header section is being read */
+    struct cl_h2_stream *data;  /* of the DATA frame that is being read; NULL: gone */
     struct cl_h2_stream *ready; /* readers to be told, and generators to be asked again */
     struct cl_h2_stream *lent;  /* whose bytes the output refers to */
     struct cl_block *bodies;    /* where answers are written that are not sent from elsewhere */
     struct cl_out *out;         /* being filled or, when `sending`, sent */
     bool sending;
+    int32_t last_id; /* of the client's streams */
+    int32_t reset_ids[CL_H2_RESETS];
+    int32_t forgotten_id; /* the last of those that were in reset_ids */
+    unsigned reset_count;
     uint64_t requests;
     uint64_t heard_ns;
     uint64_t write_start_ns, write_progress, ping_progress;

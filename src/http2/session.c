@@ -33,23 +33,58 @@ static int count(struct cl_h2 *c, enum cl_h2_act act) {
     return go_on(c);
 }
 
+/* ---- streams that have gone ---- */
+
+/* Trailers may be on their way that the client sent before it knew. */
+static void remember_reset(struct cl_h2 *c, int32_t id) {
+    int32_t *slot = &c->reset_ids[c->reset_count++ % CL_H2_RESETS];
+    c->forgotten_id = CL_MAX(c->forgotten_id, *slot);
+    *slot = id;
+}
+
+/* A head for a stream that the client has ended, or passed over: RFC 9113, 5.1.1. (Data for such a
+ * stream the session skips, as 5.1 allows.) */
+static bool is_closed(const struct cl_h2 *c, int32_t id) {
+    if (id > c->last_id || id <= c->forgotten_id)
+        return false; /* new, or not known any more */
+    for (size_t i = 0; i < CL_H2_RESETS; i++)
+        if (c->reset_ids[i] == id)
+            return false;
+    return true;
+}
+
 /* ---- frames ---- */
+
+static int begin_data(struct cl_h2 *c, const nghttp2_frame_hd *hd) {
+    c->data = stream_of(c, hd->stream_id);
+    c->data_length = hd->length;
+    if (CL_UNLIKELY(hd->length == 0) && !(hd->flags & NGHTTP2_FLAG_END_STREAM))
+        return count(c, CL_H2_ACT_EMPTY);
+    return 0;
+}
+
+static int begin_headers(struct cl_h2 *c, const nghttp2_frame_hd *hd) {
+    c->continuations = 0;
+    if (CL_UNLIKELY(hd->stream_id <= c->last_id) && !stream_of(c, hd->stream_id) &&
+        is_closed(c, hd->stream_id))
+        c->doom = NGHTTP2_PROTOCOL_ERROR;
+    return go_on(c);
+}
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
     (void)session;
     struct cl_h2 *c = of_user(user);
     switch (hd->type) {
-    case NGHTTP2_DATA:
-        if (CL_UNLIKELY(hd->length == 0) && !(hd->flags & NGHTTP2_FLAG_END_STREAM))
-            return count(c, CL_H2_ACT_EMPTY);
-        c->data_length = hd->length;
-        return 0;
-    case NGHTTP2_HEADERS: c->continuations = 0; return 0;
+    case NGHTTP2_DATA: return begin_data(c, hd);
+    case NGHTTP2_HEADERS: return begin_headers(c, hd);
     case NGHTTP2_CONTINUATION:
         if (++c->continuations > CONTINUATIONS_MAX)
             c->doom = NGHTTP2_ENHANCE_YOUR_CALM;
         return count(c, CL_H2_ACT_EMPTY);
     case NGHTTP2_PRIORITY:
+        if (hd->stream_id == 0) /* the session does not look at them: RFC 9113, 6.3 */
+            c->doom = NGHTTP2_PROTOCOL_ERROR;
+        return count(c, CL_H2_ACT_PRIORITY);
     case NGHTTP2_PRIORITY_UPDATE: return count(c, CL_H2_ACT_PRIORITY);
     case NGHTTP2_RST_STREAM: return 0; /* counted when it ends a stream */
     case NGHTTP2_SETTINGS: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_SETTINGS);
@@ -102,26 +137,30 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int err,
                             void *user) {
     (void)session;
-    (void)frame;
     (void)err;
-    return count(of_user(user), CL_H2_ACT_REFUSED);
+    struct cl_h2 *c = of_user(user);
+    if (frame->hd.type == NGHTTP2_HEADERS && !stream_of(c, frame->hd.stream_id))
+        remember_reset(c, frame->hd.stream_id);
+    return count(c, CL_H2_ACT_REFUSED);
 }
 
 /* ---- heads ---- */
 
+static int begin_request(struct cl_h2 *c, int32_t id) {
+    c->last_id = id;
+    c->head = cl_h2_stream_new(c, id);
+    if (CL_LIKELY(c->head != NULL))
+        return nghttp2_session_set_stream_user_data(c->session, id, c->head);
+    remember_reset(c, id);
+    return nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
+    (void)session;
     struct cl_h2 *c = of_user(user);
     int32_t id = frame->hd.stream_id;
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        c->head = cl_h2_stream_new(c, id);
-        if (!c->head)
-            return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM)
-                       ? NGHTTP2_ERR_CALLBACK_FAILURE
-                       : 0;
-        return nghttp2_session_set_stream_user_data(session, id, c->head)
-                   ? NGHTTP2_ERR_CALLBACK_FAILURE
-                   : 0;
-    }
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        return begin_request(c, id) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     c->head = stream_of(c, id);
     if (c->head) {
         c->head->in_trailers = true;
@@ -162,7 +201,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t n, void *user) {
     struct cl_h2 *c = of_user(user);
-    struct cl_h2_stream *st = stream_of(c, id);
+    struct cl_h2_stream *st = c->data;
     bool whole = flags & NGHTTP2_FLAG_END_STREAM && n == c->data_length;
     if (CL_LIKELY(st != NULL))
         cl_h2_body_data(st, cl_str((const char *)data, n), whole);
@@ -176,6 +215,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
     (void)session;
     struct cl_h2 *c = of_user(user);
+    if (CL_UNLIKELY(frame->hd.type == NGHTTP2_RST_STREAM))
+        remember_reset(c, frame->hd.stream_id);
     if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
         frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
@@ -208,6 +249,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     if (c->head == st)
         c->head = NULL;
+    if (c->data == st)
+        c->data = NULL;
     bool early = !st->over && !st->blameless && !st->cut;
     cl_h2_stream_closed(st);
     return early ? count(c, CL_H2_ACT_RESET) : go_on(c);

@@ -398,15 +398,16 @@ static void flood(struct pair *p, unsigned n, void (*one)(struct pair *p, unsign
 }
 
 /* GOAWAY is the last frame; of what stands before the client's session knows nothing. */
-static void expect_calm(struct pair *p) {
+static void expect_last_words(struct pair *p, uint32_t error) {
     static const uint8_t head[] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0};
+    fixture_turn(&p->f);
     assert_non_null(p->h.c.stream);
     assert_true(cl_mem_was_shutdown(p->h.c.stream));
     struct cl_str out = cl_mem_output(p->h.c.stream);
     assert_true(out.len > 17);
     const uint8_t *last = (const uint8_t *)out.ptr + out.len - 17;
     assert_memory_equal(last, head, sizeof head);
-    assert_int_equal(last[16], NGHTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(last[16], error);
     client_eof(&p->h.c);
     assert_null(p->h.c.stream);
 }
@@ -416,7 +417,7 @@ static void expect_flood_ends(unsigned n, void (*one)(struct pair *p, unsigned i
     begin(&p);
     fixture_stop_clock();
     flood(&p, n, one);
-    expect_calm(&p);
+    expect_last_words(&p, NGHTTP2_ENHANCE_YOUR_CALM);
     end(&p);
 }
 
@@ -525,6 +526,66 @@ static void test_bombs(void **state) {
     }
 }
 
+/* ---- streams that have gone: RFC 9113, 5.1 ---- */
+
+static const uint8_t get_root[] = {0x82, 0x86, 0x84, 0x41, 1, 'a'};
+static const uint8_t post_hold[] = {0x83, 0x86, 0x44, 5, '/', 'h', 'o', 'l', 'd', 0x41, 1, 'a'};
+
+static void test_heads_of_closed_streams(void **state) {
+    (void)state;
+    enum { END = NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS };
+    static const uint8_t cancel[] = {0, 0, 0, NGHTTP2_CANCEL};
+    for (int how = 0; how < 3; how++) {
+        struct pair p;
+        begin(&p);
+        if (how == 0) { /* both sides have ended it */
+            h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
+        } else if (how == 1) { /* the client has reset it */
+            h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, post_hold, sizeof post_hold);
+            h2_raw(&p.h, NGHTTP2_RST_STREAM, 0, 1, cancel, sizeof cancel);
+        } else { /* the client has passed it over */
+            h2_raw(&p.h, NGHTTP2_HEADERS, END, 5, get_root, sizeof get_root);
+        }
+        fixture_turn(&p.f);
+        h2_raw(&p.h, NGHTTP2_DATA, 0, how < 2 ? 1 : 5, "abc", 3); /* is skipped */
+        h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
+        expect_last_words(&p, NGHTTP2_PROTOCOL_ERROR);
+        end(&p);
+    }
+}
+
+/* What was on its way when the server reset a stream does no harm, however many these are. */
+static void test_frames_of_streams_that_the_server_reset(void **state) {
+    (void)state;
+    static char body[20];
+    struct pair p;
+    begin(&p);
+    for (int32_t id = 1; id < 200; id += 2) {
+        h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, post_hold, 9);
+        if (id % 50 == 1)
+            fixture_turn(&p.f);
+    }
+    fixture_turn(&p.f);
+    for (int32_t id = 1; id < 200; id += 2) {
+        h2_raw(&p.h, NGHTTP2_DATA, 0, id, body, sizeof body);
+        h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, id,
+               post_hold, 1);
+    }
+    fixture_turn(&p.f);
+    assert_false(cl_mem_was_shutdown(p.h.c.stream));
+    end(&p);
+}
+
+static void test_priority_of_the_connection(void **state) {
+    (void)state;
+    static const uint8_t spec[] = {0, 0, 0, 0, 1};
+    struct pair p;
+    begin(&p);
+    h2_raw(&p.h, NGHTTP2_PRIORITY, 0, 0, spec, sizeof spec);
+    expect_last_words(&p, NGHTTP2_PROTOCOL_ERROR);
+    end(&p);
+}
+
 /* What means well may do much of all that. */
 static void test_good_clients_are_not_disturbed(void **state) {
     (void)state;
@@ -578,6 +639,9 @@ int main(void) {
         cmocka_unit_test(test_too_many_streams),
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_heads_of_closed_streams),
+        cmocka_unit_test(test_frames_of_streams_that_the_server_reset),
+        cmocka_unit_test(test_priority_of_the_connection),
         cmocka_unit_test(test_good_clients_are_not_disturbed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
