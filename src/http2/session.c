@@ -94,10 +94,15 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     }
 }
 
-static void on_headers(struct cl_h2 *c, const nghttp2_frame *frame) {
-    struct cl_h2_stream *st = c->head;
+/* Its section is complete, or will not be looked at any more. */
+static void end_head(struct cl_h2 *c) {
     c->head = NULL;
     cl_h2_clear_due(c, CL_H2_DUE_HEAD);
+}
+
+static void on_headers(struct cl_h2 *c, const nghttp2_frame *frame) {
+    struct cl_h2_stream *st = c->head;
+    end_head(c);
     if (!st)
         return;
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
@@ -139,8 +144,11 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     (void)session;
     (void)err;
     struct cl_h2 *c = of_user(user);
-    if (frame->hd.type == NGHTTP2_HEADERS && !stream_of(c, frame->hd.stream_id))
-        remember_reset(c, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        end_head(c);
+        if (!stream_of(c, frame->hd.stream_id))
+            remember_reset(c, frame->hd.stream_id);
+    }
     return count(c, CL_H2_ACT_REFUSED);
 }
 
@@ -248,7 +256,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     if (!st)
         return 0;
     if (c->head == st)
-        c->head = NULL;
+        end_head(c);
     if (c->data == st)
         c->data = NULL;
     bool early = !st->over && !st->blameless && !st->cut;

@@ -130,6 +130,28 @@ static void test_a_slow_head(void **state) {
     end(&p);
 }
 
+/* Neither a malformed head nor one whose stream goes is waited for. */
+static void test_heads_that_are_not_waited_for(void **state) {
+    (void)state;
+    static const uint8_t malformed[] = {0x82, 0x86, 0x84}, method[] = {0x82};
+    static const uint8_t whole[] = {0x83, 0x86, 0x44, 5, '/', 'e', 'c', 'h', 'o', 0x41, 1, 'a'};
+    static const uint8_t bad_trailer[] = {0x84};
+    struct pair p;
+    begin(&p);
+    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1, malformed,
+           sizeof malformed);
+    fixture_pass(&p.f, 6 * CELLO_SECOND);
+    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, whole, sizeof whole);
+    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 3,
+           bad_trailer, sizeof bad_trailer);
+    fixture_pass(&p.f, 6 * CELLO_SECOND);
+    assert_false(cl_mem_was_shutdown(p.h.c.stream));
+    h2_raw(&p.h, NGHTTP2_HEADERS, 0, 5, method, sizeof method);
+    fixture_pass(&p.f, 6 * CELLO_SECOND);
+    assert_true(cl_mem_was_shutdown(p.h.c.stream));
+    end(&p);
+}
+
 /* ---- drain ---- */
 
 static void test_stop(void **state) {
@@ -623,6 +645,7 @@ int main(void) {
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_keepalive),
         cmocka_unit_test(test_a_slow_head),
+        cmocka_unit_test(test_heads_that_are_not_waited_for),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_stop_when_idle),
         cmocka_unit_test(test_retire),
