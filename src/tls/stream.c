@@ -33,11 +33,8 @@ static void fail(struct cl_tls *t, int err) {
     t->state = CL_TLS_FAILED;
     t->broken = true;
     t->failed_with = err;
-    if (cl_tls_push(t) == CELLO_ESYS) {
-        be_ready(t, err);
-        return;
-    }
-    cl_stream_shutdown(t->lower);
+    t->shut = true;
+    cl_tls_half_close(t);
     uint64_t until = cl_loop_now_ns(l) + CL_TLS_ALERT_NS;
     cl_timer_set(cl_loop_timers(l), &t->timer, CL_MIN(until, t->timer.deadline_ns));
 }

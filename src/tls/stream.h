@@ -21,8 +21,11 @@
 /* Bytes of a ClientHello: a large one, with keys of after-quantum groups, has 2 KB. One that says
  * it is longer gets the alert illegal_parameter, before memory for it is taken. */
 enum { CL_TLS_HELLO_MAX = 16384 };
-/* Bytes that a client may send for a handshake: two of those, and a chain of certificates. */
-enum { CL_TLS_CLIENT_CHAIN_MAX = 32768, CL_TLS_HANDSHAKE_MAX = 65536 };
+/* Bytes of a client's certificates, and all that it may send for a handshake: two ClientHellos,
+ * those, and what belongs to them. */
+enum { CL_TLS_CLIENT_CHAIN_MAX = 32768, CL_TLS_HANDSHAKE_MAX = 81920 };
+_Static_assert(2 * CL_TLS_HELLO_MAX + CL_TLS_CLIENT_CHAIN_MAX < CL_TLS_HANDSHAKE_MAX,
+               "what is allowed has room");
 /* Answers of TLS itself (to KeyUpdate) that may wait for a client who does not read. */
 enum { CL_TLS_CONTROL_MAX = 16384 };
 /* After a failed handshake the client has this long to read the alert. */

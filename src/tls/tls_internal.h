@@ -108,6 +108,8 @@ int cl_tls_push(struct cl_tls *t);
 void cl_tls_go_on_sending(struct cl_tls *t);
 void cl_tls_on_sent(struct cl_stream *lower, int err);
 void cl_tls_shutdown(struct cl_stream *s);
+/* If t->shut: close_notify unless it is broken, then the end, behind all that is being sent. */
+void cl_tls_half_close(struct cl_tls *t);
 /* The last words of a connection that closes: an alert that waits, or close_notify. */
 void cl_tls_say_goodbye(struct cl_tls *t);
 

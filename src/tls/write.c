@@ -146,14 +146,19 @@ static int go_on(struct cl_tls *t) {
     }
 }
 
-static void half_close(struct cl_tls *t) {
+/* Once: a second call of OpenSSL's would read. */
+static void say_close(struct cl_tls *t) {
+    if (t->broken || !SSL_is_init_finished(t->ssl) || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
+        return;
+    cl_tls_forget_errors();
+    (void)SSL_shutdown(t->ssl);
+    ERR_clear_error();
+}
+
+void cl_tls_half_close(struct cl_tls *t) {
     if (!t->shut || t->sending || t->lower_shut || t->state == CL_TLS_CLOSED)
         return;
-    if (!t->broken && SSL_is_init_finished(t->ssl)) {
-        cl_tls_forget_errors();
-        (void)SSL_shutdown(t->ssl);
-        ERR_clear_error();
-    }
+    say_close(t);
     if (t->fly && t->fill)
         return; /* when that is over */
     if (cl_tls_push(t) != CELLO_ESYS)
@@ -171,7 +176,7 @@ void cl_tls_go_on_sending(struct cl_tls *t) {
         t->file = NULL;
         t->super.handler->on_sent(&t->super, err);
     }
-    half_close(t);
+    cl_tls_half_close(t);
 }
 
 int cl_tls_sendfile(struct cl_stream *s, struct iovec *iov, int count, struct cl_file_part *file) {
@@ -217,16 +222,12 @@ void cl_tls_on_sent(struct cl_stream *lower, int err) {
 void cl_tls_shutdown(struct cl_stream *s) {
     struct cl_tls *t = CL_CONTAINER_OF(s, struct cl_tls, super);
     t->shut = true;
-    half_close(t);
+    cl_tls_half_close(t);
 }
 
 void cl_tls_say_goodbye(struct cl_tls *t) {
-    bool cut = t->sending || t->quiet;
-    if (!cut && !t->shut && !t->broken && SSL_is_init_finished(t->ssl)) {
-        cl_tls_forget_errors();
-        (void)SSL_shutdown(t->ssl);
-        ERR_clear_error();
-    }
-    if (!cut)
-        (void)cl_tls_push(t);
+    if (t->sending || t->quiet)
+        return;
+    say_close(t);
+    (void)cl_tls_push(t);
 }

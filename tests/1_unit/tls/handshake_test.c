@@ -276,6 +276,28 @@ static void test_bad_client_certificates(void **state) {
     pair_free(&p);
 }
 
+/* The alert leaves behind what is still being sent, then the end. */
+static void test_alert_behind_a_send(void **state) {
+    (void)state;
+    struct pair p;
+    use_plain_config();
+    pair_init(&p, &site, 0);
+    (void)SSL_do_handshake(p.client);
+    cl_mem_hold_sends(p.lower, true);
+    pair_move(&p);
+    assert_int_equal(cl_mem_push(p.lower, "\x17\x03\x03\x00\x01x", 6), CELLO_OK);
+    assert_false(cl_mem_was_shutdown(p.lower));
+    assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
+    assert_true(cl_mem_was_shutdown(p.lower));
+    size_t flight = cl_mem_output(p.lower).len;
+    assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
+    assert_true(cl_mem_output(p.lower).len > flight);
+    assert_false(cl_mem_finish_send(p.lower, CELLO_OK));
+    cl_mem_eof(p.lower);
+    assert_int_equal(p.ready_err, CELLO_EINVAL);
+    pair_free(&p);
+}
+
 /* A chain of more than CL_TLS_CLIENT_CHAIN_MAX bytes. */
 static void test_long_client_chain(void **state) {
     (void)state;
@@ -481,6 +503,7 @@ int main(void) {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_client_certificate),
         cmocka_unit_test(test_bad_client_certificates),
+        cmocka_unit_test(test_alert_behind_a_send),
         cmocka_unit_test(test_long_client_chain),
         cmocka_unit_test(test_text_is_given_back),
         cmocka_unit_test(test_what_came_before),
