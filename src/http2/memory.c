@@ -1,5 +1,8 @@
 #include "http2/memory.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "base/poison.h"
 
@@ -32,6 +35,16 @@ static size_t size_for(size_t bytes) {
                                              : 0;
 }
 
+/* A session keeps room for a frame of any length, and hardly ever needs more than its first page.
+ * Pages that were something else's before go back to the system until they are needed. */
+static void *new_large(size_t bytes) {
+    char *all = cl_malloc(bytes);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = -(uintptr_t)all % page;
+    if (all && bytes > skip + page)
+        (void)madvise(all + skip, (bytes - skip) / page * page, MADV_DONTNEED);
+    return all;
+}
+
 /* Of `bytes` or more. */
 static struct cl_h2_piece *find(struct cl_h2_memory *m, size_t bytes) {
     size_t size = size_for(bytes);
@@ -43,7 +56,7 @@ static struct cl_h2_piece *find(struct cl_h2_memory *m, size_t bytes) {
     }
     if (size)
         bytes = size * CL_H2_PIECE_STEP;
-    piece = cl_malloc(bytes);
+    piece = bytes < CL_H2_PIECE_LARGE ? cl_malloc(bytes) : new_large(bytes);
     if (piece)
         piece->bytes = bytes;
     return piece;

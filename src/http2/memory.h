@@ -16,6 +16,7 @@
 enum {
     CL_H2_PIECE_STEP = 64, /* sizes, with what stands in front of a piece, are multiples of it */
     CL_H2_PIECE_MAX = 512, /* larger ones are the heap's */
+    CL_H2_PIECE_LARGE = 16384, /* from here on a piece holds only the pages that are used */
     CL_H2_PIECE_SIZES = CL_H2_PIECE_MAX / CL_H2_PIECE_STEP,
     CL_H2_KEPT_MAX = 1 << 20, /* bytes: those of a thousand requests at once */
 };

@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -124,6 +126,23 @@ static void keeps_no_more_than_its_limit(void **state) {
     cl_free(pieces);
 }
 
+/* Though the heap had given this memory to somebody else before. */
+static void large_ones_hold_no_page(void **state) {
+    struct memory *m = *state;
+    enum { BYTES = 3 * CL_H2_PIECE_LARGE };
+    give(m, take(m, BYTES));
+    char *piece = m->calls.malloc(BYTES, m->calls.mem_user_data);
+    assert_non_null(piece);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    char *first = piece + (page - (uintptr_t)piece % page);
+    unsigned char resident[BYTES / 1024];
+    size_t pages = (size_t)(piece + BYTES - first) / page;
+    assert_int_equal(mincore(first, pages * page, resident), 0);
+    for (size_t i = 0; i < pages; i++)
+        assert_int_equal(resident[i] & 1, 0);
+    give(m, piece);
+}
+
 static void says_when_memory_is_out(void **state) {
     struct memory *m = *state;
     void *piece = take(m, 10);
@@ -151,6 +170,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(zeroed_is_zero, setup, teardown),
         cmocka_unit_test_setup_teardown(resized_keeps_its_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_no_more_than_its_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_ones_hold_no_page, setup, teardown),
         cmocka_unit_test_setup_teardown(says_when_memory_is_out, setup, teardown),
         cmocka_unit_test_setup_teardown(all_go_together, setup, teardown),
     };
