@@ -45,7 +45,6 @@ static int fail(struct cl_tls *t, int why) {
 /* One or more records of bytes that lie together. */
 static int seal(struct cl_tls *t, const char *from, size_t n) {
     size_t written;
-    cl_tls_forget_errors();
     if (CL_LIKELY(SSL_write_ex(t->ssl, from, n, &written) == 1))
         return CELLO_OK;
     ERR_clear_error();
@@ -150,7 +149,6 @@ static int go_on(struct cl_tls *t) {
 static void say_close(struct cl_tls *t) {
     if (t->broken || !SSL_is_init_finished(t->ssl) || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return;
-    cl_tls_forget_errors();
     (void)SSL_shutdown(t->ssl);
     ERR_clear_error();
 }

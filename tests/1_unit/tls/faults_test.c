@@ -1,5 +1,7 @@
 /* Memory that runs out: for every allocation of a connection's life, of ours and of OpenSSL's, that
  * it fails. A connection may end by it; nothing leaks, and the next connection is served. */
+#include <malloc.h>
+
 #include "tls/fixture.h"
 
 #include "base/alloc.h"
@@ -35,23 +37,37 @@ static bool fails(void) {
     return fault.counting && fault.left && --fault.left == 0;
 }
 
+/* Bytes that OpenSSL has now. */
+static size_t openssl_bytes;
+
 static void *openssl_malloc(size_t n, const char *file, int line) {
     (void)file;
     (void)line;
-    return fails() ? NULL : malloc(n);
+    void *p = fails() ? NULL : malloc(n);
+    openssl_bytes += malloc_usable_size(p);
+    return p;
 }
 
 static void *openssl_realloc(void *p, size_t n, const char *file, int line) {
     (void)file;
     (void)line;
-    return fails() ? NULL : realloc(p, n);
+    if (fails())
+        return NULL;
+    openssl_bytes -= malloc_usable_size(p);
+    p = realloc(p, n);
+    openssl_bytes += malloc_usable_size(p);
+    return p;
 }
 
 static void openssl_free(void *p, const char *file, int line) {
     (void)file;
     (void)line;
+    openssl_bytes -= malloc_usable_size(p);
     free(p);
 }
+
+/* Of OpenSSL for a connection that waits: without the buffers of records, 17 KB each. */
+enum { MOST_IDLE = 16000 };
 
 static struct site site;
 
@@ -209,6 +225,30 @@ static void test_memory_of_openssl(void **state) {
     fail_each(true);
 }
 
+/* ---- what an idle connection keeps ----------------------------------------------------------- */
+
+static void test_idle_connections_are_small(void **state) {
+    (void)state;
+    enum { CONNECTIONS = 20 };
+    static struct pair pairs[CONNECTIONS];
+    size_t before = openssl_bytes;
+    for (int i = 0; i < CONNECTIONS; i++) {
+        struct pair *p = &pairs[i];
+        pair_init(p, &site, 0);
+        assert_int_equal(pair_shake(p), 1);
+        pair_write(p, "ping", 4);
+        assert_int_equal(pair_send(p, "pong"), CELLO_OK);
+        pair_move(p);
+        SSL_free(p->client);
+        SSL_CTX_free(p->client_ctx);
+        p->client = NULL;
+        p->client_ctx = NULL;
+    }
+    assert_in_range((openssl_bytes - before) / CONNECTIONS, 2000, MOST_IDLE);
+    for (int i = 0; i < CONNECTIONS; i++)
+        pair_free(&pairs[i]);
+}
+
 /* ---- configurations ------------------------------------------------------------------------- */
 
 static void load_with_faults(bool openssl) {
@@ -245,6 +285,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_our_memory),
         cmocka_unit_test(test_memory_of_openssl),
+        cmocka_unit_test(test_idle_connections_are_small),
         cmocka_unit_test(test_our_memory_for_a_context),
         cmocka_unit_test(test_memory_of_openssl_for_a_context),
     };
