@@ -4,6 +4,7 @@
  *   tls PORT CERTIFICATE KEY */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -71,6 +72,7 @@ int main(int argc, char **argv) {
     if (argc != 4)
         return 1;
     SSL_CTX *context = make_context(argv[2], argv[3]);
+    signal(SIGPIPE, SIG_IGN);
     answers_init(&answers);
     poller = epoll_create1(0);
     int listener = ceiling_listen((int)strtol(argv[1], NULL, 10), SOCK_NONBLOCK);
