@@ -203,11 +203,11 @@ static int append(struct cl_h2 *c, struct cl_block **b, struct cl_str bytes, siz
     return CELLO_OK;
 }
 
-/* One that came in one piece stays where it was received. */
+/* One that came in one piece stays where it was received, unless that is much larger. */
 static int collect(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
     struct cl_request *r = st->req;
     struct cl_block *in = st->conn->super.stream->in;
-    if (whole && !r->body_block) {
+    if (whole && !r->body_block && in->cap <= CL_MAX(bytes.len * 4, (size_t)CL_BLOCK_SIZE)) {
         r->body_block = in;
         cl_block_ref(in);
         r->body = bytes;

@@ -473,6 +473,8 @@ int cl_h2_open(const struct cl_h2_context *x, struct cl_worker *w, struct cl_str
     s->in_max = CL_BODY_WINDOW;
     c->heard_ns = cl_h2_now(c);
     cl_h2_set_due(c, CL_H2_DUE_PING, x->cfg.keepalive_ns);
+    if (CL_UNLIKELY(w->draining)) /* it was accepted before that */
+        cl_h2_set_due(c, CL_H2_DUE_DRAIN, w->retiring ? NOTICE_NS : CL_DRAIN_GRACE_NS);
     rest(c);
     cl_h2_flush_later(c);
     return CELLO_OK;

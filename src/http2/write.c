@@ -8,6 +8,7 @@ enum {
     OUT_MAX = 131072,       /* bytes of one send */
     STREAM_BUDGET = 262144, /* bytes of a turn before other connections have theirs */
     PULL_COST = 256,        /* of them for asking a generator, so that empty chunks end, too */
+    FILE_ROOM = 65536 - 64, /* a block for the frames of a file, which stand together in it */
     FRAME_HEAD = 9,
     EARN_MIN = 256, /* bytes of a frame that a client may want to answer with windows */
 };
@@ -161,12 +162,22 @@ static int put_file(struct cl_h2_stream *st, char *to, size_t n) {
     return err;
 }
 
+/* Room for the next frame of a file, and for those behind it. */
+static struct cl_block *file_room(struct cl_h2_stream *st, size_t size) {
+    struct cl_out *o = st->conn->out;
+    const struct cl_segments *q = st->req->response.segments;
+    uint64_t left = q->items[q->at].length;
+    if (cl_block_room(o->blocks) >= size)
+        return o->blocks;
+    return cl_out_grow(o, CL_MAX(size, (size_t)CL_MIN(left, (uint64_t)FILE_ROOM)));
+}
+
 /* The head of a frame and its payload, which is copied when it is small. */
 static int put_frame(struct cl_h2_stream *st, const uint8_t *head, size_t n) {
     struct cl_out *o = st->conn->out;
     bool file = is_of_file(st), copied = file || n <= COPY_MAX;
     size_t size = FRAME_HEAD + (copied ? n : 0);
-    struct cl_block *b = cl_out_room(o, size);
+    struct cl_block *b = file ? file_room(st, size) : cl_out_room(o, size);
     if (!b)
         return CELLO_EAGAIN;
     char *to = cl_block_wr(b);

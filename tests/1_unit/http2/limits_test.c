@@ -189,6 +189,30 @@ static void test_stop_when_idle(void **state) {
     }
 }
 
+/* One that comes out of a handshake, say, while the server stops: it may ask once. */
+static void test_opened_while_draining(void **state) {
+    (void)state;
+    for (int retire = 0; retire < 2; retire++) {
+        struct pair p;
+        fixture_init(&p.f, NULL);
+        struct h2_client other;
+        h2_open(&p.f, &other, NULL);
+        struct h2_message *held = h2_get(&other, "/hold");
+        h2_turn(&other);
+        (retire ? cello_server_retire : cello_server_stop)(p.f.server, 10 * CELLO_SECOND);
+        h2_turn(&other);
+        h2_open(&p.f, &p.h, NULL);
+        h2_expect(get(&p, "/"), 200, "hello");
+        pass(&p, retire ? CELLO_SECOND + CELLO_SECOND / 10 : CL_DRAIN_GRACE_NS * 2);
+        h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
+        answer_held(&p);
+        h2_turn(&other);
+        h2_expect(held, 200, "done");
+        h2_free(&other);
+        end(&p);
+    }
+}
+
 static void test_retire(void **state) {
     (void)state;
     struct pair p;
@@ -648,6 +672,7 @@ int main(void) {
         cmocka_unit_test(test_heads_that_are_not_waited_for),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_stop_when_idle),
+        cmocka_unit_test(test_opened_while_draining),
         cmocka_unit_test(test_retire),
         cmocka_unit_test(test_retire_without_an_answer),
         cmocka_unit_test(test_stop_without_time),
