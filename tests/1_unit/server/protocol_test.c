@@ -171,6 +171,35 @@ static void test_one_that_waits_is_counted(void **state) {
     fixture_free(&f);
 }
 
+/* It had waited, for its preface or a handshake, when the server began to end. */
+static void test_one_that_begins_late(void **state) {
+    (void)state;
+    static const uint8_t goaway[] = {0, 0, 8, 7, 0, 0, 0, 0, 0};
+    struct fixture f;
+    struct end e;
+    for (int retires = 0; retires < 2; retires++) {
+        begin(&f, NULL, true);
+        dial(&f, &e, "10.1.2.3");
+        say(&f, &e, "PRI");
+        if (retires)
+            cello_server_retire(f.server, 3600 * CELLO_SECOND);
+        else
+            cello_server_stop(f.server, 3600 * CELLO_SECOND);
+        fixture_turn(&f);
+        say_bytes(&f, &e, begin_http2 + 3, BEGIN_LEN - 3);
+        speaks_http2(&f, &e);
+        fixture_pass(&f, 2 * CELLO_SECOND); /* for a request, or an answer to a PING */
+        hear(&f, &e);
+        assert_non_null(memmem(e.in, e.got, goaway, sizeof goaway));
+        assert_true(e.closed || conns(&f) == 1);
+        cello_connection_end(e.c);
+        fixture_pass(&f, 4 * CELLO_SECOND);
+        assert_int_equal(conns(&f), 0);
+        hang_up(&f, &e);
+        fixture_free(&f);
+    }
+}
+
 static void test_values(void **state) {
     (void)state;
     struct fixture f;
@@ -199,6 +228,7 @@ int main(void) {
         cmocka_unit_test(test_behind_a_proxy_head),
         cmocka_unit_test(test_who_says_too_little_is_closed),
         cmocka_unit_test(test_one_that_waits_is_counted),
+        cmocka_unit_test(test_one_that_begins_late),
         cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
