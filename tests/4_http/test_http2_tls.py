@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import services
 from cello import App, Http2Config, Request, Server, TlsConfig
 from wire import connect, eventually, request
 from wire_streams import Streams
@@ -121,21 +122,26 @@ def test_httpx(start: Start) -> None:
         assert client.get("/big").content == BIG
 
 
+def run(words: list[str]) -> subprocess.CompletedProcess[bytes]:
+    env = services.unsanitized()
+    return subprocess.run(words, env=env, capture_output=True, timeout=60)
+
+
 def test_curl(start: Start) -> None:
     server = start()
     words = ["curl", "-sS", "--cacert", str(certificates().authority), "-w", "%{http_version}"]
-    done = subprocess.run([*words, server.url + "/"], capture_output=True, timeout=60)
+    done = run([*words, server.url + "/"])
     assert done.stdout == b"root2", done
-    done = subprocess.run([*words, "--http1.1", server.url + "/"], capture_output=True, timeout=60)
+    done = run([*words, "--http1.1", server.url + "/"])
     assert done.stdout == b"root1.1", done
 
 
 def test_nghttp_and_h2load(start: Start) -> None:
     server = start()
-    done = subprocess.run(["nghttp", "-nv", server.url + "/big"], capture_output=True, timeout=60)
+    done = run(["nghttp", "-nv", server.url + "/big"])
     assert done.returncode == 0 and b":status: 200" in done.stdout, done
     words = ["h2load", "-n", "2000", "-c", "4", "-m", "50", server.url + "/"]
-    done = subprocess.run(words, capture_output=True, timeout=60)
+    done = run(words)
     assert b"2000 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout
 
 
