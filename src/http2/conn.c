@@ -279,22 +279,18 @@ static void tell_draining(struct cl_h2 *c) {
     }
 }
 
-static void begin_to_end(struct cl_h2 *c) {
-    if (c->super.worker->retiring)
-        cl_h2_go_gracefully(c);
-    else if (c->first)
-        cl_h2_set_due(c, CL_H2_DUE_DRAIN, CL_DRAIN_GRACE_NS);
-    else
-        cl_h2_go(c);
-}
-
 void cl_h2_drain(struct cl_conn *super) {
     struct cl_h2 *c = cl_h2_of(super);
     if (!super->worker->drain_told)
         tell_draining(c);
     if (c->state != CL_H2_OPEN)
         return;
-    begin_to_end(c);
+    if (super->worker->retiring)
+        cl_h2_go_gracefully(c);
+    else if (c->first)
+        cl_h2_set_due(c, CL_H2_DUE_DRAIN, CL_DRAIN_GRACE_NS);
+    else
+        cl_h2_go(c);
     cl_h2_flush(&c->flush); /* what it said leaves before a stop without time closes all */
 }
 
@@ -480,8 +476,6 @@ int cl_h2_open(const struct cl_h2_context *x, struct cl_worker *w, struct cl_str
     if (CL_UNLIKELY(w->draining)) /* it was accepted before that */
         cl_h2_set_due(c, CL_H2_DUE_DRAIN, w->retiring ? NOTICE_NS : CL_DRAIN_GRACE_NS);
     rest(c);
-    if (CL_UNLIKELY(w->draining)) /* it had waited for a handshake or its first bytes */
-        begin_to_end(c);
     cl_h2_flush_later(c);
     return CELLO_OK;
 }
