@@ -107,6 +107,14 @@ static void read_due(struct cl_h2 *c) {
         cl_h2_go(c);
 }
 
+/* One that was opened by a worker that retires has had time to ask. */
+static void drain_due(struct cl_h2 *c) {
+    if (c->super.worker->retiring && !c->noticed)
+        cl_h2_go_gracefully(c);
+    else
+        cl_h2_go(c);
+}
+
 static void memory_due(struct cl_h2 *c) {
     if (c->paused) {
         c->paused = false;
@@ -135,7 +143,7 @@ static void on_timer(struct cl_timer *t) {
     if (is_due(c, CL_H2_DUE_HEAD, now))
         cl_h2_die(c, NGHTTP2_ENHANCE_YOUR_CALM);
     if (is_due(c, CL_H2_DUE_DRAIN, now))
-        cl_h2_go(c);
+        drain_due(c);
     if (is_due(c, CL_H2_DUE_MEMORY, now))
         memory_due(c);
     if (is_due(c, CL_H2_DUE_READ, now))
