@@ -31,7 +31,7 @@ static void be_ready(struct cl_tls *t, int err) {
 static void fail(struct cl_tls *t, int err) {
     struct cl_loop *l = t->super.loop;
     t->state = CL_TLS_FAILED;
-    t->broken = true;
+    t->broken = true; /* OpenSSL has said what it had to say, if it was asked at all */
     t->failed_with = err;
     t->shut = true;
     cl_tls_half_close(t);
@@ -82,6 +82,31 @@ static void shake_hands(struct cl_tls *t) {
     }
 }
 
+/* Who has said nothing yet costs no memory of OpenSSL. */
+static int make_ssl(struct cl_tls *t) {
+    t->ssl = SSL_new(t->setup->main);
+    BIO *bio = t->ssl ? cl_tls_bio_new(t) : NULL;
+    if (!bio || SSL_set_app_data(t->ssl, t) != 1) {
+        BIO_free(bio);
+        SSL_free(t->ssl);
+        t->ssl = NULL;
+        ERR_clear_error();
+        return CELLO_ENOMEM;
+    }
+    SSL_set_bio(t->ssl, bio, bio);
+    SSL_set_accept_state(t->ssl);
+    return CELLO_OK;
+}
+
+static void begin_handshake(struct cl_tls *t) {
+    if (make_ssl(t) != CELLO_OK) {
+        be_ready(t, CELLO_ENOMEM);
+        return;
+    }
+    t->state = CL_TLS_HANDSHAKE;
+    shake_hands(t);
+}
+
 /* The length in the ClientHello's head decides before OpenSSL takes memory for it. What is no
  * handshake at all, and no text either, gets OpenSSL's alert. */
 static void look_at_hello(struct cl_tls *t) {
@@ -102,8 +127,7 @@ static void look_at_hello(struct cl_tls *t) {
             return;
         }
     }
-    t->state = CL_TLS_HANDSHAKE;
-    shake_hands(t);
+    begin_handshake(t);
 }
 
 static void on_timer(struct cl_timer *timer) {
@@ -286,30 +310,12 @@ static void run_later(struct cl_flush *f) {
     }
 }
 
-static int make_ssl(struct cl_tls *t) {
-    t->ssl = SSL_new(t->setup->main);
-    BIO *bio = t->ssl ? cl_tls_bio_new(t) : NULL;
-    if (!bio || SSL_set_app_data(t->ssl, t) != 1) {
-        BIO_free(bio);
-        SSL_free(t->ssl);
-        ERR_clear_error();
-        return CELLO_ENOMEM;
-    }
-    SSL_set_bio(t->ssl, bio, bio);
-    SSL_set_accept_state(t->ssl);
-    return CELLO_OK;
-}
-
 int cl_tls_accept(struct cl_tls_context *c, struct cl_stream *lower, uint64_t timeout_ns,
                   cl_tls_ready_fn on_ready, void *protocol, struct cl_stream **out) {
     struct cl_tls *t = cl_calloc(1, sizeof *t);
     if (!t)
         return CELLO_ENOMEM;
     t->setup = cl_tls_context_setup(c);
-    if (make_ssl(t) != CELLO_OK) {
-        cl_free(t);
-        return CELLO_ENOMEM;
-    }
     t->setup->refs++;
     t->super = (struct cl_stream){
         .ops = &stream_ops,

@@ -65,7 +65,7 @@ enum cl_tls_state {
 struct cl_tls {
     struct cl_stream super;
     struct cl_stream *lower;
-    SSL *ssl;
+    SSL *ssl; /* NULL: nothing has come yet */
     struct cl_tls_setup *setup;
     cl_tls_ready_fn on_ready;
     struct cl_timer timer; /* of the handshake */

@@ -147,7 +147,8 @@ static int go_on(struct cl_tls *t) {
 
 /* Once: a second call of OpenSSL's would read. */
 static void say_close(struct cl_tls *t) {
-    if (t->broken || !SSL_is_init_finished(t->ssl) || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
+    if (t->broken || !t->ssl || !SSL_is_init_finished(t->ssl) ||
+        SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
         return;
     (void)SSL_shutdown(t->ssl);
     ERR_clear_error();

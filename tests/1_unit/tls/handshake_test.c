@@ -276,6 +276,34 @@ static void test_bad_client_certificates(void **state) {
     pair_free(&p);
 }
 
+/* Another name has another certificate, and the same rules for clients. */
+static void test_clients_of_other_names(void **state) {
+    (void)state;
+    struct cello_tls_name name = {"c.example", site.cert_path, site.key_path};
+    struct cert alice = cert_make(&(struct cert_wish){.cn = "alice", .issuer = &site.ca});
+    struct cert stranger = cert_make(&(struct cert_wish){.cn = "stranger"});
+    struct pair p;
+    use_clients(true);
+    site.cfg.names = &name;
+    site.cfg.name_count = 1;
+    use_config();
+    pair_init(&p, &site, 0);
+    SSL_set_tlsext_host_name(p.client, "c.example");
+    be(&p, &alice);
+    assert_int_equal(pair_shake(&p), 1);
+    assert_non_null(cl_tls_client_cert(p.stream->tls));
+    pair_free(&p);
+    pair_init(&p, &site, 0);
+    SSL_set_tlsext_host_name(p.client, "c.example");
+    be(&p, &stranger);
+    expect_no_client(&p, SSL_AD_UNKNOWN_CA);
+    pair_init(&p, &site, 0);
+    SSL_set_tlsext_host_name(p.client, "c.example");
+    expect_no_client(&p, SSL_AD_CERTIFICATE_REQUIRED);
+    cert_free(&alice);
+    cert_free(&stranger);
+}
+
 /* The alert leaves behind what is still being sent, then the end. */
 static void test_alert_behind_a_send(void **state) {
     (void)state;
@@ -507,6 +535,7 @@ int main(void) {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_client_certificate),
         cmocka_unit_test(test_bad_client_certificates),
+        cmocka_unit_test(test_clients_of_other_names),
         cmocka_unit_test(test_alert_behind_a_send),
         cmocka_unit_test(test_long_client_chain),
         cmocka_unit_test(test_text_is_given_back),
