@@ -141,6 +141,10 @@ static PyMethodDef methods[] = {
     {"check_tls", cl_tls_check, METH_O,
      "check_tls(config, /)\n--\n\nWhether Server.use_tls() takes it. ValueError: which file is "
      "wrong, and why."},
+    {"make_certificate", cl_tls_make_certificate, METH_VARARGS,
+     "make_certificate(cert_path, key_path, /)\n--\n\nLeave a certificate for this machine and "
+     "its key there, unless good ones lie there already; whether they are new. ValueError: why "
+     "it cannot."},
     {"are_networks", cl_server_are_networks, METH_O,
      "are_networks(text, /)\n--\n\nWhether it lists networks and addresses as "
      "Server.expect_proxy() takes them."},

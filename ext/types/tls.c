@@ -111,6 +111,20 @@ PyObject *cl_tls_check(PyObject *module, PyObject *tuple) {
     return done;
 }
 
+PyObject *cl_tls_make_certificate(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *cert, *key;
+    bool made = false;
+    char why[CELLO_TLS_WHY];
+    if (!PyArg_ParseTuple(args, "O&O&:make_certificate", PyUnicode_FSConverter, &cert,
+                          PyUnicode_FSConverter, &key))
+        return NULL;
+    int err = cello_tls_make_local(PyBytes_AS_STRING(cert), PyBytes_AS_STRING(key), &made, why);
+    Py_DECREF(cert);
+    Py_DECREF(key);
+    return err ? raise_why(err, why) : PyBool_FromLong(made);
+}
+
 /* ---- servers ---- */
 
 static struct cl_server *server_of(PyObject *self) {

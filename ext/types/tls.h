@@ -8,6 +8,8 @@
 
 /* _cello.check_tls */
 PyObject *cl_tls_check(PyObject *module, PyObject *tuple);
+/* _cello.make_certificate */
+PyObject *cl_tls_make_certificate(PyObject *module, PyObject *args);
 
 /* Methods of Server. */
 PyObject *cl_server_use_tls(PyObject *self, PyObject *const *args, Py_ssize_t n);

@@ -85,6 +85,12 @@ CELLO_API void cello_server_reload_tls(struct cl_server *s);
  * others, 308; nothing else is. Errors: as cello_server_listen. */
 CELLO_API int cello_server_listen_redirect(struct cl_server *s, const char *host, uint16_t port);
 
+/* For development: leave a pair at these paths that is good for localhost, 127.0.0.1 and ::1, the
+ * one that lies there or a new one, signed by itself. *made: it is new. Errors, with a sentence in
+ * `why`: CELLO_ESYS (a file cannot be written), CELLO_ENOMEM, CELLO_EINVAL. Thread: any. */
+CELLO_API int cello_tls_make_local(const char *cert_path, const char *key_path, bool *made,
+                                   char why[CELLO_TLS_WHY]);
+
 /* Whether nobody on the way could read the request. */
 CELLO_API bool cello_request_is_secure(const struct cl_request *r);
 /* NULL: the client has none, or the request is not on its connection any more. As long as that.

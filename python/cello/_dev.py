@@ -280,6 +280,11 @@ def supervise(command: list[str], settings: Settings, watch: Watch) -> int:
     process."""
     from importlib.util import find_spec
 
+    from cello import _tls
+
+    if settings.tls is not None:
+        _tls.check_or_end(settings.tls)
+        _tls.for_children(settings.tls)
     if find_spec("watchfiles") is None:
         _log.notice("cello: restarting on changes needs watchfiles: pip install 'cello[standard]'")
         return 1
@@ -291,7 +296,7 @@ def supervise(command: list[str], settings: Settings, watch: Watch) -> int:
         return 1
     try:
         shown = ", ".join(os.path.relpath(folder) for folder in watch.roots())
-        _log.notice(f"Cello {_cello.VERSION} on {_url(listener)}, watching {shown}")
+        _log.notice(f"Cello {_cello.VERSION} on {_url(listener, settings)}, watching {shown}")
         return Supervisor(command, listener, watch).run()
     finally:
         listener.close()
@@ -300,11 +305,12 @@ def supervise(command: list[str], settings: Settings, watch: Watch) -> int:
                 os.unlink(settings.uds)
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, settings: Settings) -> str:
     from cello._attend import url_of
 
     name = listener.getsockname()
-    return url_of((f"unix:{name}", 0) if isinstance(name, str) else name[:2])
+    address = (f"unix:{name}", 0) if isinstance(name, str) else name[:2]
+    return url_of(address, "https" if settings.tls else "http")
 
 
 def supervise_program(settings: Settings) -> int:

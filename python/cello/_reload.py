@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 
-from cello import _cello, _log
+from cello import _cello, _log, _tls
 from cello._load import Stop, UserError, load, parse, trimmed
 from cello._settings import Settings
 
@@ -108,7 +108,20 @@ def _serve_error(error: BaseException, *, told: bool = False) -> None:
     methods = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
     for path in ("/", "/{path:path}"):
         app.add_route(path, show, methods=methods)
+    _serve_in_clear_if_needed()
     app.run(argv=["--reload", "--no-logs"])
+
+
+def _serve_in_clear_if_needed() -> None:
+    """A page can still be shown when it is the certificate that is wrong."""
+    tls = Settings().tls
+    if tls is None:
+        return
+    try:
+        _cello.check_tls(_tls.engine_config(tls))
+    except ValueError:
+        for name in ("CELLO_TLS_CERT_PATH", "CELLO_TLS_KEY_PATH"):
+            os.environ.pop(name, None)
 
 
 def _print(error: BaseException) -> None:

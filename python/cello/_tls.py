@@ -302,6 +302,23 @@ def check_or_end(config: TlsConfig | None) -> None:
         end(error)
 
 
+def local_certificate() -> tuple[str, str, bool]:
+    """Paths of a certificate for development and its key, in the user's cache, and whether they are
+    new. OSError, ValueError: why there is none."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(home, "cello")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    cert, key = os.path.join(folder, "localhost.pem"), os.path.join(folder, "localhost.key")
+    return cert, key, _cello.make_certificate(cert, key)
+
+
+def for_children(config: TlsConfig) -> None:
+    """The processes of a development server serve HTTPS whatever they can read of the program."""
+    for name in ("cert_path", "key_path", "key_password"):
+        if value := getattr(config, name):
+            os.environ[config._variable(name)] = value
+
+
 def end(error: ValueError) -> NoReturn:
     _log.critical(f"cannot serve HTTPS: {error}")
     raise SystemExit(1) from None

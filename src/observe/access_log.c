@@ -37,6 +37,9 @@ enum field {
     FIELD_TIME,
     FIELD_REQUEST_ID,
     FIELD_WORKER_ID,
+    FIELD_SCHEME,
+    FIELD_TLS_VERSION,
+    FIELD_TLS_CIPHER,
     FIELD_HEADER,
     FIELD_COUNT
 };
@@ -54,6 +57,9 @@ static const char *const FIELD_NAMES[FIELD_COUNT] = {
     [FIELD_TIME] = "time",
     [FIELD_REQUEST_ID] = "request_id",
     [FIELD_WORKER_ID] = "worker_id",
+    [FIELD_SCHEME] = "scheme",
+    [FIELD_TLS_VERSION] = "tls_version",
+    [FIELD_TLS_CIPHER] = "tls_cipher",
 };
 
 /* With the zero that other servers' logs have, too. */
@@ -86,6 +92,7 @@ struct cl_access_log {
     bool is_file; /* a regular one, of `path` */
     char *path;   /* NULL: fd is the caller's */
     uint32_t worker_id;
+    cl_access_log_tls_fn tls_version, tls_cipher; /* NULL: there is no TLS */
     uint64_t share, due; /* of lines: of each request, and those that are not written yet */
     struct cl_heap_sink out;
     size_t written; /* of out */
@@ -223,6 +230,12 @@ static int put_peer(struct cl_access_log *log, struct cl_sink *s, const struct c
     return put_escaped(log, s, text);
 }
 
+static int put_tls(struct cl_access_log *log, struct cl_sink *s, cl_access_log_tls_fn fact,
+                   const struct cl_request *r) {
+    const char *text = fact && r->stream && r->stream->tls ? fact(r->stream->tls) : "";
+    return put_escaped(log, s, cl_str(text, strlen(text)));
+}
+
 static int put_part(struct cl_access_log *log, struct cl_sink *s, const struct part *part,
                     const struct cl_request *r) {
     switch (part->field) {
@@ -240,6 +253,9 @@ static int put_part(struct cl_access_log *log, struct cl_sink *s, const struct p
     case FIELD_TIME: return put_time(log, s);
     case FIELD_REQUEST_ID: return put_escaped(log, s, r->request_id);
     case FIELD_WORKER_ID: return put_number(s, log->worker_id);
+    case FIELD_SCHEME: return put_escaped(log, s, r->secure ? CL_STR("https") : CL_STR("http"));
+    case FIELD_TLS_VERSION: return put_tls(log, s, log->tls_version, r);
+    case FIELD_TLS_CIPHER: return put_tls(log, s, log->tls_cipher, r);
     case FIELD_HEADER: {
         const struct cl_header *h = cl_request_header_named(r, part->text);
         return put_escaped(log, s, h ? h->value : cl_str(NULL, 0));
@@ -250,6 +266,12 @@ static int put_part(struct cl_access_log *log, struct cl_sink *s, const struct p
 
 void cl_access_log_set_worker(struct cl_access_log *log, uint32_t worker_id) {
     log->worker_id = worker_id;
+}
+
+void cl_access_log_show_tls(struct cl_access_log *log, cl_access_log_tls_fn version,
+                            cl_access_log_tls_fn cipher) {
+    log->tls_version = version;
+    log->tls_cipher = cipher;
 }
 
 void cl_access_log_sample(struct cl_access_log *log, double share) {

@@ -1,7 +1,7 @@
 /* The access log: a line per answered request, gathered in memory, written many at a time.
  *
  * A format is text with fields in braces: {remote_addr} {method} {target} {path} {query} {protocol}
- * {status} {bytes} {duration_us} {time} {request_id} {worker_id} {header:NAME}. "combined" is the
+ * {status} {bytes} {duration_us} {time} {request_id} {worker_id} {scheme} {tls_version} {tls_cipher} {header:NAME}. "combined" is the
  * usual one; "json" writes an object a line. What a client sent is escaped, so that no request can
  * forge a line. An empty value is "-" (in JSON: "").
  *
@@ -18,6 +18,7 @@
 enum { CL_ACCESS_LOG_BUFFER_MAX = 1 << 20, CL_ACCESS_LOG_FLUSH_MS = 100 };
 
 struct cl_access_log;
+struct cl_tls;
 
 /* The caller keeps fd open. Errors: CELLO_EINVAL (unknown field, unclosed brace), CELLO_ENOMEM. */
 int cl_access_log_new(struct cl_access_log **out, int fd, struct cl_str format) CL_MUST_USE;
@@ -37,6 +38,10 @@ int cl_access_log_reopen(struct cl_access_log *log) CL_MUST_USE;
 const char *cl_access_log_path(const struct cl_access_log *log);
 /* What {worker_id} shows; 0 at first. */
 void cl_access_log_set_worker(struct cl_access_log *log, uint32_t worker_id);
+/* Where {tls_version} and {tls_cipher} come from; empty at first. */
+typedef const char *(*cl_access_log_tls_fn)(const struct cl_tls *tls);
+void cl_access_log_show_tls(struct cl_access_log *log, cl_access_log_tls_fn version,
+                            cl_access_log_tls_fn cipher);
 /* Only this share of the requests, 0 to 1, evenly; those answered with 500 and above always. */
 void cl_access_log_sample(struct cl_access_log *log, double share);
 

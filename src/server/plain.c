@@ -54,7 +54,7 @@ static struct cl_str location_of(const struct cl_server *s, struct cl_request *r
 static int redirect(const struct cl_server *s, struct cl_request *r) {
     if (!r->host.len)
         return refuse(r, "The request has no Host, so that there is nowhere to redirect it to.");
-    if (r->path.ptr[0] != '/')
+    if (!r->path.len || r->path.ptr[0] != '/')
         return refuse(r, "This port redirects to HTTPS, and does nothing else.");
     struct cl_str to = location_of(s, r);
     if (!to.ptr || cl_response_header(r, CL_STR("Location"), to) != CELLO_OK)

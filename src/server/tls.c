@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "server/waiting.h"
+#include "tls/local.h"
 #include "tls/stream.h"
 
 #define RELOAD_NS CL_NS_PER_S
@@ -114,6 +115,8 @@ int cello_server_use_tls(struct cl_server *s, struct cl_cluster *cluster,
         s->tls->del(s->tls);
     s->tls = &t->super;
     s->secured = true;
+    if (s->log)
+        cl_access_log_show_tls(s->log, cl_tls_version, cl_tls_cipher);
     s->last_redirects = cfg->last_redirects;
     return CELLO_OK;
 }
@@ -124,6 +127,11 @@ int cello_tls_check(const struct cello_tls_config *cfg, char why[CELLO_TLS_WHY])
     if (!err)
         cl_tls_context_del(tls);
     return err;
+}
+
+int cello_tls_make_local(const char *cert_path, const char *key_path, bool *made,
+                         char why[CELLO_TLS_WHY]) {
+    return cl_tls_local_pair(cert_path, key_path, made, why);
 }
 
 /* ---- requests ---- */

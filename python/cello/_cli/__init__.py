@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cello import _cello
+from cello import _cello, _log
 from cello._load import Stop, Target, UserError, load, parse
 from cello._log import LEVELS
 from cello._settings import BACKENDS, ENVIRONMENTS, SettingError, Settings
@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     dev = _command(commands, "dev", _dev, "serve, and restart when a file is saved")
     _serving(dev)
     dev.set_defaults(debug=True)
+    dev.add_argument(
+        "--tls", action="store_true", help="HTTPS, with a certificate that is made for this machine"
+    )
     dev.add_argument(
         "--reload-dir",
         action="append",
@@ -184,6 +187,8 @@ def _dev(options: argparse.Namespace) -> int:
 
     target = _target(options)
     argv = serving_argv(options)
+    if options.tls:
+        _use_local_certificate(options)
     settings = _checked(argv)
     words = ["--factory"] if options.factory else []
     watch = _dev.Watch(
@@ -192,6 +197,20 @@ def _dev(options: argparse.Namespace) -> int:
         Path(options.env_file).resolve() if options.env_file else None,
     )
     return _dev.supervise(["load", options.app, *words, *argv], settings, watch)
+
+
+def _use_local_certificate(options: argparse.Namespace) -> None:
+    from cello import _tls
+
+    if options.tls_cert or options.tls_key:
+        raise Stop("--tls makes a certificate: leave it out, or --tls-cert and --tls-key", 2)
+    try:
+        cert, key, is_new = _tls.local_certificate()
+    except (OSError, ValueError) as error:
+        raise Stop(f"no certificate for development: {error}", 1) from None
+    os.environ["CELLO_TLS_CERT_PATH"], os.environ["CELLO_TLS_KEY_PATH"] = cert, key
+    what = "a new certificate" if is_new else "the certificate"
+    _log.notice(f"cello: HTTPS with {what} in {cert}: trust that file to see no warning")
 
 
 def _routes(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from cello import _config, _env_file
+from cello import _cello, _config, _env_file, _tls
 from cello._app import App
 from cello._health import HealthCheckConfig
 from cello._load import Target, UserError, load
@@ -21,8 +21,10 @@ _CONFIGS: tuple[type[_config._Numbers], ...] = (
     _config.ClusterConfig,
     _config.Http2Config,
     HealthCheckConfig,
+    _tls.TlsConfig,
 )
-_SECRET_ENDS = ("_key", "_url")  # a URL may have a password
+_SECRET_ENDS = ("_key", "_keys", "_url")  # a URL may have a password
+_NOT_SECRET = ("tls_key",)  # a path
 _OWN_VARIABLES = ("CELLO_CPU",)
 
 
@@ -88,6 +90,7 @@ def _problems_of_start(app: App, *, environment_is_fine: bool) -> list[str]:
     steps: list[Any] = [app._freeze]
     if environment_is_fine:
         steps.append(lambda: app._engine(app._settings()).close())
+        steps.append(lambda: _check_tls(app._settings().tls))
     for step in steps:
         try:
             step()
@@ -95,6 +98,11 @@ def _problems_of_start(app: App, *, environment_is_fine: bool) -> list[str]:
             if str(error) not in found:  # what the first step finds, the second does, too
                 found.append(str(error))
     return found
+
+
+def _check_tls(config: _tls.TlsConfig | None) -> None:
+    if config is not None:
+        _cello.check_tls(_tls.engine_config(config))
 
 
 # ---- settings ----
@@ -114,6 +122,7 @@ def settings_lines(app: App) -> list[str]:
         _CONFIGS[4](),  # run() may be given another one
         settings.http2 or _CONFIGS[5](),
         app._health or _CONFIGS[6](),
+        *filter(None, [settings.tls]),
     ):
         lines += ["", f"[{type(config).__name__}]"]
         lines += _section((n, getattr(config, n), config._sources[n]) for n in config._defaults)
@@ -135,6 +144,7 @@ def _section(items: Any) -> list[str]:
 
 def _shown(name: str, value: Any) -> str:
     hidden = is_secret(name) or name.lower().endswith(_SECRET_ENDS)
+    hidden = hidden and name not in _NOT_SECRET
     return HIDDEN if hidden and value else repr(value)
 
 
