@@ -74,6 +74,8 @@ struct cl_listener {
     int fd;
     uint32_t state;
     uint32_t pending;
+    bool shared; /* other processes wait on the socket, too, and new connections are to be spread.
+                    Set before it is opened */
     /* A connection was accepted: close-on-exec, and non-blocking where the back end wants it so.
      * The callee owns fd. After a pause or a close, a few that the kernel had handed over may still
      * come, until on_closed. */

@@ -70,6 +70,8 @@ static void arm_accept(struct cl_listener *ls) {
     }
     if (CL_UNLIKELY(ls->state & CL_LISTENER_POLLED))
         io_uring_prep_poll_add(sqe, ls->fd, POLLIN | EPOLLEXCLUSIVE);
+    else if (ls->shared) /* who has taken one waits behind the others */
+        io_uring_prep_accept(sqe, ls->fd, NULL, NULL, SOCK_CLOEXEC);
     else
         io_uring_prep_multishot_accept(sqe, ls->fd, NULL, NULL, SOCK_CLOEXEC);
     sqe->user_data = cl_uring_tag(ls, CL_URING_ACCEPT);

@@ -32,22 +32,21 @@ static bool redirects(const struct cl_server *s, size_t address) {
     return s->last_redirects && address + 1 == s->cluster->inherited.address_count;
 }
 
-static int listen_on(struct cl_server *s, int fd, bool redirects) {
-    int copy = copy_of(fd);
-    int err = copy < 0 ? CELLO_ESYS : cl_server_listen_own(s, copy);
+static int listen_at(struct cl_server *s, size_t address) {
+    const struct cl_worker_address *a = &s->cluster->inherited.addresses[address];
+    int own = socket_of(a, cello_cluster_worker_id(s->cluster));
+    int copy = copy_of(own >= 0 ? own : a->fds[0]);
+    bool shared = own < 0 && cello_cluster_workers(s->cluster) > 1;
+    int err = copy < 0 ? CELLO_ESYS : cl_server_listen_own(s, copy, shared);
     if (!err)
-        s->listeners[s->listener_count - 1].redirects = redirects;
+        s->listeners[s->listener_count - 1].redirects = redirects(s, address);
     return err;
 }
 
 static int listen_on_all(struct cl_server *s) {
-    const struct cl_worker_text *t = &s->cluster->inherited;
-    uint32_t id = cello_cluster_worker_id(s->cluster);
     int err = CELLO_OK;
-    for (size_t i = 0; !err && i < t->address_count; i++) {
-        int own = socket_of(&t->addresses[i], id);
-        err = listen_on(s, own >= 0 ? own : t->addresses[i].fds[0], redirects(s, i));
-    }
+    for (size_t i = 0; !err && i < s->cluster->inherited.address_count; i++)
+        err = listen_at(s, i);
     return err;
 }
 

@@ -100,19 +100,23 @@ void cl_server_look(struct cl_server *s) {
 
 /* ---- its own ---- */
 
-int cello_server_listen_fd(struct cl_server *s, int fd) {
+static int listen_on(struct cl_server *s, int fd, bool shared) {
     if (s->listener_count == CL_MAX_LISTENERS)
         return CELLO_ELIMIT;
     struct cl_server_listener *l = &s->listeners[s->listener_count];
-    *l = (struct cl_server_listener){0};
+    *l = (struct cl_server_listener){.super.shared = shared};
     int err = open_listener(s, l, fd);
     if (!err)
         s->listener_count++;
     return err;
 }
 
-int cl_server_listen_own(struct cl_server *s, int fd) {
-    int err = cello_server_listen_fd(s, fd);
+int cello_server_listen_fd(struct cl_server *s, int fd) {
+    return listen_on(s, fd, false);
+}
+
+int cl_server_listen_own(struct cl_server *s, int fd, bool shared) {
+    int err = listen_on(s, fd, shared);
     if (err) {
         int saved = errno;
         close(fd);
@@ -127,7 +131,7 @@ int cello_server_listen(struct cl_server *s, const char *host, uint16_t port) {
     int err = cl_addr_parse(&addr, host, port);
     if (!err)
         err = cl_listen_tcp(&addr, BACKLOG, false, &fd);
-    return err ? err : cl_server_listen_own(s, fd);
+    return err ? err : cl_server_listen_own(s, fd, false);
 }
 
 int cello_server_listen_redirect(struct cl_server *s, const char *host, uint16_t port) {
@@ -141,7 +145,7 @@ int cello_server_listen_unix(struct cl_server *s, const char *path, unsigned mod
     int fd;
     int err = cl_listen_unix(path, mode, BACKLOG, &fd);
     if (!err)
-        err = cl_server_listen_own(s, fd);
+        err = cl_server_listen_own(s, fd, false);
     if (!err)
         s->listeners[s->listener_count - 1].owns_path = true;
     return err;

@@ -109,8 +109,9 @@ void cl_server_log_request(struct cl_server *s, const struct cl_request *r);
 void cl_server_unref(struct cl_request *r);
 
 /* listen.c */
-/* As cello_server_listen_fd, but on failure, too, the socket is closed; errno stays. */
-int cl_server_listen_own(struct cl_server *s, int fd) CL_MUST_USE;
+/* As cello_server_listen_fd, but on failure, too, the socket is closed; errno stays. shared: other
+ * workers accept from it, too. */
+int cl_server_listen_own(struct cl_server *s, int fd, bool shared) CL_MUST_USE;
 void cl_server_close_listeners(struct cl_server *s);
 /* Also accept from `fd`, a socket of worker id `owner`; the server owns it on success. Errors: as
  * cello_server_listen_fd. */

@@ -84,7 +84,7 @@ static void settle(struct cluster *c) {
 }
 
 static void serve(struct cluster *c, int server) {
-    assert_int_equal(cello_server_listen_fd(c->servers[server], copy_of(c->socket)), CELLO_OK);
+    assert_int_equal(cl_server_listen_own(c->servers[server], copy_of(c->socket), true), CELLO_OK);
     turn(c->servers[server], 0);
 }
 
@@ -232,6 +232,27 @@ static void test_socket_that_does_not_block(void **state) {
     end(&c);
 }
 
+/* By io_uring in turns. epoll tells one of those who are in a wait, and here nobody else is. */
+static void test_connections_are_spread(void **state) {
+    (void)state;
+    struct cluster c;
+    struct peer p[6];
+    begin(&c, 0);
+    serve(&c, FIRST);
+    serve(&c, SECOND);
+    for (size_t i = 0; i < CL_ARRAY_LEN(p); i++) {
+        call(&p[i], &c.at);
+        ask(&c, &p[i]);
+    }
+    if (fixture_backend == CELLO_BACKEND_IO_URING) {
+        assert_int_equal(connections(&c, FIRST), CL_ARRAY_LEN(p) / 2);
+        assert_int_equal(connections(&c, SECOND), CL_ARRAY_LEN(p) / 2);
+    }
+    for (size_t i = 0; i < CL_ARRAY_LEN(p); i++)
+        close(p[i].fd);
+    end(&c);
+}
+
 /* The kernel wakes one of those that wait, and this one leaves. */
 static void test_who_leaves_strands_nobody(void **state) {
     (void)state;
@@ -346,9 +367,9 @@ static void test_who_stops_closes_the_idle(void **state) {
 #define T(name) cmocka_unit_test(test_##name)
 
 static const struct CMUnitTest tests[] = {
-    T(adoption_and_its_end),      T(adoption_of_several),          T(socket_that_does_not_block),
-    T(who_leaves_strands_nobody), T(who_leaves_takes_what_it_may), T(who_retires_answers_once_more),
-    T(who_stops_closes_the_idle),
+    T(adoption_and_its_end),          T(adoption_of_several),       T(socket_that_does_not_block),
+    T(connections_are_spread),        T(who_leaves_strands_nobody), T(who_leaves_takes_what_it_may),
+    T(who_retires_answers_once_more), T(who_stops_closes_the_idle),
 };
 
 int main(void) {
