@@ -94,6 +94,22 @@ static int use_ciphers(SSL_CTX *ctx, const struct cello_tls_config *cfg, char *w
 
 /* ---- clients -------------------------------------------------------------------------------- */
 
+/* Every resumption brings a new ticket, so that without a look at the certificate in it a client
+ * would come in for ever, long after that has expired. */
+static SSL_TICKET_RETURN look_at_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *key,
+                                        size_t key_len, SSL_TICKET_STATUS status, void *arg) {
+    (void)ssl;
+    (void)key;
+    (void)key_len;
+    (void)arg;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const X509 *client = SSL_SESSION_get0_peer(session);
+    if (client && X509_cmp_current_time(X509_get0_notAfter(client)) <= 0)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 static int use_roots(SSL_CTX *ctx, const struct cl_tls_rules *r, char *why) {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     for (int i = 0; i < sk_X509_num(r->roots); i++) {
@@ -106,6 +122,7 @@ static int use_roots(SSL_CTX *ctx, const struct cl_tls_rules *r, char *why) {
     if (r->cfg->require_client_cert)
         mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(ctx, mode, NULL);
+    SSL_CTX_set_session_ticket_cb(ctx, NULL, look_at_ticket, NULL);
     return CELLO_OK;
 }
 

@@ -241,6 +241,26 @@ static void test_other_roots(void **state) {
     cert_free(&root);
 }
 
+/* A ticket is no better than the certificate that it was given for. */
+static void test_expired_client(void **state) {
+    (void)state;
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    site.cfg.ca_path = site.ca_path;
+    cl_tls_context_del(site.context);
+    site.context = NULL;
+    site_load(&site);
+    for (int i = 0; i < 2; i++) {
+        struct cert alice = cert_make(
+            &(struct cert_wish){.cn = "alice", .issuer = &site.ca, .from_s = -10, .to_s = 2});
+        assert_false(connect_once(versions[i], &alice));
+        while (X509_cmp_current_time(X509_get0_notAfter(alice.x509)) > 0)
+            usleep(10000);
+        assert_false(connect_once(versions[i], NULL));
+        forget_session();
+        cert_free(&alice);
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -252,6 +272,7 @@ int main(void) {
         TEST(test_shared_keys),
         TEST(test_given_keys),
         TEST(test_other_roots),
+        TEST(test_expired_client),
     };
     return cmocka_run_group_tests_name("tls tickets", tests, NULL, NULL);
 }
