@@ -145,7 +145,7 @@ struct cl_h2 {
     size_t lingered;
     struct cl_timer timer;
     struct cl_flush flush;
-    struct cl_sink sink;
+    struct cl_sink sink; /* in `bodies`; base is NULL: nobody writes */
     struct cl_h2_abuse abuse;
     struct iovec last_iov;
     uint8_t last_words[26]; /* frames that need no memory and no session */

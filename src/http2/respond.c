@@ -129,6 +129,8 @@ static int hints(struct cl_request *r, const struct cl_header *headers, size_t c
     int n = put_fields(r, nv + 1, headers, count);
     if (n < 0 || submit_interim(st, nv, (size_t)n + 1))
         return CELLO_ENOMEM;
+    if (c->sink.base)
+        return CELLO_OK; /* another request's answer is being written where a flush would drop it */
     cl_h2_flush(&c->flush);
     cl_loop_submit(c->super.worker->loop);
     return CELLO_OK;
@@ -182,9 +184,13 @@ static int take_bytes(struct cl_h2_stream *st) {
     return CELLO_OK;
 }
 
-static void take_sink(struct cl_h2_stream *st) {
-    st->last = true;
-    lie_in_block(st, cl_sink_len(&st->conn->sink));
+static void take_sink(struct cl_h2_stream *st, bool wanted) {
+    struct cl_sink *sink = &st->conn->sink;
+    if (CL_LIKELY(wanted)) {
+        st->last = true;
+        lie_in_block(st, cl_sink_len(sink));
+    }
+    sink->base = NULL;
 }
 
 /* ---- answers ---- */
@@ -225,8 +231,8 @@ static void respond(struct cl_request *r) {
     int err = CELLO_OK;
     if (!bare && s->kind == CL_BODY_BYTES)
         err = take_bytes(st);
-    else if (!bare && s->kind == CL_BODY_SINK)
-        take_sink(st);
+    else if (s->kind == CL_BODY_SINK)
+        take_sink(st, !bare);
     if (!err)
         err = submit(st, has_length, length, !bare);
     if (CL_UNLIKELY(err))
@@ -263,7 +269,7 @@ static struct cl_sink *sink(struct cl_request *r, size_t hint) {
 }
 
 static void sink_drop(struct cl_request *r) {
-    (void)r; /* nothing was committed */
+    stream_of(r)->conn->sink.base = NULL; /* nothing was committed */
 }
 
 const struct cl_conn_ops cl_h2_conn_ops = {

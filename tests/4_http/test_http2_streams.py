@@ -173,6 +173,44 @@ def test_many_clients_of_httpx(serve: Serve) -> None:
     asyncio.run(ask())
 
 
+def test_hints_while_another_answer_is_written(backend: str) -> None:
+    """Encoders are code of users, who may do anything to the other requests of a connection."""
+    app, waiting = App(), []
+    done = asyncio.Event()
+
+    class Told:
+        pass
+
+    @app.json_encoder(Told)
+    def tell(told: Told) -> str:
+        waiting[0].early_hints({"Link": "</a.css>; rel=preload"})
+        return "told"
+
+    app.get("/tells")(lambda: ["before", Told(), "x" * 5000])
+
+    @app.get("/waits")
+    async def waits(req: Request) -> str:
+        waiting.append(req)
+        await done.wait()
+        return "waited"
+
+    @app.get("/goes")
+    async def goes() -> str:
+        done.set()
+        return "gone"
+
+    server = app.start(backend=backend, http2=Http2Config(h2c=True))
+    with server, Streams(server.addresses[0]) as client:
+        waits_ = client.open("/waits")
+        eventually(lambda: bool(waiting), "the request waits")
+        for _ in range(3):
+            assert client.ask("/tells").body == b'["before","told","' + b"x" * 5000 + b'"]'
+        assert client.ask("/goes").body == b"gone"
+        client.finish(waits_)
+        assert waits_.body == b"waited"
+        assert len(waits_.interim) == 3
+
+
 # ---- bodies ----
 
 
