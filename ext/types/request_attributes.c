@@ -200,8 +200,10 @@ void cl_pyrequest_read_peer(struct cl_pyrequest *self) {
     if (!self->r)
         return;
     (void)cello_request_peer(self->r, &port);
-    if (cello_request_client_cert(self->r) && !obtain(self, &CLIENT_CERT))
+    if (cello_request_is_secure(self->r) && !obtain(self, &CLIENT_CERT)) {
         PyErr_Clear(); /* then nobody has one */
+        cl_pyrequest_keep(self, CL_KEPT_CLIENT_CERT, Py_NewRef(Py_None));
+    }
 }
 
 PyObject *cl_pyrequest_body(struct cl_pyrequest *self) {

@@ -94,7 +94,7 @@ CELLO_API int cello_tls_make_local(const char *cert_path, const char *key_path, 
 /* Whether nobody on the way could read the request. */
 CELLO_API bool cello_request_is_secure(const struct cl_request *r);
 /* NULL: the client has none, or the request is not on its connection any more. As long as that.
- * Thread: the worker's. */
+ * Thread: the worker's; any, when the request is not secure. */
 CELLO_API const struct cello_client_cert *cello_request_client_cert(const struct cl_request *r);
 
 #endif

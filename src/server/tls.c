@@ -141,6 +141,6 @@ bool cello_request_is_secure(const struct cl_request *r) {
 }
 
 const struct cello_client_cert *cello_request_client_cert(const struct cl_request *r) {
-    struct cl_tls *tls = r->conn ? r->conn->stream->tls : NULL;
+    struct cl_tls *tls = r->secure && r->conn ? r->conn->stream->tls : NULL;
     return tls ? cl_tls_client_cert(tls) : NULL;
 }
