@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import services
 from cello import (
     App,
     LimitsConfig,
@@ -117,7 +118,8 @@ def openssl(server: Server, *words: str, data: bytes = b"") -> str:
     """What `openssl s_client` shows of a connection."""
     host, port = server.addresses[0]
     command = ["openssl", "s_client", "-connect", f"{host}:{port}", *words]
-    done = subprocess.run(command, input=data, capture_output=True, timeout=30)
+    env = services.unsanitized()
+    done = subprocess.run(command, env=env, input=data, capture_output=True, timeout=30)
     return (done.stdout + done.stderr).decode(errors="replace")
 
 
@@ -126,7 +128,11 @@ def tell_openssl(server: Server, *words: str, steps: list[tuple[str, bytes]]) ->
     host, port = server.addresses[0]
     command = ["openssl", "s_client", "-connect", f"{host}:{port}", *words]
     child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        env=services.unsanitized(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert child.stdin is not None and child.stdout is not None
     shown = ""
@@ -145,7 +151,8 @@ def tell_openssl(server: Server, *words: str, steps: list[tuple[str, bytes]]) ->
 
 
 def curl(*words: str | Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["curl", "-sS", *words], capture_output=True, timeout=30)
+    env = services.unsanitized()
+    return subprocess.run(["curl", "-sS", *words], env=env, capture_output=True, timeout=30)
 
 
 # ---- requests ----
