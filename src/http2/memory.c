@@ -14,7 +14,7 @@ enum { KEEPS = 1 };
 #endif
 
 static struct cl_h2_piece *piece_of(void *data) {
-    return CL_CONTAINER_OF(data, struct cl_h2_piece, data);
+    return (struct cl_h2_piece *)data - 1;
 }
 
 static void link_piece(struct cl_h2_pieces *p, struct cl_h2_piece *piece) {
@@ -71,7 +71,7 @@ static void *take(size_t n, void *user) {
         return NULL;
     }
     link_piece(p, piece);
-    return piece->data;
+    return piece + 1;
 }
 
 static void keep(struct cl_h2_memory *m, struct cl_h2_piece *piece) {
@@ -141,5 +141,5 @@ nghttp2_mem cl_h2_pieces_calls(struct cl_h2_pieces *p) {
 
 void cl_h2_pieces_free(struct cl_h2_pieces *p) {
     while (p->ring.next != &p->ring)
-        give_back(p->ring.next->data, p);
+        give_back(p->ring.next + 1, p);
 }

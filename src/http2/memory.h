@@ -23,8 +23,7 @@ enum {
 
 struct cl_h2_piece {
     struct cl_h2_piece *next, *prev; /* of the session; kept: next of its size */
-    size_t bytes;                    /* all, this struct included */
-    _Alignas(16) char data[];
+    _Alignas(16) size_t bytes;       /* all, this struct included; the data follow */
 };
 
 struct cl_h2_memory {
