@@ -40,8 +40,8 @@ enum {
 #define CELLO_HTTP2_MAX_WINDOW 2147483647u
 
 /* Speak HTTP/2 as cfg says; copied. Without this call a server speaks HTTP/1 only. Before the first
- * connection. Errors: CELLO_EINVAL (a value that SETTINGS cannot carry, no stream, no window),
- * CELLO_ENOMEM. */
+ * connection, and before cello_server_use_tls, which then offers it to clients. Errors:
+ * CELLO_EINVAL (a value that SETTINGS cannot carry, no stream, no window), CELLO_ENOMEM. */
 CELLO_API int cello_server_use_http2(struct cl_server *s, const struct cello_http2_config *cfg);
 
 #endif
