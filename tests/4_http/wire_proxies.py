@@ -76,7 +76,7 @@ defaults
     http-reuse always
 listen front
     bind fd@{fd}
-    server cello {upstream}
+    server cello {upstream}{options}
 """
 
 
@@ -90,8 +90,9 @@ def find(name: str) -> str | None:
 
 
 @contextmanager
-def proxy(name: str, folder: Path, upstream: Address) -> Iterator[Address]:
-    """The address of a proxy in front of `upstream` for the length of a block."""
+def proxy(name: str, folder: Path, upstream: Address, *, http2: bool = False) -> Iterator[Address]:
+    """The address of a proxy in front of `upstream` for the length of a block. http2: HAProxy asks
+    in HTTP/2, whatever its client speaks."""
     program = find(name)
     assert program, f"{name} is not installed"
     env = services.unsanitized()
@@ -107,6 +108,7 @@ def proxy(name: str, folder: Path, upstream: Address) -> Iterator[Address]:
                 folder=folder,
                 wait=WAIT,
                 upstream=to,
+                options=" proto h2" if http2 else "",
                 listen=f"127.0.0.1:{sock.getsockname()[1]}",
                 fd=sock.fileno(),
             )
