@@ -57,7 +57,7 @@ OWN_ANSWERS = {
 }
 
 
-# What HAProxy cannot say in HTTP/2: a request without a host, an upgrade (a CONNECT with :protocol).
+# What HAProxy cannot say in HTTP/2: a request without a host, an upgrade (CONNECT with :protocol).
 OWN_IN_HTTP2 = {"host: HTTP/1.0 needs none": (502,), "connection: upgrade is not taken": (502,)}
 
 
