@@ -15,8 +15,10 @@ import contextlib
 import json
 import math
 import re
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -348,6 +350,7 @@ def main() -> None:
     ap.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
     ap.add_argument("--out", type=Path)
     a = ap.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are stopped all the same
     with tempfile.TemporaryDirectory(prefix="cello-bench-") as folder:
         tls_servers.make_folder(Path(folder))
         bench = Bench(a.rows, a.seconds, Path(folder))
