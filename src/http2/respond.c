@@ -161,13 +161,23 @@ static int make_room(struct cl_h2 *c, size_t n) {
     return CELLO_OK;
 }
 
-/* The next `n` bytes of c->bodies are the body. */
-static void lie_in_block(struct cl_h2_stream *st, size_t n) {
-    struct cl_block *b = st->conn->bodies;
+/* The next `n` bytes of b, to which the stream gets a reference, are the body. */
+static void lie_in_block(struct cl_h2_stream *st, struct cl_block *b, size_t n) {
     st->out = cl_str(cl_block_wr(b), n);
     b->wr += n;
     cl_block_ref(b);
     st->out_block = b;
+}
+
+/* While another answer is being written in c->bodies. */
+static int take_bytes_apart(struct cl_h2_stream *st, struct cl_str body) {
+    struct cl_block *b = cl_block_new(cl_h2_pool(st->conn), body.len);
+    if (!b)
+        return CELLO_ENOMEM;
+    memcpy(cl_block_wr(b), body.ptr, body.len);
+    lie_in_block(st, b, body.len);
+    cl_block_unref(b);
+    return CELLO_OK;
 }
 
 static int take_bytes(struct cl_h2_stream *st) {
@@ -176,11 +186,14 @@ static int take_bytes(struct cl_h2_stream *st) {
     st->out = s->body;
     if (s->release_ctx || !s->body.len)
         return CELLO_OK; /* it stays where it is */
-    int err = make_room(st->conn, s->body.len);
+    struct cl_h2 *c = st->conn;
+    if (CL_UNLIKELY(c->sink.base != NULL))
+        return take_bytes_apart(st, s->body);
+    int err = make_room(c, s->body.len);
     if (err)
         return err;
-    memcpy(cl_block_wr(st->conn->bodies), s->body.ptr, s->body.len);
-    lie_in_block(st, s->body.len);
+    memcpy(cl_block_wr(c->bodies), s->body.ptr, s->body.len);
+    lie_in_block(st, c->bodies, s->body.len);
     return CELLO_OK;
 }
 
@@ -188,7 +201,7 @@ static void take_sink(struct cl_h2_stream *st, bool wanted) {
     struct cl_sink *sink = &st->conn->sink;
     if (CL_LIKELY(wanted)) {
         st->last = true;
-        lie_in_block(st, cl_sink_len(sink));
+        lie_in_block(st, st->conn->bodies, cl_sink_len(sink));
     }
     sink->base = NULL;
 }

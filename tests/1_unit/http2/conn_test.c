@@ -1,6 +1,7 @@
 /* Requests and answers over HTTP/2: heads, meanings, bodies of every kind. */
 #include <stdio.h>
 
+#include "http/response.h"
 #include "support/h2_client.h"
 
 struct pair {
@@ -142,6 +143,29 @@ static void test_one_send_per_turn(void **state) {
     end(&p);
 }
 
+/* An encoder is code of users: while it writes, other requests of the connection may be answered.
+ */
+static void test_an_answer_while_another_is_written(void **state) {
+    (void)state;
+    struct pair p;
+    begin(&p);
+    struct h2_message *first = h2_get(&p.h, "/hold"), *second = h2_get(&p.h, "/hold");
+    h2_turn(&p.h);
+    struct cl_request *a = fixture_take(&p.f), *b = fixture_take(&p.f);
+    struct cl_sink *sink = cello_response_sink(a, 100);
+    assert_non_null(sink);
+    assert_int_equal(cl_sink_write(sink, "one ", 4), CELLO_OK);
+    cello_respond_bytes(b, CL_STR("another"));
+    assert_int_equal(cl_sink_write(sink, "two", 3), CELLO_OK);
+    cello_respond_sink(a);
+    cello_request_unref(a);
+    cello_request_unref(b);
+    h2_turn(&p.h);
+    h2_expect(first, 200, "one two");
+    h2_expect(second, 200, "another");
+    end(&p);
+}
+
 static void test_head_and_statuses_without_content(void **state) {
     (void)state;
     struct pair p;
@@ -255,6 +279,27 @@ static void test_large_heads_of_answers(void **state) {
     h2_turn(&p.h);
     h2_expect(m, 200, "");
     assert_true(strlen(m->fields) > 15000 + 60 * 9);
+    end(&p);
+}
+
+static void test_heads_of_answers_that_are_too_large(void **state) {
+    (void)state;
+    static char value[300000];
+    memset(value, 'v', sizeof value);
+    struct pair p;
+    begin(&p);
+    struct h2_message *m = h2_get(&p.h, "/hold");
+    h2_turn(&p.h);
+    struct cl_request *r = p.f.held[0];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(cl_response_header(r, CL_STR("X-Long"), cl_str(value, sizeof value)),
+                         CELLO_OK);
+    cello_respond_empty(r);
+    cello_request_unref(fixture_take(&p.f));
+    h2_turn(&p.h);
+    assert_int_equal(m->status, 0);
+    h2_expect_reset(m, NGHTTP2_INTERNAL_ERROR);
+    h2_expect(get(&p, "/"), 200, "hello");
     end(&p);
 }
 
@@ -510,11 +555,13 @@ int main(void) {
         cmocka_unit_test(test_every_kind_of_body),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_one_send_per_turn),
+        cmocka_unit_test(test_an_answer_while_another_is_written),
         cmocka_unit_test(test_head_and_statuses_without_content),
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_a_shorter_file),
         cmocka_unit_test(test_fields_of_answers),
         cmocka_unit_test(test_large_heads_of_answers),
+        cmocka_unit_test(test_heads_of_answers_that_are_too_large),
         cmocka_unit_test(test_what_a_request_says),
         cmocka_unit_test(test_crumbs_of_cookies_are_joined),
         cmocka_unit_test(test_host_and_authority),
