@@ -1,9 +1,9 @@
 /* The access log: a line per answered request, gathered in memory, written many at a time.
  *
  * A format is text with fields in braces: {remote_addr} {method} {target} {path} {query} {protocol}
- * {status} {bytes} {duration_us} {time} {request_id} {worker_id} {scheme} {tls_version} {tls_cipher} {header:NAME}. "combined" is the
- * usual one; "json" writes an object a line. What a client sent is escaped, so that no request can
- * forge a line. An empty value is "-" (in JSON: "").
+ * {status} {bytes} {duration_us} {time} {request_id} {worker_id} {scheme} {tls_version}
+ * {tls_cipher} {header:NAME}. "combined" is the usual one; "json" writes an object a line. What a
+ * client sent is escaped, so that no request can forge a line. An empty value is "-" (in JSON: "").
  *
  * Writing never blocks the loop: what the descriptor does not take is kept up to
  * CL_ACCESS_LOG_BUFFER_MAX bytes, then lines are dropped, and counted in the server log at the end.
