@@ -121,7 +121,7 @@ static PyMethodDef methods[] = {
     {"security_headers_step", (PyCFunction)(void (*)(void))cl_app_security_headers_step,
      METH_FASTCALL,
      "security_headers_step(x_frame_options, referrer_policy, csp, permissions_policy, coep, coop, "
-     "corp, x_content_type_options, /)\n--\n\nThe native step of SecurityHeadersConfig."},
+     "corp, hsts, x_content_type_options, /)\n--\n\nThe native step of SecurityHeadersConfig."},
     {"service_sockets", cl_server_service_sockets, METH_NOARGS,
      "service_sockets()\n--\n\nDescriptors of listening sockets that systemd opened for this "
      "process."},

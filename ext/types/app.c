@@ -61,8 +61,14 @@ PyObject *cl_app_request_id_step(PyObject *module, PyObject *arg) {
 
 PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, Py_ssize_t n) {
     (void)module;
-    static const char *const names[] = {
-        "x_frame_options", "referrer_policy", "csp", "permissions_policy", "coep", "coop", "corp"};
+    static const char *const names[] = {"x_frame_options",
+                                        "referrer_policy",
+                                        "csp",
+                                        "permissions_policy",
+                                        "coep",
+                                        "coop",
+                                        "corp",
+                                        "hsts"};
     struct cello_security_headers cfg = {0};
     struct cl_str *const fields[] = {&cfg.x_frame_options,
                                      &cfg.referrer_policy,
@@ -70,10 +76,11 @@ PyObject *cl_app_security_headers_step(PyObject *module, PyObject *const *args, 
                                      &cfg.permissions_policy,
                                      &cfg.coep,
                                      &cfg.coop,
-                                     &cfg.corp};
+                                     &cfg.corp,
+                                     &cfg.hsts};
     enum { TEXTS = sizeof fields / sizeof fields[0] };
     if (n != TEXTS + 1) {
-        PyErr_SetString(PyExc_TypeError, "security_headers_step takes 8 arguments");
+        PyErr_SetString(PyExc_TypeError, "security_headers_step takes 9 arguments");
         return NULL;
     }
     for (int i = 0; i < TEXTS; i++)

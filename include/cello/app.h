@@ -117,6 +117,7 @@ struct cello_security_headers {
     bool x_content_type_options;
     struct cl_str referrer_policy;
     struct cl_str csp, permissions_policy, coep, coop, corp;
+    struct cl_str hsts; /* Strict-Transport-Security, on requests that are secure */
 };
 CELLO_API struct cl_step *cello_step_security_headers(const struct cello_security_headers *cfg);
 CELLO_API void cello_step_del(struct cl_step *step);

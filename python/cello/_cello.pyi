@@ -534,6 +534,7 @@ def security_headers_step(
     coep: str | None,
     coop: str | None,
     corp: str | None,
+    hsts: str | None,
     x_content_type_options: bool,
     /,
 ) -> _Step: ...

@@ -478,6 +478,9 @@ class SecurityHeadersConfig(Middleware):
     """Response headers that make browsers careful (OWASP Secure Headers). None: not sent; a header
     that a handler set itself is kept.
 
+    hsts_max_age: seconds for which browsers ask by HTTPS only (Strict-Transport-Security, sent on
+    HTTPS only); hsts_include_subdomains, hsts_preload: what else it says.
+
     ValueError: a value that cannot be a header.
     """
 
@@ -486,6 +489,9 @@ class SecurityHeadersConfig(Middleware):
         x_frame_options: str | None = "DENY",
         x_content_type_options: bool = True,
         referrer_policy: str | None = "strict-origin-when-cross-origin",
+        hsts_max_age: int | None = None,
+        hsts_include_subdomains: bool = False,
+        hsts_preload: bool = False,
         csp: str | None = None,
         permissions_policy: str | None = None,
         coep: str | None = None,
@@ -495,6 +501,9 @@ class SecurityHeadersConfig(Middleware):
         self.x_frame_options = x_frame_options
         self.x_content_type_options = x_content_type_options
         self.referrer_policy = referrer_policy
+        self.hsts_max_age = hsts_max_age
+        self.hsts_include_subdomains = hsts_include_subdomains
+        self.hsts_preload = hsts_preload
         self.csp = csp
         self.permissions_policy = permissions_policy
         self.coep = coep
@@ -511,8 +520,23 @@ class SecurityHeadersConfig(Middleware):
             self.coep,
             self.coop,
             self.corp,
+            self._hsts(),
             self.x_content_type_options,
         )
+
+    def _hsts(self) -> str | None:
+        age = self.hsts_max_age
+        if age is None:
+            if self.hsts_include_subdomains or self.hsts_preload:
+                raise ValueError("hsts_include_subdomains and hsts_preload need hsts_max_age")
+            return None
+        if isinstance(age, bool) or not isinstance(age, int):
+            raise TypeError(f"hsts_max_age must be a number of seconds, not {age!r}")
+        if age < 0:
+            raise ValueError(f"hsts_max_age must not be negative: {age}")
+        text = f"max-age={age}"
+        text += "; includeSubDomains" if self.hsts_include_subdomains else ""
+        return text + ("; preload" if self.hsts_preload else "")
 
 
 class StoreConfig(_Numbers):

@@ -5,18 +5,20 @@
 #include "base/arena.h"
 #include "http/response.h"
 
-enum { FIELDS_MAX = 8, CONFIG_MAX = 65536 };
+enum { FIELDS_MAX = 9, CONFIG_MAX = 65536 };
 
 struct security_headers {
     struct cl_step super;
     struct cl_arena arena;
     size_t count;
+    bool has_hsts; /* the last one: a browser ignores it in clear (RFC 6797, 7.2) */
     struct cl_header fields[FIELDS_MAX];
 };
 
 static int after(const struct cl_step *step, struct cl_request *r) {
     const struct security_headers *s = CL_CONTAINER_OF(step, struct security_headers, super);
-    for (size_t i = 0; i < s->count; i++) {
+    size_t count = s->count - (s->has_hsts && !r->secure);
+    for (size_t i = 0; i < count; i++) {
         if (cl_response_has(r, &s->fields[i]))
             continue;
         int err = cl_response_add(r, &s->fields[i]);
@@ -51,7 +53,8 @@ static bool fill(struct security_headers *s, const struct cello_security_headers
            add(s, CL_STR("Permissions-Policy"), cfg->permissions_policy) &&
            add(s, CL_STR("Cross-Origin-Embedder-Policy"), cfg->coep) &&
            add(s, CL_STR("Cross-Origin-Opener-Policy"), cfg->coop) &&
-           add(s, CL_STR("Cross-Origin-Resource-Policy"), cfg->corp);
+           add(s, CL_STR("Cross-Origin-Resource-Policy"), cfg->corp) &&
+           add(s, CL_STR("Strict-Transport-Security"), cfg->hsts);
 }
 
 struct cl_step *cello_step_security_headers(const struct cello_security_headers *cfg) {
@@ -64,5 +67,6 @@ struct cl_step *cello_step_security_headers(const struct cello_security_headers 
         del(&s->super);
         return NULL;
     }
+    s->has_hsts = cfg->hsts.len > 0;
     return &s->super;
 }

@@ -20,6 +20,7 @@ from cello import (
     _cpus,
     _server,
 )
+from cello.testing import TestClient
 
 LIMITS = {
     "max_header_size": 16384,
@@ -227,6 +228,37 @@ def test_security_headers(name: str, header: str) -> None:
             SecurityHeadersConfig(**{name: wrong})
     with pytest.raises(TypeError, match=name):
         SecurityHeadersConfig(**{name: 5})
+
+
+HSTS = "Strict-Transport-Security"
+
+
+def test_hsts_is_sent_over_tls_only() -> None:
+    app = App()
+    kinds: dict[str, dict[str, Any]] = {
+        "max-age=60": {"hsts_max_age": 60},
+        "max-age=0": {"hsts_max_age": 0},
+        "max-age=1; includeSubDomains": {"hsts_max_age": 1, "hsts_include_subdomains": True},
+        "max-age=1; preload": {"hsts_max_age": 1, "hsts_preload": True},
+    }
+    for number, values in enumerate(kinds.values()):
+        app.get(f"/{number}", use=[SecurityHeadersConfig(**values)])(lambda: "x")
+    app.get("/none", use=[SecurityHeadersConfig()])(lambda: "x")
+    with TestClient(app) as client:
+        for number, expected in enumerate(kinds):
+            assert client.get(f"https://a.example/{number}").headers[HSTS] == expected
+            plain = client.get(f"http://a.example/{number}").headers
+            assert HSTS not in plain and plain["X-Frame-Options"] == "DENY"
+        assert HSTS not in client.get("https://a.example/none").headers
+
+
+def test_wrong_hsts() -> None:
+    with pytest.raises(ValueError, match="need hsts_max_age"):
+        SecurityHeadersConfig(hsts_preload=True)
+    with pytest.raises(ValueError, match="hsts_max_age must not be negative: -1"):
+        SecurityHeadersConfig(hsts_max_age=-1)
+    with pytest.raises(TypeError, match="hsts_max_age must be a number of seconds, not True"):
+        SecurityHeadersConfig(hsts_max_age=True)
 
 
 def test_content_type_options() -> None:
