@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "tls/kernel.h"
 #include "tls/tls_internal.h"
 
 /* What tells that a file is another one than before. */
@@ -178,6 +179,9 @@ int cl_tls_context_new(struct cl_tls_context **out, const struct cello_tls_confi
         cl_tls_context_del(c);
         return err;
     }
+    if (cfg->ktls)
+        cl_log(CL_LOG_DEBUG, "the kernel %s TLS (kTLS); records are encrypted in the process",
+               cl_tls_kernel_can() ? "has" : "does not have");
     *why = '\0';
     *out = c;
     return CELLO_OK;

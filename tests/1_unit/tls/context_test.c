@@ -4,14 +4,14 @@
 
 #include "base/log.h"
 #include "tls/fixture.h"
+#include "tls/kernel.h"
 
 static struct site site;
-static char logged[600];
+static char logged[600], detail[600]; /* the last warning, the last line for debugging */
 
 static void log_line(void *ctx, enum cl_log_level level, const char *line) {
     (void)ctx;
-    (void)level;
-    snprintf(logged, sizeof logged, "%s", line);
+    snprintf(level == CL_LOG_DEBUG ? detail : logged, sizeof logged, "%s", line);
 }
 
 static int setup(void **state) {
@@ -205,6 +205,26 @@ static void test_dates(void **state) {
     }
 }
 
+/* What the kernel says of itself is what was found out. */
+static void test_kernel(void **state) {
+    (void)state;
+    char known[200] = "";
+    FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_ulp", "r");
+    if (f && !fgets(known, sizeof known, f))
+        *known = '\0';
+    if (f)
+        fclose(f);
+    assert_int_equal(cl_tls_kernel_can(), strstr(known, "tls") != NULL);
+    site.cfg.ktls = true;
+    site_load(&site);
+    assert_non_null(strstr(detail, "records are encrypted in the process"));
+    cl_tls_context_del(site.context);
+    *detail = '\0';
+    site.cfg.ktls = false;
+    site_load(&site);
+    assert_string_equal(detail, "");
+}
+
 /* ---- reload --------------------------------------------------------------------------------- */
 
 static const char *served(void) {
@@ -373,6 +393,7 @@ int main(void) {
         TEST(test_rules),
         TEST(test_wrong_names),
         TEST(test_dates),
+        TEST(test_kernel),
         TEST(test_reload),
         TEST(test_broken_reload),
         TEST(test_offer_stays),
