@@ -17,7 +17,7 @@ static void give_back(struct cl_h2_stream *st, size_t n) {
     struct cl_h2 *c = st->conn;
     if (!n || st->closed)
         return;
-    if (nghttp2_session_consume(c->session, st->id, n))
+    if (nghttp2_is_fatal(nghttp2_session_consume(c->session, st->id, n)))
         c->doom = NGHTTP2_INTERNAL_ERROR;
     if (!c->inside)
         cl_h2_flush_later(c);

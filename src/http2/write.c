@@ -88,7 +88,7 @@ void cl_h2_resume(struct cl_h2_stream *st) {
     if (!st->deferred)
         return;
     st->deferred = false;
-    if (nghttp2_session_resume_data(st->conn->session, st->id))
+    if (nghttp2_is_fatal(nghttp2_session_resume_data(st->conn->session, st->id)))
         st->conn->doom = NGHTTP2_INTERNAL_ERROR;
     cl_h2_flush_later(st->conn);
 }

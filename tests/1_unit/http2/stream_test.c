@@ -192,6 +192,31 @@ static void test_a_cancel_while_it_is_being_sent(void **state) {
     end(&p);
 }
 
+/* The client breaks the rules on a stream while its generator waits: the stream goes, and what is
+ * given meanwhile does no harm. */
+static void test_a_mistake_while_a_generator_waits(void **state) {
+    (void)state;
+    static const uint8_t too_much[] = {0x7f, 0xff, 0xff, 0xff};
+    struct pair p;
+    begin(&p);
+    struct h2_message *m = get(&p, "/stream/1?wait=1");
+    cl_mem_hold_sends(p.h.c.stream, true);
+    (void)h2_get(&p.h, "/bytes/5000");
+    h2_turn(&p.h); /* the output is busy */
+    h2_raw(&p.h, NGHTTP2_WINDOW_UPDATE, 0, m->id, too_much, sizeof too_much);
+    struct cl_request *r = fixture_take(&p.f);
+    cello_response_chunk(r, CL_STR("ab"), false);
+    cello_request_unref(r);
+    fixture_turn(&p.f);
+    cl_mem_hold_sends(p.h.c.stream, false);
+    assert_true(cl_mem_finish_send(p.h.c.stream, CELLO_OK));
+    h2_turn(&p.h);
+    h2_expect_reset(m, NGHTTP2_FLOW_CONTROL_ERROR);
+    assert_int_equal(p.f.stopped, 1);
+    h2_expect(get(&p, "/"), 200, "hello");
+    end(&p);
+}
+
 /* ---- trailers and hints ---- */
 
 static void test_trailers(void **state) {
@@ -469,6 +494,7 @@ int main(void) {
         cmocka_unit_test(test_a_generator_that_fails),
         cmocka_unit_test(test_the_client_cancels),
         cmocka_unit_test(test_a_cancel_while_it_is_being_sent),
+        cmocka_unit_test(test_a_mistake_while_a_generator_waits),
         cmocka_unit_test(test_trailers),
         cmocka_unit_test(test_early_hints),
         cmocka_unit_test(test_nothing_beyond_the_windows),
