@@ -137,8 +137,10 @@ ssize_t cl_h2_pull(nghttp2_session *session, int32_t id, uint8_t *buf, size_t ro
 
 /* ---- frames of bodies ---- */
 
+/* For a frame in two pieces, and one more: behind payload that lies elsewhere the session may go on
+ * with a frame of its own before it asks again. */
 static bool has_room(const struct cl_out *o) {
-    return o->iov_count + 2 <= CL_OUT_IOV && o->bytes < OUT_MAX;
+    return o->iov_count + 3 <= CL_OUT_IOV && o->bytes < OUT_MAX;
 }
 
 static void lend(struct cl_h2_stream *st) {

@@ -119,6 +119,30 @@ static void test_large_chunks_are_not_copied(void **state) {
     end(&p);
 }
 
+/* One send has room for so many pieces; frames that the session copies come behind others that lie
+ * elsewhere. */
+static void test_pieces_of_both_kinds_fill_a_send(void **state) {
+    (void)state;
+    for (unsigned large = 1; large <= 20; large++) {
+        struct pair p;
+        begin(&p);
+        struct h2_message *m[22];
+        cl_mem_hold_sends(p.h.c.stream, true);
+        for (unsigned i = 0; i < large + 2; i++)
+            m[i] = h2_get(&p.h, i == 0 ? "/" : i <= large ? "/static/3000" : "/stream/3");
+        h2_turn(&p.h); /* all are answered while the first answer is being sent */
+        cl_mem_hold_sends(p.h.c.stream, false);
+        assert_true(cl_mem_finish_send(p.h.c.stream, CELLO_OK));
+        h2_turn(&p.h);
+        for (unsigned i = 1; i <= large; i++) {
+            h2_expect(m[i], 200, NULL);
+            assert_int_equal(m[i]->len, 3000);
+        }
+        h2_expect(m[large + 1], 200, "012345678901234567890123456789");
+        end(&p);
+    }
+}
+
 static void test_a_generator_that_fails(void **state) {
     (void)state;
     struct pair p;
@@ -491,6 +515,7 @@ int main(void) {
         cmocka_unit_test(test_a_length_that_is_not_kept),
         cmocka_unit_test(test_pieces_leave_as_they_come),
         cmocka_unit_test(test_large_chunks_are_not_copied),
+        cmocka_unit_test(test_pieces_of_both_kinds_fill_a_send),
         cmocka_unit_test(test_a_generator_that_fails),
         cmocka_unit_test(test_the_client_cancels),
         cmocka_unit_test(test_a_cancel_while_it_is_being_sent),
