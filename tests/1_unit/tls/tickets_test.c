@@ -171,6 +171,8 @@ static void test_resumption(void **state) {
     for (int i = 0; i < 2; i++) {
         assert_false(connect_once(versions[i], NULL));
         assert_int_equal(new_sessions, 1); /* one ticket, not two */
+        assert_int_equal(SSL_SESSION_get_max_early_data(kept), 0); /* it could be replayed */
+        assert_int_equal(SSL_SESSION_get_ticket_lifetime_hint(kept), CL_TLS_TICKET_LIFE_S);
         assert_true(connect_once(versions[i], NULL));
         assert_int_equal(new_sessions, i); /* TLS 1.3: the next one */
         assert_int_equal(cl_tls_context_reload(site.context, true, site.why), CELLO_OK);
