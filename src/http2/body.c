@@ -335,6 +335,8 @@ void cl_h2_body_discard(struct cl_h2_stream *st) {
             st->req->body_end = CELLO_ECANCELED;
         drop_unread(st);
     }
+    if (CL_UNLIKELY(st->reading)) /* who waits for more learns that none comes */
+        cl_h2_make_ready(st);
 }
 
 void cl_h2_body_linger(struct cl_h2_stream *st) {

@@ -65,10 +65,11 @@ static int begin_data(struct cl_h2 *c, const nghttp2_frame_hd *hd) {
 
 static int begin_headers(struct cl_h2 *c, const nghttp2_frame_hd *hd) {
     c->continuations = 0;
-    if (CL_UNLIKELY(hd->stream_id <= c->last_id) && !stream_of(c, hd->stream_id) &&
-        is_closed(c, hd->stream_id))
+    if (CL_LIKELY(hd->stream_id > c->last_id) || stream_of(c, hd->stream_id))
+        return 0;
+    if (is_closed(c, hd->stream_id))
         c->doom = NGHTTP2_PROTOCOL_ERROR;
-    return go_on(c);
+    return count(c, CL_H2_ACT_REFUSED);
 }
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
@@ -86,9 +87,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
             c->doom = NGHTTP2_PROTOCOL_ERROR;
         return count(c, CL_H2_ACT_PRIORITY);
     case NGHTTP2_PRIORITY_UPDATE: return count(c, CL_H2_ACT_PRIORITY);
-    case NGHTTP2_RST_STREAM: return 0; /* counted when it ends a stream */
+    case NGHTTP2_RST_STREAM: /* what ends a stream is counted then */
+        return stream_of(c, hd->stream_id) ? 0 : count(c, CL_H2_ACT_RESET);
     case NGHTTP2_SETTINGS: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_SETTINGS);
-    case NGHTTP2_PING: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : count(c, CL_H2_ACT_PING);
+    case NGHTTP2_PING: return count(c, CL_H2_ACT_PING);
     case NGHTTP2_WINDOW_UPDATE: return count(c, CL_H2_ACT_WINDOW);
     default: return 0;
     }
@@ -122,6 +124,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
             if (st)
                 cl_h2_body_complete(st);
+        } else if (CL_UNLIKELY(frame->hd.length && frame->hd.length == frame->data.padlen)) {
+            return count(c, CL_H2_ACT_EMPTY);
         }
         break;
     case NGHTTP2_SETTINGS:
