@@ -13,31 +13,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from wire import TRANSPORTS, speak
+from wire import TRANSPORTS, speak, variables
 from wire_process import ServerProcess, server_process
-from wire_tls import certificates
 
 BACKENDS = ("epoll", "io_uring")
-SERVED = ("h1",)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("transports")
     if marker and "transport" in metafunc.fixturenames:
         assert set(marker.args) <= set(TRANSPORTS), marker.args
-        names = [name for name in marker.args if name in SERVED]
-        metafunc.parametrize("transport", names, indirect=True, scope="session")
-
-
-def variables(transport: str) -> dict[str, str]:
-    """The environment of a server that speaks it."""
-    if transport in ("h1-tls", "h2"):
-        files = certificates()
-        return {
-            "CELLO_TLS_CERT_PATH": str(files.certificate),
-            "CELLO_TLS_KEY_PATH": str(files.key),
-        }
-    return {"CELLO_HTTP2_H2C": "1"} if transport == "h2c" else {}
+        metafunc.parametrize("transport", marker.args, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

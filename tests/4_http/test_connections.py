@@ -241,6 +241,7 @@ def test_silent_body(start: Start, framing: str) -> None:
         client.assert_closed()
 
 
+@http1
 def test_reader_that_stopped(start: Start) -> None:
     server = start(make_app(), TimeoutConfig(write=SHORT))
     with client_of(server) as client:
@@ -357,7 +358,8 @@ def nothing_left(server: Server) -> Iterator[None]:
     eventually(lambda: state()[:2] == (0, 0), "quiet before")
     before, bytes_before = state(), server.stats()["buffered_bytes"]
     yield
-    eventually(lambda: state() == before, f"the state before: {before}")
+    # A descriptor of before may have been closing still.
+    eventually(lambda: all(map(int.__le__, state(), before)), f"the state before: {before}")
     ring = RING_BYTES if bytes_before else 0
     eventually(lambda: server.stats()["buffered_bytes"] <= max(bytes_before, ring), "blocks back")
 

@@ -58,6 +58,17 @@ class Closed(Exception):
     """The server closed the connection where an answer was expected."""
 
 
+def variables(transport: str) -> dict[str, str]:
+    """The environment of a server that speaks it."""
+    if transport in ("h1-tls", "h2"):
+        files = certificates()
+        return {
+            "CELLO_TLS_CERT_PATH": str(files.certificate),
+            "CELLO_TLS_KEY_PATH": str(files.key),
+        }
+    return {"CELLO_HTTP2_H2C": "1"} if transport == "h2c" else {}
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int

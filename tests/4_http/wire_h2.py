@@ -4,10 +4,10 @@ A request is read as it is written and becomes a stream as soon as its head is c
 becomes DATA as it comes, within the windows. Answers are read in the order of the requests, though
 the server may send them in any. What it receives is held to RFC 9113 by h2's state machines.
 
-What has no counterpart: Connection and the coding of chunks are left out. An answer before the end
-of its request must be followed by RST_STREAM with NO_ERROR (section 8.1): Answer.closes. Where a
-test expects the end of the connection after such an answer, only the stream has ended, and the
-connection must serve on.
+What has no counterpart: Connection and the coding of chunks are left out. After an answer before
+the end of its request (Answer.closes) the stream may only be reset with NO_ERROR (section 8.1);
+where a test expects the end of the connection then, only the stream ends, and the connection must
+serve on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from h2.exceptions import StreamClosedError
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 from wire import TIMEOUT, Address, Answer, Client, Closed, connect, spoken
+from wire_tls import Truncated
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -140,6 +141,12 @@ class RequestReader:
         while self._buffer and self._state():
             pass
 
+    def abandon(self) -> None:
+        """The rest of the request is not going to be written."""
+        if self._state != self._head:
+            self._complete()
+        self._buffer.clear()
+
     @property
     def between(self) -> bool:
         """Nothing of a request has been written that is not complete."""
@@ -251,6 +258,8 @@ class Http2Client(Client):
         self._unread: deque[Exchange] = deque()  # their heads have not been read to the final one
         self._streams: dict[int, Exchange] = {}
         self._current: Exchange | None = None  # whose body is read
+        self._allowed = 100  # streams at once, before the server has said how many: section 6.5.2
+        self._cut = False  # the last answer came before the end of its request
         self._at_end = False
         self._half_closed = False
         self.goaway: int | None = None
@@ -290,6 +299,16 @@ class Http2Client(Client):
                 self._h2.reset_stream(exchange.id, ErrorCodes.CANCEL)
         self._push()
 
+    def _give_up(self) -> None:
+        """The rest of the request, as a client does whose upload was answered before its end."""
+        exchange = self._current
+        assert exchange
+        self._reader.abandon()
+        if exchange.code is None and not exchange.sent:
+            self._h2.reset_stream(exchange.id, ErrorCodes.NO_ERROR)
+            exchange.code = ErrorCodes.NO_ERROR
+        self._flush()
+
     def _begin(self, exchange: Exchange) -> None:
         self._waiting.append(exchange)
         self._unread.append(exchange)
@@ -316,7 +335,7 @@ class Http2Client(Client):
         """False: not yet begun."""
         bare = exchange.complete and not exchange.out and not exchange.trailers
         if not exchange.id:
-            if self._h2.open_outbound_streams >= self._h2.remote_settings.max_concurrent_streams:
+            if self._h2.open_outbound_streams >= self._allowed:
                 return False
             exchange.id = self._h2.get_next_available_stream_id()
             self._streams[exchange.id] = exchange
@@ -379,6 +398,8 @@ class Http2Client(Client):
             self._take_event(event)
 
     def _take_event(self, event: Any) -> None:
+        if isinstance(event, h2.events.RemoteSettingsChanged):
+            self._allowed = self._h2.remote_settings.max_concurrent_streams
         exchange = self._streams.get(getattr(event, "stream_id", 0))
         if not exchange:
             return
@@ -411,7 +432,11 @@ class Http2Client(Client):
     def head(self) -> Answer:
         assert self._unread, "no request has been sent"
         exchange = self._unread[0]
-        self._until_seen(exchange, lambda: exchange.heads)
+        try:
+            self._until_seen(exchange, lambda: exchange.heads)
+        except StreamCut:
+            self._unread.popleft()
+            raise
         head = exchange.heads.popleft()
         if head.status >= 200:
             self._current = self._unread.popleft()
@@ -420,10 +445,13 @@ class Http2Client(Client):
     def exactly(self, size: int) -> bytes:
         exchange = self._current
         assert exchange
-        self._until_seen(exchange, lambda: len(exchange.body) >= size or exchange.ended)
-        if len(exchange.body) < size:
-            raise Closed(f"closed after {len(exchange.body)} of {size} bytes")
-        return self._consume(exchange, size)
+        parts = b""
+        while len(parts) < size:
+            self._until_seen(exchange, lambda: exchange.body or exchange.ended)
+            if not exchange.body:
+                raise Closed(f"closed after {len(parts)} of {size} bytes")
+            parts += self._consume(exchange, min(len(exchange.body), size - len(parts)))
+        return parts
 
     def _consume(self, exchange: Exchange, size: int) -> bytes:
         part = bytes(exchange.body[:size])
@@ -465,22 +493,23 @@ class Http2Client(Client):
             assert not body
         else:
             assert length is None or length == str(len(body)), (length, len(body))
-        cut = not exchange.sent
-        if cut:
-            self._until_seen(exchange, lambda: exchange.code is not None)
+        self._cut = not exchange.sent
         if exchange.code is not None:
             assert exchange.code == ErrorCodes.NO_ERROR, code_name(exchange.code)
-        return Answer(head.status, "", head.fields, body, cut or self.goaway is not None)
+        return Answer(head.status, "", head.fields, body, self._cut or self.goaway is not None)
 
     def assert_closed(self) -> None:
         """What was cut was a stream; else the connection ends, in order."""
-        exchange = self._current
-        if exchange and exchange.code is not None and self.goaway is None:
+        if self._cut and self.goaway is None and not self._half_closed:
+            self._give_up()
             self.assert_open()
             return
         assert not self._unread or not self._unread[0].heads, "an answer that nobody expects"
-        while not self._at_end and self._receive():
-            pass
+        try:
+            while not self._at_end and self._receive():
+                pass
+        except Truncated:  # GOAWAY has said it, where close_notify had no time to
+            assert self.goaway is not None
         assert all(e.code is not None or not e.heads for e in self._unread)
         assert self.goaway in (None, ErrorCodes.NO_ERROR), code_name(self.goaway or 0)
 

@@ -32,6 +32,7 @@ class TlsSocket:
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, name: str) -> None:
         self._sock = sock
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._unsent = bytearray()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
         self._need(self._tls.do_handshake)
 
@@ -44,14 +45,18 @@ class TlsSocket:
         except ssl.SSLZeroReturnError:
             return b""
 
-    def send(self, data: bytes) -> int:
-        self._tls.write(data[:PIECE])
+    def send(self, data: bytes | memoryview) -> int:
         self._push()
+        self._tls.write(data[:PIECE])
+        with suppress(TimeoutError):  # the rest goes before what is sent next
+            self._push()
         return min(len(data), PIECE)
 
     def sendall(self, data: bytes) -> None:
-        while data:
-            data = data[self.send(data) :]
+        view = memoryview(data)
+        while view:
+            view = view[self.send(view) :]
+        self._push()
 
     def shutdown(self, how: int) -> None:
         """Send close_notify and no more; what comes can still be read."""
@@ -77,8 +82,9 @@ class TlsSocket:
     # ---- how ----
 
     def _push(self) -> None:
-        if self._out.pending:
-            self._sock.sendall(self._out.read())
+        self._unsent += self._out.read()
+        while self._unsent:
+            del self._unsent[: self._sock.send(self._unsent)]
 
     def _need(self, operation: Any) -> Any:
         """Do what may want more bytes first."""
@@ -86,19 +92,24 @@ class TlsSocket:
             try:
                 result = operation()
             except ssl.SSLWantReadError:
-                self._push()
+                self._answer()
             except ssl.SSLEOFError:
                 raise Truncated("the end of TLS came without close_notify") from None
             except ssl.SSLError:
-                self._push()  # the alert
+                self._answer()  # the alert
                 raise
             else:
-                self._push()
+                self._answer()
                 return result
             if data := self._sock.recv(PIECE):
                 self._in.write(data)
             else:
                 self._in.write_eof()
+
+    def _answer(self) -> None:
+        """What TLS has to say itself; nothing to a server that has closed: it may be read still."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._push()
 
 
 class Certificates:
