@@ -33,16 +33,21 @@ class TlsSocket:
         self._sock = sock
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = bytearray()
+        self._ended = False
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
         self._need(self._tls.do_handshake)
 
     # ---- what sockets have ----
 
     def recv(self, size: int) -> bytes:
-        """b"" after close_notify only."""
+        """b"" after close_notify only, unless this side has sent its own: then nobody waits for it."""
         try:
             return bytes(self._need(lambda: self._tls.read(size)))
         except ssl.SSLZeroReturnError:
+            return b""
+        except Truncated:
+            if not self._ended:
+                raise
             return b""
 
     def send(self, data: bytes | memoryview) -> int:
@@ -61,7 +66,10 @@ class TlsSocket:
     def shutdown(self, how: int) -> None:
         """Send close_notify and no more; what comes can still be read."""
         assert how == socket.SHUT_WR
-        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        self._ended = True
+        with suppress(
+            ssl.SSLError
+        ):  # it would also wait for the other side's, and has data to read
             self._tls.unwrap()
         self._push()
         self._sock.shutdown(how)
