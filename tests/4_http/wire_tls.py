@@ -40,7 +40,7 @@ class TlsSocket:
     # ---- what sockets have ----
 
     def recv(self, size: int) -> bytes:
-        """b"" after close_notify only, unless this side has sent its own: then nobody waits for it."""
+        """b"" after close_notify only, or after this side has sent its own."""
         try:
             return bytes(self._need(lambda: self._tls.read(size)))
         except ssl.SSLZeroReturnError:
