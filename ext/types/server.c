@@ -823,7 +823,8 @@ static PyMethodDef server_methods[] = {
      "config: what _tls.engine_config() makes. cluster: whose workers resume each other's "
      "sessions. ValueError: which file is wrong, and why."},
     {"reload_tls", cl_server_reload_tls, METH_NOARGS,
-     "reload_tls($self)\n--\n\nRead the certificates again, for new connections."},
+     "reload_tls($self)\n--\n\nRead the certificates again, for new connections. False: the "
+     "log says why they stay as they were."},
     {"listen_redirect", cl_server_listen_redirect, METH_VARARGS,
      "listen_redirect($self, host, port, /)\n--\n\nListen for plain HTTP that is redirected to "
      "the first of the other addresses. OSError, ValueError: as listen()."},

@@ -165,8 +165,7 @@ PyObject *cl_server_reload_tls(PyObject *self, PyObject *unused) {
     struct cl_server *server = server_of(self);
     if (!server)
         return NULL;
-    cello_server_reload_tls(server);
-    Py_RETURN_NONE;
+    return PyBool_FromLong(cello_server_reload_tls(server));
 }
 
 PyObject *cl_server_listen_redirect(PyObject *self, PyObject *args) {

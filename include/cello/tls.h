@@ -79,8 +79,9 @@ CELLO_API int cello_server_use_tls(struct cl_server *s, struct cl_cluster *clust
                                    const struct cello_tls_config *cfg, char why[CELLO_TLS_WHY]);
 /* Whether that would work. Thread: any. */
 CELLO_API int cello_tls_check(const struct cello_tls_config *cfg, char why[CELLO_TLS_WHY]);
-/* Read the files now, changed or not. Connections that are open stay as they are. */
-CELLO_API void cello_server_reload_tls(struct cl_server *s);
+/* Read the files now, changed or not. Connections that are open stay as they are. False: something
+ * is wrong, as the server log says, and what was in use stays; or there is no TLS. */
+CELLO_API bool cello_server_reload_tls(struct cl_server *s);
 /* Listen for plain HTTP that is answered with the address of the same resource at the first of the
  * others, 308; nothing else is. Errors: as cello_server_listen. */
 CELLO_API int cello_server_listen_redirect(struct cl_server *s, const char *host, uint16_t port);

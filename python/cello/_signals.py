@@ -94,8 +94,8 @@ class Signals:
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         if self._terminal and not _has_terminal():  # it was closed, and nobody asked for a reload
             self._on_signal(number, frame)
-        elif self.drain:
-            self._engine.reload_tls()
+        elif self.drain and self._engine.reload_tls():
+            _log.notice("SIGHUP: new connections get the certificates as they are now")
 
     def __enter__(self) -> None:
         import signal

@@ -29,10 +29,19 @@ static void give_up(struct cl_server *s, struct cl_stream *stream) {
     cl_server_review_accepting(&s->worker);
 }
 
+/* For debugging only: anybody can make as many of these as they like. */
+static void report_failure(const struct cl_stream *stream) {
+    char host[CL_ADDR_TEXT_MAX];
+    cl_addr_host(&stream->peer, host);
+    cl_log(CL_LOG_DEBUG, "a TLS handshake with %s failed: %s", host, cl_tls_failure(stream->tls));
+}
+
 static void on_ready(struct cl_stream *stream, int err) {
     struct cl_waiting *w = cl_waiting_of(stream);
     struct cl_server *s = cl_waiting_server(w);
     if (err != CELLO_OK && err != CELLO_ENOTSUP) {
+        if (err == CELLO_EINVAL)
+            report_failure(stream);
         cl_waiting_close(w);
         return;
     }
@@ -66,24 +75,24 @@ static void set_reload_timer(struct tls *t) {
     cl_timer_set(cl_loop_timers(loop), &t->reload_timer, cl_loop_now_ns(loop) + RELOAD_NS);
 }
 
-static void reload(struct tls *t, bool always) {
+static bool reload(struct tls *t, bool always) {
     char why[CELLO_TLS_WHY];
     int err = cl_tls_context_reload(t->context, always, why);
     if (err == CELLO_OK)
         cl_log(CL_LOG_INFO, "new connections get the certificates as they are now");
     else if (err != CELLO_EAGAIN)
         cl_log(CL_LOG_ERROR, "the certificates stay as they were: %s", why);
+    return err == CELLO_OK;
 }
 
 static void on_reload_timer(struct cl_timer *timer) {
     struct tls *t = CL_CONTAINER_OF(timer, struct tls, reload_timer);
-    reload(t, false);
+    (void)reload(t, false);
     set_reload_timer(t);
 }
 
-void cello_server_reload_tls(struct cl_server *s) {
-    if (s->tls)
-        reload(of_server(s), true);
+bool cello_server_reload_tls(struct cl_server *s) {
+    return s->tls && reload(of_server(s), true);
 }
 
 static void del(struct cl_server_tls *super) {

@@ -174,6 +174,17 @@ def test_bad_ones(start: Start, files: Files, strangers: Files) -> None:
             assert server.stats()["requests"] == 0
 
 
+def test_over_http2(start: Start, files: Files, alice: tuple[Path, Path]) -> None:
+    server = start(require_client_cert=True)
+    url = f"https://localhost:{server.addresses[0][1]}"
+    command = ["curl", "-sS", "--http2", "--cacert", files.authority, "-w", "%{http_version} "]
+    command += ["--cert", alice[0], "--key", alice[1]]
+    targets = [f"{url}/{name}" for name in ("who", "later", "pool")]
+    done = subprocess.run([*command, *targets], capture_output=True, text=True, timeout=30)
+    assert done.stdout.count('"subject":"CN=alice"') == 3, done
+    assert done.stdout.count("}2 ") == 3, done
+
+
 def test_a_session_keeps_its_certificate(
     start: Start, files: Files, alice: tuple[Path, Path]
 ) -> None:

@@ -1,6 +1,7 @@
 """Files of certificates: wrong ones at the start, new ones while it serves, one for development."""
 
 import os
+import pty
 import shutil
 import signal
 import ssl
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from wire import Address, Client, connect_plain, eventually, fetch, request, speak
-from wire_process import Process, listening, program
+from wire_process import Process, listening, program, wait_readable
 from wire_tls import Certificates, TlsSocket
 
 PROGRAM = """
@@ -281,11 +282,48 @@ def test_sighup_reads_them_at_once(tmp_path: Path, files: Certificates, backend:
         assert ask(address, files) == "localhost"
         replace(files, "second")
         process.send_signal(signal.SIGHUP)
-        eventually(lambda: ask(address, files) == "second", "the new certificate")
+        eventually(lambda: "SIGHUP: new connections" in process.stderr(), "what the log says")
+        assert ask(address, files) == "second"
         files.key.unlink()
         process.send_signal(signal.SIGHUP)
         eventually(lambda: f"'{files.key}'" in process.stderr(), "what the log says")
         assert ask(address, files) == "second"
+        assert process.stop() == 0
+
+
+def test_a_terminal_that_goes(tmp_path: Path, files: Certificates) -> None:
+    """Its SIGHUP ends the process, as it does without TLS: nobody asked for a reload."""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    argv = [sys.executable, str(script), "--port=0"]
+    argv += [f"--tls-cert={files.certificate}", f"--tls-key={files.key}"]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, argv)
+    try:
+        shown = b""
+        while b"https://" not in shown:
+            wait_readable(terminal)
+            shown += os.read(terminal, 65536)
+        os.kill(pid, signal.SIGHUP)
+        while b"certificates" not in shown:
+            wait_readable(terminal)
+            shown += os.read(terminal, 65536)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_failed_handshakes_are_told_to_who_debugs(tmp_path: Path, files: Certificates) -> None:
+    with serving(tmp_path, files, "auto", "--log-level=debug") as (process, address):
+        with connect_plain(address) as sock, pytest.raises(ssl.SSLError):
+            TlsSocket(sock, ssl.create_default_context(), "localhost")
+        ask(address, files)
+        eventually(lambda: "handshake with 127.0.0.1 failed: " in process.stderr(), "the line")
         assert process.stop() == 0
 
 
