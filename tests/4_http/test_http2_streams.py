@@ -2,6 +2,7 @@
 for clients that read slowly, stop reading, or leave."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,7 @@ from cello import (
     SseStream,
     TimeoutConfig,
 )
+from h2.errors import ErrorCodes
 from wire import Closed, eventually
 from wire_streams import Stream, Streams
 
@@ -212,6 +214,18 @@ def test_hints_while_another_answer_is_written(backend: str) -> None:
         client.finish(waits_)
         assert waits_.body == b"waited"
         assert len(waits_.interim) == 3
+
+
+def test_a_handler_that_is_given_up_holds_no_connection(serve: Serve) -> None:
+    """The client has ended its side, for which the handler is cancelled, and listens on."""
+    server, seen = serve(keepalive=0)
+    with Streams(server.addresses[0]) as client:
+        asked = client.open("/gone")
+        assert client.ask("/plain/1").body == b"1"
+        client.sock.shutdown(socket.SHUT_WR)
+        client.until_closed()
+        assert asked.reset == ErrorCodes.CANCEL
+        assert seen.ended == ["gone"]
 
 
 # ---- bodies ----
