@@ -82,6 +82,10 @@ def make_app(folder: Path) -> App:
         req.early_hints({"Link": "</a.css>; rel=preload"})
         return "hinted"
 
+    @app.get("/generated")
+    def generated() -> Response:
+        return Response.stream(b"x" * 1000 for _ in range(20))
+
     @app.get("/trailers")
     def trailers(req: Request) -> Response:
         return Response.stream(iter(["a", "b"]), trailers=lambda: {"X-Sum": "7"})
@@ -165,11 +169,15 @@ def test_nghttp(served: Server) -> None:
     assert not re.findall(r"error_code=(?!NO_ERROR)\w+", said)
 
 
-def test_h2load(served: Server) -> None:
-    words = ("h2load", "-n", "2000", "-c", "4", "-m", "50")
-    for path in ("/", "/native", "/echo?a=1"):
-        done = run(*words, served.url + path)
-        assert b"2000 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout
+def test_h2load(served: Server, tmp_path: Path) -> None:
+    """Answers of all kinds side by side, and uploads."""
+    paths = ("/", "/native", "/echo?a=1", "/generated", "/trailers", "/static/page.txt", "/big")
+    words = ["h2load", "-c", "4", "-m", "50"]
+    done = run(*words, "-n", "3500", *(served.url + path for path in paths))
+    assert b"3500 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout
+    (tmp_path / "body").write_bytes(BIG[:100_000])
+    done = run(*words, "-n", "400", "-d", str(tmp_path / "body"), served.url + "/body")
+    assert b"400 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout
 
 
 # ---- what handlers see ----
