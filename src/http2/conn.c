@@ -473,6 +473,7 @@ int cl_h2_open(const struct cl_h2_context *x, struct cl_worker *w, struct cl_str
     }
     cl_conn_init(&c->super, &cl_h2_conn_ops, w, s);
     c->first = true;
+    c->frames.left = CL_H2_PREFACE_LEN;
     c->flush.run = cl_h2_flush;
     cl_timer_init(&c->timer, on_timer);
     for (int i = 0; i < CL_H2_DUES; i++)

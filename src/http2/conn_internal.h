@@ -101,6 +101,13 @@ struct cl_h2_stream {
     struct cl_timer timer; /* the body comes, or is read by the client, too slowly */
 };
 
+/* Where frames begin in the input. */
+struct cl_h2_frames {
+    size_t left;     /* bytes of this frame that are still to come */
+    size_t have;     /* of the next one's head */
+    uint8_t head[9]; /* RFC 9113, 4.1 */
+};
+
 struct cl_h2 {
     struct cl_conn super;
     const struct cl_h2_context *context;
@@ -133,6 +140,7 @@ struct cl_h2 {
     struct cl_block *bodies;    /* where answers are written that are not sent from elsewhere */
     struct cl_out *out;         /* being filled or, when `sending`, sent */
     bool sending;
+    struct cl_h2_frames frames;
     int32_t last_id; /* of the client's streams */
     int32_t reset_ids[CL_H2_RESETS];
     int32_t forgotten_id; /* the last of those that were in reset_ids */

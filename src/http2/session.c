@@ -42,8 +42,8 @@ static void remember_reset(struct cl_h2 *c, int32_t id) {
     *slot = id;
 }
 
-/* A head for a stream that the client has ended, or passed over: RFC 9113, 5.1.1. (Data for such a
- * stream the session skips, as 5.1 allows.) */
+/* A stream that the client has ended, or passed over: nothing may come for it any more (RFC 9113,
+ * 5.1.1 and 6.1). */
 static bool is_closed(const struct cl_h2 *c, int32_t id) {
     if (id > c->last_id || id <= c->forgotten_id)
         return false; /* new, or not known any more */
@@ -364,15 +364,68 @@ static void fail(struct cl_h2 *c, ssize_t err) {
     }
 }
 
+/* False: the connection has gone, or is about to. */
+static bool feed(struct cl_h2 *c, const uint8_t *bytes, size_t n) {
+    if (!n)
+        return true;
+    c->inside++;
+    ssize_t used = nghttp2_session_mem_recv(c->session, bytes, n);
+    c->inside--;
+    if (CL_LIKELY(used >= 0))
+        return true;
+    fail(c, used);
+    return false;
+}
+
+/* Data for a stream that has gone: the session skips them without a word. */
+static bool is_late(struct cl_h2 *c, int32_t id) {
+    return !stream_of(c, id) && id & 1 && is_closed(c, id);
+}
+
+/* The head of the next frame, as far as it is here. NULL: not all of it. Returns its end. */
+static const uint8_t *next_frame(struct cl_h2_frames *f, const uint8_t *p, const uint8_t *end) {
+    size_t skip = CL_MIN((size_t)(end - p), f->left);
+    f->left -= skip;
+    p += skip;
+    size_t n = CL_MIN((size_t)(end - p), sizeof f->head - f->have);
+    memcpy(f->head + f->have, p, n);
+    f->have += n;
+    if (f->have < sizeof f->head)
+        return NULL;
+    f->have = 0;
+    f->left = (size_t)f->head[0] << 16 | (size_t)f->head[1] << 8 | f->head[2];
+    return p + n;
+}
+
+static int32_t stream_id(const uint8_t head[static 9]) {
+    return (int32_t)((uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
+                     (uint32_t)head[7] << 8 | head[8]);
+}
+
+/* Whether the stream of a DATA frame is still there is known when all before it was read. */
+static bool feed_frames(struct cl_h2 *c, const uint8_t *bytes, const uint8_t *end) {
+    const uint8_t *p = bytes;
+    while ((p = next_frame(&c->frames, p, end)) != NULL) {
+        const uint8_t *head = p - bytes > 9 ? p - 9 : bytes;
+        if (CL_LIKELY(c->frames.head[3] != NGHTTP2_DATA))
+            continue;
+        if (!feed(c, bytes, (size_t)(head - bytes)))
+            return false;
+        bytes = head;
+        if (CL_UNLIKELY(is_late(c, stream_id(c->frames.head)))) {
+            cl_h2_die(c, NGHTTP2_STREAM_CLOSED);
+            return false;
+        }
+    }
+    return feed(c, bytes, (size_t)(end - bytes));
+}
+
 void cl_h2_receive(struct cl_h2 *c) {
     struct cl_block *in = c->super.stream->in;
+    const uint8_t *bytes = (const uint8_t *)cl_block_rd(in);
     size_t n = cl_block_len(in);
     cl_block_ref(in);
-    c->inside++;
-    ssize_t used = nghttp2_session_mem_recv(c->session, (const uint8_t *)cl_block_rd(in), n);
-    c->inside--;
+    (void)feed_frames(c, bytes, bytes + n);
     in->rd += n;
     cl_block_unref(in);
-    if (CL_UNLIKELY(used < 0))
-        fail(c, used);
 }

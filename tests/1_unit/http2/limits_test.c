@@ -577,25 +577,31 @@ static void test_bombs(void **state) {
 static const uint8_t get_root[] = {0x82, 0x86, 0x84, 0x41, 1, 'a'};
 static const uint8_t post_hold[] = {0x83, 0x86, 0x44, 5, '/', 'h', 'o', 'l', 'd', 0x41, 1, 'a'};
 
-static void test_heads_of_closed_streams(void **state) {
+static void test_frames_of_closed_streams(void **state) {
     (void)state;
     enum { END = NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS };
     static const uint8_t cancel[] = {0, 0, 0, NGHTTP2_CANCEL};
-    for (int how = 0; how < 3; how++) {
+    for (int how = 0; how < 12; how++) {
         struct pair p;
         begin(&p);
-        if (how == 0) { /* both sides have ended it */
+        bool data = how % 2, piecewise = how >= 6;
+        if (piecewise)
+            cl_mem_set_chunk(p.h.c.stream, 1);
+        if (how / 2 % 3 == 0) { /* both sides have ended it */
             h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
-        } else if (how == 1) { /* the client has reset it */
+            fixture_turn(&p.f);
+        } else if (how / 2 % 3 == 1) { /* the client has reset it, in the same read */
             h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, post_hold, sizeof post_hold);
             h2_raw(&p.h, NGHTTP2_RST_STREAM, 0, 1, cancel, sizeof cancel);
         } else { /* the client has passed it over */
             h2_raw(&p.h, NGHTTP2_HEADERS, END, 5, get_root, sizeof get_root);
+            fixture_turn(&p.f);
         }
-        fixture_turn(&p.f);
-        h2_raw(&p.h, NGHTTP2_DATA, 0, how < 2 ? 1 : 5, "abc", 3); /* is skipped */
-        h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
-        expect_last_words(&p, NGHTTP2_PROTOCOL_ERROR);
+        if (data)
+            h2_raw(&p.h, NGHTTP2_DATA, 0, 1, "abc", 3);
+        else
+            h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
+        expect_last_words(&p, data ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR);
         end(&p);
     }
 }
@@ -687,7 +693,7 @@ int main(void) {
         cmocka_unit_test(test_too_many_streams),
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_heads_of_closed_streams),
+        cmocka_unit_test(test_frames_of_closed_streams),
         cmocka_unit_test(test_frames_of_streams_that_the_server_reset),
         cmocka_unit_test(test_priority_of_the_connection),
         cmocka_unit_test(test_good_clients_are_not_disturbed),
