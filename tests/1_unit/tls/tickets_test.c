@@ -170,7 +170,7 @@ static void test_resumption(void **state) {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     for (int i = 0; i < 2; i++) {
         assert_false(connect_once(versions[i], NULL));
-        assert_int_equal(new_sessions, 1); /* one ticket, not two */
+        assert_int_equal(new_sessions, 1);                         /* one ticket, not two */
         assert_int_equal(SSL_SESSION_get_max_early_data(kept), 0); /* it could be replayed */
         assert_int_equal(SSL_SESSION_get_ticket_lifetime_hint(kept), CL_TLS_TICKET_LIFE_S);
         assert_true(connect_once(versions[i], NULL));
