@@ -41,6 +41,8 @@ static int map(struct cl_segment **out, int fd, size_t size) {
         cl_free(s);
         return CELLO_ESYS;
     }
+    /* Keys of tickets and what programs store are nothing for core files. */
+    (void)madvise(memory, size, MADV_DONTDUMP);
     *s = (struct cl_segment){.fd = fd, .size = size, .memory = memory};
     memcpy(&s->header, memory, sizeof s->header);
     *out = s;

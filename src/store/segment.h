@@ -2,7 +2,8 @@
  *
  * The supervisor makes it, its workers inherit the descriptor and map it where they like, so that
  * an area holds offsets, never pointers. Its size is sealed: no process can shrink it under
- * another. A server without a supervisor makes one for itself, and nothing else differs.
+ * another. A server without a supervisor makes one for itself, and nothing else differs. Core files
+ * do not have it.
  *
  * All of it is zero at first. What lies in an area belongs to the file that asked for it, and has
  * to bear that a process is killed between any two of its instructions.

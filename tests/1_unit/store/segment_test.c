@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +55,28 @@ static void another_process_sees_what_one_writes(void **state) {
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_int_equal(*here, 42);
+    cl_segment_del(s);
+}
+
+static void core_files_do_not_have_it(void **state) {
+    (void)state;
+    struct cl_segment *s = segment_of(64, 0);
+    size_t size;
+    uintptr_t area = (uintptr_t)cl_segment_area(s, CL_AREA_MEMBERS, &size);
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    assert_non_null(maps);
+    char line[512];
+    bool inside = false, left_out = false;
+    while (fgets(line, sizeof line, maps)) {
+        char *end;
+        uintptr_t from = strtoul(line, &end, 16);
+        if (*end == '-')
+            inside = from <= area && area < strtoul(end + 1, NULL, 16);
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            left_out = strstr(line, " dd") != NULL;
+    }
+    fclose(maps);
+    assert_true(left_out);
     cl_segment_del(s);
 }
 
@@ -117,6 +142,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(areas_lie_apart_and_are_zero),
         cmocka_unit_test(another_process_sees_what_one_writes),
+        cmocka_unit_test(core_files_do_not_have_it),
         cmocka_unit_test(nobody_can_cut_it),
         cmocka_unit_test(strangers_are_refused),
         cmocka_unit_test(a_size_beyond_all_addresses_is_refused),
