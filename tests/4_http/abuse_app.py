@@ -69,6 +69,6 @@ app.post("/length")(lambda req: len(req.body()))
 if __name__ == "__main__":
     if "hasty" in sys.argv:
         app.set_timeouts(
-            TimeoutConfig(read_header=LITTLE, read_body=LITTLE, write=LITTLE, idle=LITTLE)
+            TimeoutConfig(read_header=LITTLE, read_body=LITTLE, write=LITTLE, idle=3 * LITTLE)
         )
     app.run(fd=int(sys.argv[1]), logs=False, argv=False)

@@ -199,6 +199,7 @@ def test_every_form(address: Address, folder: Path, name: str, kind: str) -> Non
             assert (head.status, head.get("Content-Length")) == (200, str(len(data)))
 
 
+@in_clear
 @pytest.mark.parametrize(("name", "kind"), FILES)
 def test_chosen_by_chance(address: Address, folder: Path, name: str, kind: str) -> None:
     data, chance = (folder / name).read_bytes(), random.Random(5)

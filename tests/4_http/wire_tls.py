@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ class TlsSocket:
         self._sock = sock
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = bytearray()
+        self._speaking, self._sending = threading.Lock(), threading.Lock()  # some read in a thread
         self._ended = False
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
         self._need(self._tls.do_handshake)
@@ -52,7 +54,7 @@ class TlsSocket:
 
     def send(self, data: bytes | memoryview) -> int:
         self._push()
-        self._tls.write(data[:PIECE])
+        self._take(lambda: self._tls.write(data[:PIECE]))
         with suppress(TimeoutError):  # the rest goes before what is sent next
             self._push()
         return min(len(data), PIECE)
@@ -70,7 +72,7 @@ class TlsSocket:
         with suppress(
             ssl.SSLError
         ):  # it would also wait for the other side's, and has data to read
-            self._tls.unwrap()
+            self._take(self._tls.unwrap)
         self._push()
         self._sock.shutdown(how)
 
@@ -89,16 +91,33 @@ class TlsSocket:
 
     # ---- how ----
 
-    def _push(self) -> None:
-        self._unsent += self._out.read()
-        while self._unsent:
-            del self._unsent[: self._sock.send(self._unsent)]
+    def _push(self, *, waits: bool = True) -> None:
+        """Send what TLS has written. Whoever is at it already takes along what is new; a reader
+        does not wait for that, since the server may want to be read first."""
+        self._take(lambda: None)
+        if not self._sending.acquire(blocking=waits):
+            return
+        try:
+            while self._unsent:
+                sent = self._sock.send(bytes(self._unsent[:PIECE]))
+                with self._speaking:
+                    del self._unsent[:sent]
+        finally:
+            self._sending.release()
+
+    def _take(self, operation: Any) -> Any:
+        """Do something with TLS, and keep what it has to say, in the order of saying."""
+        with self._speaking:
+            try:
+                return operation()
+            finally:
+                self._unsent += self._out.read()
 
     def _need(self, operation: Any) -> Any:
         """Do what may want more bytes first."""
         while True:
             try:
-                result = operation()
+                result = self._take(operation)
             except ssl.SSLWantReadError:
                 self._answer()
             except ssl.SSLEOFError:
@@ -117,7 +136,7 @@ class TlsSocket:
     def _answer(self) -> None:
         """What TLS has to say itself; nothing to a server that has closed: it may be read still."""
         with suppress(BrokenPipeError, ConnectionResetError):
-            self._push()
+            self._push(waits=False)
 
 
 class Certificates:
