@@ -69,9 +69,7 @@ class TlsSocket:
         """Send close_notify and no more; what comes can still be read."""
         assert how == socket.SHUT_WR
         self._ended = True
-        with suppress(
-            ssl.SSLError
-        ):  # it would also wait for the other side's, and has data to read
+        with suppress(ssl.SSLError):  # it also looks for the other side's, and may find data
             self._take(self._tls.unwrap)
         self._push()
         self._sock.shutdown(how)
