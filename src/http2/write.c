@@ -254,9 +254,7 @@ void cl_h2_abort(struct cl_request *r) {
     }
     st->cut = true;
     st->asked = false;
-    if (!st->submitted)
-        cl_h2_reset(st, NGHTTP2_CANCEL); /* there will be no answer */
-    else if (!st->pulling)
+    if (!st->pulling)
         cl_h2_resume(st);
 }
 

@@ -287,6 +287,20 @@ def test_who_leaves_ends_what_was_made_for_him(serve: Serve, path: str, leave: A
             assert client.ask("/plain/x").body == b"x"
 
 
+def test_who_leaves_in_order_is_not_waited_for(serve: Serve) -> None:
+    """Nothing is left unread when he closes, so that the server sees an end and no reset."""
+    server, seen = serve()
+    for _ in range(5):
+        with Streams(server.addresses[0]) as client:
+            client.until(lambda: client.settings)
+            for _ in range(10):
+                client.open("/gone")
+            eventually(lambda: server.stats()["inflight"] == 10, "all wait")
+        eventually(lambda: server.stats()["inflight"] == 0, "all are over")
+        eventually(lambda: server.stats()["connections"] == 0, "it was closed")
+    eventually(lambda: seen.ended == ["gone"] * 50, "all finally have run")
+
+
 @pytest.mark.parametrize("leave", [leave_by_reset, leave_by_close])
 def test_who_leaves_while_he_is_read(serve: Serve, leave: Any) -> None:
     server, seen = serve()
