@@ -643,12 +643,23 @@ def test_more_than_the_window_of_the_connection(abused: Abused) -> None:
 
 
 def test_data_of_a_stream_that_ended(abused: Abused) -> None:
-    """It may be an error (RFC 9113, section 5.1); it is dropped, and costs no window."""
+    with abused.attacked() as attacker:
+        attacker.assert_open(1)
+        attacker.send(frame(wf.DATA, 0, 1, b"x"))
+        attacker.until(lambda: attacker.goaway is not None)
+        assert attacker.goaway == ErrorCodes.STREAM_CLOSED
+
+
+def test_data_of_a_stream_that_the_server_has_ended(abused: Abused) -> None:
+    """What was on its way is dropped, and costs no window."""
     with abused.attacked() as client:
-        client.assert_open(1)
+        client.ping()
+        data = frame(wf.DATA, 0, 1, b"x" * 16_384)
+        client.send(post(1, "/length", ("content-length", "20000000")))  # more than is allowed
         for _ in range(20):
-            client.send(frame(wf.DATA, 0, 1, b"x" * 16_384) * 16)
+            client.send(data * 16)
             client.ping()
+        assert client.statuses[1] == "413"
         client.assert_open(3)
 
 
