@@ -248,8 +248,8 @@ void cl_h2_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
 
 void cl_h2_abort(struct cl_request *r) {
     struct cl_h2_stream *st = r->exchange;
-    if (!st->submitted) { /* nothing was answered, and nothing will be */
-        cl_h2_reset(st, NGHTTP2_INTERNAL_ERROR);
+    if (!st->submitted) { /* nothing was answered, and nothing will be: the client has left */
+        cl_h2_reset(st, NGHTTP2_CANCEL);
         return;
     }
     st->cut = true;
