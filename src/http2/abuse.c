@@ -24,6 +24,10 @@ static const struct {
 
 bool cl_h2_abuse_count(struct cl_h2_abuse *a, enum cl_h2_act act, uint64_t now_ns) {
     uint64_t cost_ns = CL_NS_PER_S / allowed[act].per_second;
+    if (a->earned[act]) {
+        a->earned[act]--;
+        return true;
+    }
     uint64_t full_ns = CL_MAX(a->full_ns[act], now_ns) + cost_ns;
     if (full_ns - now_ns > cost_ns * allowed[act].burst)
         return false;
@@ -32,6 +36,5 @@ bool cl_h2_abuse_count(struct cl_h2_abuse *a, enum cl_h2_act act, uint64_t now_n
 }
 
 void cl_h2_abuse_earn(struct cl_h2_abuse *a, enum cl_h2_act act, unsigned n) {
-    uint64_t back_ns = CL_NS_PER_S / allowed[act].per_second * n;
-    a->full_ns[act] -= CL_MIN(a->full_ns[act], back_ns);
+    a->earned[act] = CL_MIN(a->earned[act] + n, (uint32_t)CL_H2_EARNED_MAX);
 }

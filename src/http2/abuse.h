@@ -25,11 +25,15 @@ enum cl_h2_act {
 
 struct cl_h2_abuse {
     uint64_t full_ns[CL_H2_ACTS]; /* when the bucket will be full again; in the past: it is */
+    uint32_t earned[CL_H2_ACTS];  /* beside the bucket; used first */
 };
+
+/* As much can be earned ahead: a client may answer all that the sockets between hold at once. */
+enum { CL_H2_EARNED_MAX = 1 << 17 };
 
 /* One of them. False: the bucket was empty. */
 bool cl_h2_abuse_count(struct cl_h2_abuse *a, enum cl_h2_act act, uint64_t now_ns) CL_MUST_USE;
-/* `n` of them are deserved. */
+/* `n` of them are deserved, whenever they come. */
 void cl_h2_abuse_earn(struct cl_h2_abuse *a, enum cl_h2_act act, unsigned n);
 
 #endif

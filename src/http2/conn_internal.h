@@ -22,7 +22,7 @@ struct cl_h2_context {
 /* Without memory: until the next try. */
 #define CL_H2_MEMORY_NS (20 * CL_NS_PER_MS)
 
-/* WINDOW_UPDATE frames that a request, or some data, may be worth to a client. */
+/* WINDOW_UPDATE frames that a request may be worth to a client. */
 enum { CL_H2_EARN = 4 };
 
 enum {
@@ -149,7 +149,8 @@ struct cl_h2 {
     uint64_t heard_ns;
     uint64_t write_start_ns, write_progress, ping_progress;
     uint64_t due_ns[CL_H2_DUES];
-    size_t spent; /* of this turn's budget */
+    size_t spent;    /* of this turn's budget */
+    size_t unearned; /* bytes of bodies that were sent, less than a WINDOW_UPDATE is worth */
     size_t lingered;
     struct cl_timer timer;
     struct cl_flush flush;

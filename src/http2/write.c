@@ -10,7 +10,9 @@ enum {
     PULL_COST = 256,        /* of them for asking a generator, so that empty chunks end, too */
     FILE_ROOM = 65536 - 64, /* a block for the frames of a file, which stand together in it */
     FRAME_HEAD = 9,
-    EARN_MIN = 256, /* bytes of a frame that a client may want to answer with windows */
+    /* That a client has received are worth one WINDOW_UPDATE, however they were cut into frames:
+     * windows that end amid a frame make short ones, and many clients answer each. */
+    EARN_BYTES = 1024,
 };
 
 /* ---- bytes of bodies ---- */
@@ -220,8 +222,9 @@ int cl_h2_put_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     st->req->response.bytes_sent += n;
-    if (n >= EARN_MIN)
-        cl_h2_abuse_earn(&c->abuse, CL_H2_ACT_WINDOW, CL_H2_EARN);
+    c->unearned += n;
+    cl_h2_abuse_earn(&c->abuse, CL_H2_ACT_WINDOW, (unsigned)(c->unearned / EARN_BYTES));
+    c->unearned %= EARN_BYTES;
     return 0;
 }
 
