@@ -129,4 +129,27 @@ CL_INLINE void cl_block_drop_empty(struct cl_block **b) {
  * most `max` unread bytes plus room. Errors: CELLO_ELIMIT (max), CELLO_ENOMEM; *b is unchanged. */
 int cl_block_reserve(struct cl_block **b, size_t need, size_t max) CL_MUST_USE;
 
+/* Less room than this behind the unread bytes is not worth receiving into. */
+enum { CL_BLOCK_ROOM_MIN = 2048 };
+
+/* Room to receive into: *b may be NULL, and becomes a block for `wanted` bytes. *room: how many may
+ * be received, so that at most `max` are unread. Errors: CELLO_ELIMIT (max), CELLO_ENOMEM. */
+CL_INLINE CL_MUST_USE int cl_block_receive_room(struct cl_block_pool *p, struct cl_block **b,
+                                                size_t wanted, size_t max, size_t *room) {
+    if (!*b && !(*b = cl_block_new(p, wanted)))
+        return CELLO_ENOMEM;
+    size_t unread = cl_block_len(*b);
+    if (unread >= max)
+        return CELLO_ELIMIT;
+    size_t allowed = max - unread;
+    if (CL_UNLIKELY(cl_block_room(*b) < CL_BLOCK_ROOM_MIN)) {
+        size_t need = unread ? (size_t)CL_BLOCK_ROOM_MIN : wanted;
+        int err = cl_block_reserve(b, CL_MIN(allowed, need), max);
+        if (err)
+            return err;
+    }
+    *room = CL_MIN(cl_block_room(*b), allowed);
+    return CELLO_OK;
+}
+
 #endif

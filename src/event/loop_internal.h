@@ -11,8 +11,6 @@
 
 /* Most events, and most ios that are served again, in one turn. */
 enum { CL_LOOP_EVENTS_MAX = 256 };
-/* Less room than this behind the unread bytes: make more before receiving. */
-enum { CL_IO_ROOM_MIN = 2048 };
 /* Accept goes on this long after the process ran out of descriptors or memory. */
 enum { CL_ACCEPT_RETRY_MS = 100 };
 /* The log hears of it at most once in this time. */

@@ -106,28 +106,8 @@ static size_t wanted_room(const struct cl_io *io) {
     return cl_io_in_bulk(io) ? *io->in_room - sizeof(struct cl_block) : (size_t)CL_BLOCK_SIZE;
 }
 
-/* Room behind the unread bytes: CELLO_OK with *room > 0, CELLO_ELIMIT, CELLO_ENOMEM. */
 static int make_room(struct cl_io *io, size_t *room) {
-    struct cl_block *b = *io->in;
-    if (!b) {
-        *io->in = b = cl_block_new(&io->loop->pool, wanted_room(io));
-        if (!b)
-            return CELLO_ENOMEM;
-    }
-    size_t unread = cl_block_len(b);
-    size_t in_max = *io->in_max;
-    if (unread >= in_max)
-        return CELLO_ELIMIT;
-    size_t allowed = in_max - unread;
-    if (CL_UNLIKELY(cl_block_room(b) < CL_IO_ROOM_MIN)) {
-        size_t need = unread ? (size_t)CL_IO_ROOM_MIN : wanted_room(io);
-        int err = cl_block_reserve(io->in, CL_MIN(allowed, need), in_max);
-        if (err)
-            return err;
-        b = *io->in;
-    }
-    *room = CL_MIN(cl_block_room(b), allowed);
-    return CELLO_OK;
+    return cl_block_receive_room(&io->loop->pool, io->in, wanted_room(io), *io->in_max, room);
 }
 
 static void recv_failed(struct cl_io *io) {

@@ -173,6 +173,11 @@ static void run_after_steps(struct cl_request *r) {
     }
 }
 
+bool cl_response_keeps_length(const struct cl_response *s, size_t len, bool last) {
+    uint64_t left = s->length - s->bytes_sent;
+    return !s->has_length || (len <= left && (!last || len == left));
+}
+
 void cl_response_end_body(struct cl_request *r) {
     struct cl_response *s = &r->response;
     struct cl_generator *g = s->generator;

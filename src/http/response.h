@@ -65,6 +65,9 @@ void cl_response_chunk(struct cl_request *r, struct cl_str bytes, bool last);
 int cl_response_trailer(struct cl_request *r, struct cl_str name, struct cl_str value) CL_MUST_USE;
 /* The generator failed midway: the peer must see that the body is not complete. */
 void cl_response_abort(struct cl_request *r);
+/* For protocols: whether a generator that said how much it has keeps to it with `len` bytes more.
+ * It must: what the peer reads behind the body would be taken for the next answer. */
+bool cl_response_keeps_length(const struct cl_response *s, size_t len, bool last);
 /* For protocols: the body's source has done its part. A generator is stopped, bytes and segments
  * are released; once. */
 void cl_response_end_body(struct cl_request *r);

@@ -27,29 +27,18 @@ static void read_timeout(struct cl_h1 *c) {
     }
 }
 
-/* How far the peer has read is asked for (a system call) only once a send has lasted this long. */
-#define WRITE_SAMPLE_NS CL_NS_PER_S
-
 void cl_h1_watch_write(struct cl_h1 *c) {
     uint64_t write_ns = c->super.worker->timeouts.write_ns;
-    uint64_t sample_ns = CL_MIN(write_ns / 2, WRITE_SAMPLE_NS);
-    /* Whether the peer reads before the sample is never known: time counts from there. */
-    c->write_start_ns = cl_h1_now(c) + sample_ns;
-    c->write_sampled = false;
-    cl_h1_write_by(c, write_ns ? c->write_start_ns : UINT64_MAX);
+    cl_h1_write_by(c, cl_write_watch_begin(&c->write_watch, cl_h1_now(c), write_ns));
 }
 
 /* False: the peer has read nothing for the whole of the write timeout. */
 static bool check_write(struct cl_h1 *c, uint64_t now) {
-    uint64_t progress = cl_stream_progress(c->super.stream);
-    if (c->write_sampled && progress == c->write_progress)
-        return false;
-    if (c->write_sampled)
-        c->write_start_ns = now; /* slow, but reading */
-    c->write_sampled = true;
-    c->write_progress = progress;
-    cl_h1_write_by(c, c->write_start_ns + c->super.worker->timeouts.write_ns);
-    return true;
+    uint64_t write_ns = c->super.worker->timeouts.write_ns;
+    uint64_t next_ns = cl_write_watch_next(&c->write_watch, c->super.stream, now, write_ns);
+    if (next_ns)
+        cl_h1_write_by(c, next_ns);
+    return next_ns != 0;
 }
 
 static void on_timer(struct cl_timer *t) {

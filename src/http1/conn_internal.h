@@ -6,6 +6,7 @@
 #include "http/out.h"
 #include "http/response.h"
 #include "http/status.h"
+#include "http/write_watch.h"
 #include "http1/chunked.h"
 #include "http1/conn.h"
 #include "http1/parser.h"
@@ -42,10 +43,9 @@ struct cl_h1 {
     bool stream_in_place; /* `fill` refers to bytes of the generator's */
     bool first;           /* no request yet on this connection */
     bool speaking;        /* last_words is being sent */
-    bool write_sampled;
-    bool fast;      /* the body comes quickly */
-    bool by_hand;   /* it is received into memory of who reads it */
-    bool arrived;   /* and there is something to receive */
+    bool fast;            /* the body comes quickly */
+    bool by_hand;         /* it is received into memory of who reads it */
+    bool arrived;         /* and there is something to receive */
     bool gathering; /* the transport reports CL_BODY_GATHER bytes of it at once; read_by_ns is when
                        fewer will do */
     struct cl_request *req;
@@ -64,8 +64,7 @@ struct cl_h1 {
     struct cl_str piece;     /* of the body, in req->body_block: the next that is read */
     uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
     uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
-    uint64_t write_start_ns; /* of watching the send in progress, or when its peer last had read */
-    uint64_t write_progress; /* of the stream, once write_sampled */
+    struct cl_write_watch write_watch;
     uint64_t requests;
     size_t lingered; /* bytes */
     struct cl_chunked decoder;

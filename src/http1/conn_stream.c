@@ -54,13 +54,6 @@ static bool write_chunk(struct cl_h1 *c, struct cl_out *o, struct cl_block *b,
            write_bytes(c, o, b, bytes) && cl_out_copy(o, b, "\r\n", 2);
 }
 
-/* A generator that said how much it has must keep to it: what the peer reads behind the body would
- * be taken for the next answer. */
-static bool keeps_length(const struct cl_response *s, size_t len, bool last) {
-    uint64_t left = s->length - s->bytes_sent;
-    return !s->has_length || (len <= left && (!last || len == left));
-}
-
 static bool write(struct cl_h1 *c, struct cl_response *s, struct cl_str bytes, bool last) {
     size_t need = CHUNK_SLACK + (bytes.len > COPY_MAX ? 0 : bytes.len);
     if (last)
@@ -77,7 +70,8 @@ static bool write(struct cl_h1 *c, struct cl_response *s, struct cl_str bytes, b
 void cl_h1_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     struct cl_h1 *c = cl_h1_of(r->conn);
     assert(c->state == CL_H1_STREAM && c->stream_asked);
-    if (!keeps_length(&r->response, bytes.len, last) || !write(c, &r->response, bytes, last)) {
+    if (!cl_response_keeps_length(&r->response, bytes.len, last) ||
+        !write(c, &r->response, bytes, last)) {
         cl_h1_close(c);
         return;
     }

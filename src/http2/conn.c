@@ -8,8 +8,6 @@
 #define EOF_GRACE_NS (500 * CL_NS_PER_MS)
 /* Until then at the latest the second GOAWAY follows the first: the client has had time to read. */
 #define NOTICE_NS CL_NS_PER_S
-/* How far the peer has read is asked for (a system call) only once a send has lasted this long. */
-#define WRITE_SAMPLE_NS CL_NS_PER_S
 
 enum {
     FRAME_HEAD = 9,
@@ -30,10 +28,14 @@ static void set_timer(struct cl_h2 *c) {
     cl_timer_set(cl_h2_timers(c), &c->timer, first);
 }
 
+static void set_due_at(struct cl_h2 *c, enum cl_h2_due due, uint64_t at_ns) {
+    c->due_ns[due] = at_ns;
+    if (at_ns < c->timer.deadline_ns)
+        cl_timer_set(cl_h2_timers(c), &c->timer, at_ns);
+}
+
 void cl_h2_set_due(struct cl_h2 *c, enum cl_h2_due due, uint64_t timeout_ns) {
-    c->due_ns[due] = timeout_ns ? cl_h2_now(c) + timeout_ns : UINT64_MAX;
-    if (c->due_ns[due] < c->timer.deadline_ns)
-        cl_timer_set(cl_h2_timers(c), &c->timer, c->due_ns[due]);
+    set_due_at(c, due, timeout_ns ? cl_h2_now(c) + timeout_ns : UINT64_MAX);
 }
 
 /* The timer may fire for nothing, and is set anew then. */
@@ -43,24 +45,16 @@ void cl_h2_clear_due(struct cl_h2 *c, enum cl_h2_due due) {
 
 void cl_h2_watch_write(struct cl_h2 *c) {
     uint64_t write_ns = c->super.worker->timeouts.write_ns;
-    uint64_t sample_ns = CL_MIN(write_ns / 2, WRITE_SAMPLE_NS);
-    /* Whether the peer reads before the sample is never known: time counts from there. */
-    c->write_start_ns = cl_h2_now(c) + sample_ns;
-    c->write_sampled = false;
-    cl_h2_set_due(c, CL_H2_DUE_WRITE, sample_ns);
+    set_due_at(c, CL_H2_DUE_WRITE, cl_write_watch_begin(&c->write_watch, cl_h2_now(c), write_ns));
 }
 
 /* False: the peer has read nothing for the whole of the write timeout. */
 static bool check_write(struct cl_h2 *c, uint64_t now) {
-    uint64_t progress = cl_stream_progress(c->super.stream);
-    if (c->write_sampled && progress == c->write_progress)
-        return false;
-    if (c->write_sampled)
-        c->write_start_ns = now; /* slow, but reading */
-    c->write_sampled = true;
-    c->write_progress = progress;
-    c->due_ns[CL_H2_DUE_WRITE] = c->write_start_ns + c->super.worker->timeouts.write_ns;
-    return true;
+    uint64_t write_ns = c->super.worker->timeouts.write_ns;
+    uint64_t next_ns = cl_write_watch_next(&c->write_watch, c->super.stream, now, write_ns);
+    if (next_ns)
+        c->due_ns[CL_H2_DUE_WRITE] = next_ns;
+    return next_ns != 0;
 }
 
 /* Its answer to the ping stands behind what it still has to read. */

@@ -8,6 +8,7 @@
 #include "http/out.h"
 #include "http/response.h"
 #include "http/status.h"
+#include "http/write_watch.h"
 #include "http2/abuse.h"
 #include "http2/conn.h"
 #include "http2/memory.h"
@@ -120,8 +121,7 @@ struct cl_h2 {
     bool peer_eof;
     bool spoke; /* SETTINGS were sent */
     bool flushing;
-    bool full; /* the output has no room for the frame that is next */
-    bool write_sampled;
+    bool full;     /* the output has no room for the frame that is next */
     bool paused;   /* the transport had no memory */
     bool pinged;   /* nothing has been heard since */
     bool noticed;  /* GOAWAY has said that another one will follow */
@@ -147,7 +147,8 @@ struct cl_h2 {
     unsigned reset_count;
     uint64_t requests;
     uint64_t heard_ns;
-    uint64_t write_start_ns, write_progress, ping_progress;
+    struct cl_write_watch write_watch;
+    uint64_t ping_progress;
     uint64_t due_ns[CL_H2_DUES];
     size_t spent;    /* of this turn's budget */
     size_t unearned; /* bytes of bodies that were sent, less than a WINDOW_UPDATE is worth */

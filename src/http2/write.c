@@ -230,17 +230,11 @@ int cl_h2_put_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t
 
 /* ---- generators ---- */
 
-/* One that said how much it has must keep to it. */
-static bool keeps_length(const struct cl_response *s, size_t len, bool last) {
-    uint64_t left = s->length - s->bytes_sent;
-    return !s->has_length || (len <= left && (!last || len == left));
-}
-
 void cl_h2_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     struct cl_h2_stream *st = r->exchange;
     assert(st->asked);
     st->asked = false;
-    st->cut = !keeps_length(&r->response, bytes.len, last);
+    st->cut = !cl_response_keeps_length(&r->response, bytes.len, last);
     if (!st->cut) {
         st->out = bytes;
         st->last = last;

@@ -4,9 +4,6 @@
 
 #include "tls/tls_internal.h"
 
-/* Less room than this behind the unread bytes: make more before reading. */
-enum { ROOM_MIN = 2048 };
-
 bool cl_tls_has_input(const struct cl_tls *t) {
     const struct cl_block *in = t->lower->in;
     return (in && cl_block_len(in)) || SSL_pending(t->ssl) > 0;
@@ -52,20 +49,7 @@ static size_t read_some(struct cl_tls *t, char *to, size_t n) {
 static int make_room(struct cl_stream *s, size_t *room) {
     size_t wanted =
         s->in_room > CL_BLOCK_SIZE ? s->in_room - sizeof(struct cl_block) : (size_t)CL_BLOCK_SIZE;
-    if (!s->in && !(s->in = cl_block_new(cl_loop_pool(s->loop), wanted)))
-        return CELLO_ENOMEM;
-    size_t unread = cl_block_len(s->in);
-    if (unread >= s->in_max)
-        return CELLO_ELIMIT;
-    size_t allowed = s->in_max - unread;
-    if (cl_block_room(s->in) < ROOM_MIN) {
-        size_t need = CL_MIN(allowed, unread ? (size_t)ROOM_MIN : wanted);
-        int err = cl_block_reserve(&s->in, need, s->in_max);
-        if (err)
-            return err;
-    }
-    *room = CL_MIN(cl_block_room(s->in), allowed);
-    return CELLO_OK;
+    return cl_block_receive_room(cl_loop_pool(s->loop), &s->in, wanted, s->in_max, room);
 }
 
 /* The number of bytes that were appended to s->in; 0: none have come; CELLO_ELIMIT, CELLO_ENOMEM,
