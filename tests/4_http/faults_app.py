@@ -84,6 +84,14 @@ def fill():
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
+@app.get("/hog", blocking=True)
+def hog():
+    """All memory that the kernel gives."""
+    kept = []
+    while True:
+        kept.append(os.urandom(1 << 20))
+
+
 @app.get("/orphan")
 def orphan():
     """A process that loses its parent, and then ends."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from wire import Client, eventually, fetch, refused, request
 from wire_chaos import kill
-from wire_faults import ask, client_of, faulty, pids_of
+from wire_faults import ask, client_of, faulty, memory_group, pids_of
 
 HERE = Path(__file__).parent
 PRELOADS = "LD_PRELOAD" in os.environ  # a sanitizer
@@ -203,6 +203,27 @@ def test_without_memory(backend: str, tmp_path: Path) -> None:
         assert pids_of(address) == before
         assert program.stop() == 0
         assert "MemoryError" in program.text
+
+
+def test_without_memory_in_the_container(backend: str, tmp_path: Path) -> None:
+    """The kernel kills the worker that took it all: what it was at fails, nothing else, and the log
+    says what it may have been."""
+    with memory_group(192 << 20) as group, faulty(tmp_path, backend, max_restarts=100) as program:
+        address = program.address()
+        pids = pids_of(address)
+        for pid in (program.pid, *pids.values()):
+            (group / "cgroup.procs").write_text(str(pid))
+        with client_of(address, 0) as other, client_of(address, 1) as hog:
+            hog.send(request("/hog"))
+            hog.assert_closed()
+            program.expect(
+                rf"worker 1 \(pid {pids[1]}\) was killed by signal 9 \(Killed, by somebody else or "
+                r"for lack of memory\); starting another"
+            )
+            assert other.ask(request("/who")).json()["pid"] == pids[0]
+        pids[1] = program.ready_pid(1)
+        assert pids_of(address) == pids
+        assert program.stop() == 0
 
 
 def test_without_memory_for_another_worker(backend: str, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
-"""faults_app.py with workers that can be told to misbehave."""
+"""faults_app.py with workers that can be told to misbehave, and a place with little memory."""
 
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from wire import Address, Client, fetch, request
 from wire_cluster import Cluster, cluster
 
@@ -49,3 +52,35 @@ def client_of(address: Address, worker_id: int) -> Client:
             return client
         client.sock.close()
     raise AssertionError(f"worker {worker_id} never answers")
+
+
+def own_group(controller: str) -> Path:
+    """This process's place in the tree of control groups: cgroups(7), versions 1 and 2."""
+    groups = dict(
+        line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()
+    )
+    root = Path("/sys/fs/cgroup")
+    if controller in groups:
+        return root / controller / groups[controller].lstrip("/")
+    return root / groups.get("", "/").lstrip("/")
+
+
+@contextmanager
+def memory_group(limit: int) -> Iterator[Path]:
+    """A control group with `limit` bytes of memory, as containers have. Processes join it by
+    writing to its cgroup.procs, and must have ended at the end."""
+    group = own_group("memory") / f"cello-test-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control groups for tests: {error}")
+    try:
+        names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max")
+        limits = [group / name for name in names if (group / name).exists()]
+        if not limits:
+            pytest.skip("the control groups do not limit memory")
+        for file in limits:
+            file.write_text(str(limit))
+        yield group
+    finally:
+        group.rmdir()
