@@ -3,21 +3,6 @@
 
 #include "support/h2_client.h"
 
-struct pair {
-    struct fixture f;
-    struct h2_client h;
-};
-
-static void begin(struct pair *p) {
-    fixture_init(&p->f, NULL);
-    h2_open(&p->f, &p->h, NULL);
-}
-
-static void end(struct pair *p) {
-    h2_free(&p->h);
-    fixture_free(&p->f);
-}
-
 enum { LARGE = 3 << 20 };
 
 static const char *pattern(void) {
@@ -27,18 +12,14 @@ static const char *pattern(void) {
     return bytes;
 }
 
-static struct h2_message *post(struct pair *p, const char *path, const char *body, size_t len) {
-    struct h2_message *m = h2_post(&p->h, path, NULL, body, len, false);
-    h2_turn(&p->h);
-    return m;
+static struct h2_message *post(struct h2_pair *p, const char *path, const char *body, size_t len) {
+    return h2_pair_post(p, path, NULL, body, len, false);
 }
 
-static struct h2_message *post_with(struct pair *p, const char *path, const char *name,
+static struct h2_message *post_with(struct h2_pair *p, const char *path, const char *name,
                                     const char *value, const char *body, size_t len, bool open) {
     const char *fields[] = {name, value, NULL};
-    struct h2_message *m = h2_post(&p->h, path, fields, body, len, open);
-    h2_turn(&p->h);
-    return m;
+    return h2_pair_post(p, path, fields, body, len, open);
 }
 
 static void expect_echo(const struct h2_message *m, size_t n) {
@@ -52,45 +33,44 @@ static void expect_echo(const struct h2_message *m, size_t n) {
 static void test_collected(void **state) {
     (void)state;
     static const size_t sizes[] = {0, 1, 13, 5000, 16384, 16385, 70000, 1048576, LARGE};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(sizes); i++)
         expect_echo(post(&p, "/echo", pattern(), sizes[i]), sizes[i]);
     assert_int_equal(fixture_used(&p.f), 0);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_collected_in_pieces(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = h2_post(&p.h, "/echo", NULL, pattern(), 1, true);
-    h2_turn(&p.h);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_post(&p, "/echo", NULL, pattern(), 1, true);
     for (size_t at = 1; at < 5000; at += 100)
         h2_upload(&p.h, m, pattern() + at, 100, true);
     assert_int_equal(m->status, 0);
     h2_upload(&p.h, m, NULL, 0, false);
     expect_echo(m, 5001);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_many_uploads_at_once(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m[40];
     for (size_t i = 0; i < CL_ARRAY_LEN(m); i++)
         m[i] = h2_post(&p.h, "/echo", NULL, pattern(), i * 3000, false);
     h2_turn(&p.h);
     for (size_t i = 0; i < CL_ARRAY_LEN(m); i++)
         expect_echo(m[i], i * 3000);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_too_large(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     h2_expect(post(&p, "/small", pattern(), 10), 200, "abcdefghij");
     h2_expect(post(&p, "/small", pattern(), 11), 413, NULL);
     h2_expect(post(&p, "/small", pattern(), 900000), 413, NULL);
@@ -98,13 +78,13 @@ static void test_too_large(void **state) {
     h2_expect(post_with(&p, "/small", "content-length", "999999999999999999", NULL, 0, true), 413,
               NULL);
     h2_expect(post(&p, "/echo", pattern(), 5), 200, "abcde");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_content_length_is_kept(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     h2_expect(post_with(&p, "/echo", "content-length", "5", pattern(), 5, false), 200, "abcde");
     h2_expect_reset(post_with(&p, "/echo", "content-length", "5", pattern(), 4, false),
                     NGHTTP2_PROTOCOL_ERROR);
@@ -114,7 +94,7 @@ static void test_content_length_is_kept(void **state) {
     h2_expect_reset(post_with(&p, "/read", "content-length", "5", pattern(), 6, false),
                     NGHTTP2_PROTOCOL_ERROR);
     h2_expect(post(&p, "/echo", pattern(), 5), 200, "abcde");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_trailers_of_requests(void **state) {
@@ -122,8 +102,8 @@ static void test_trailers_of_requests(void **state) {
     static const char *const paths[] = {"/echo", "/tee"};
     static char large[20000];
     memset(large, 't', sizeof large - 1);
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < 2; i++) {
         struct h2_message *m = h2_post(&p.h, paths[i], NULL, pattern(), 5, false);
         m->upload_trailer = "1";
@@ -140,15 +120,15 @@ static void test_trailers_of_requests(void **state) {
     h2_expect(m, 200, NULL);
     assert_non_null(strstr(m->body, "5 bytes, "));
     assert_null(strstr(m->body, "closed"));
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- expected ---- */
 
 static void test_continue(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m = post_with(&p, "/echo", "expect", "100-continue", NULL, 0, true);
     assert_int_equal(m->interims, 1);
     assert_int_equal(m->interim[0], 100);
@@ -159,20 +139,17 @@ static void test_continue(void **state) {
     h2_upload(&p.h, m, pattern(), 5, false);
     h2_expect(m, 200, NULL);
     assert_int_equal(m->interims, 1);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* A handler that answers without reading has not asked for the body: nothing is waited for. */
 static void test_no_continue_without_a_reader(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m = post_with(&p, "/later", "expect", "100-continue", NULL, 0, true);
     assert_int_equal(m->interims, 0);
-    struct cl_request *r = fixture_take(&p.f);
-    cello_respond_bytes(r, CL_STR("no"));
-    cello_request_unref(r);
-    h2_turn(&p.h);
+    h2_pair_answer(&p, "no");
     h2_expect(m, 200, "no");
     assert_int_equal(m->interims, 0);
     h2_expect_reset(m, NGHTTP2_NO_ERROR);
@@ -180,37 +157,36 @@ static void test_no_continue_without_a_reader(void **state) {
     m = post_with(&p, "/none", "expect", "100-continue", NULL, 0, true);
     h2_expect(m, 404, NULL);
     assert_int_equal(m->interims, 0);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- read ---- */
 
 static void test_read(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     h2_expect(post(&p, "/read", pattern(), 0), 200, NULL);
     h2_expect(post(&p, "/read", pattern(), 100), 200, "100 bytes, closed by the peer");
     h2_expect(post(&p, "/read", pattern(), 1048576), 200, NULL);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_too_much_to_read(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const struct h2_message *m = post(&p, "/read", pattern(), (1 << 20) + 1);
     h2_expect(m, 200, NULL);
     assert_non_null(strstr(m->body, cello_strerror(CELLO_EBODY_TOO_LARGE)));
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_read_and_answered_at_once(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = h2_post(&p.h, "/tee", NULL, pattern(), 10, true);
-    h2_turn(&p.h);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_post(&p, "/tee", NULL, pattern(), 10, true);
     assert_int_equal(m->status, 200);
     assert_int_equal(m->len, 10);
     for (size_t at = 10; at < 200010; at += 20000)
@@ -219,7 +195,7 @@ static void test_read_and_answered_at_once(void **state) {
     h2_upload(&p.h, m, NULL, 0, false);
     expect_echo(m, 200010);
     expect_echo(post(&p, "/tee", pattern(), 1 << 20), 1 << 20);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* What nobody reads stays within the window of its stream; others on the connection go on. */
@@ -227,9 +203,8 @@ static void test_an_unread_body_waits_at_the_client(void **state) {
     (void)state;
     struct cello_http2_config cfg = CELLO_HTTP2_CONFIG_DEFAULT;
     cfg.initial_window_size = 65536;
-    struct pair p;
-    fixture_init(&p.f, NULL);
-    h2_open(&p.f, &p.h, &cfg);
+    struct h2_pair p;
+    h2_pair_begin_with(&p, NULL, &cfg);
     struct h2_message *m = post(&p, "/later", pattern(), 1 << 20);
     assert_int_equal(m->upload_left, (1 << 20) - 65536);
     assert_in_range(fixture_used(&p.f), 65536, 3 * 65536);
@@ -256,14 +231,14 @@ static void test_an_unread_body_waits_at_the_client(void **state) {
     cello_request_unref(r);
     h2_turn(&p.h);
     h2_expect(m, 200, "read");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* Of several that nobody reads, all windows come back with their streams. */
 static void test_windows_come_back(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (int round = 0; round < 10; round++) {
         struct h2_message *m = post(&p, "/later", pattern(), 1 << 20);
         struct cl_request *r = fixture_take(&p.f);
@@ -278,7 +253,7 @@ static void test_windows_come_back(void **state) {
             h2_expect(m, 200, "unread");
     }
     expect_echo(post(&p, "/echo", pattern(), LARGE), LARGE);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- early ends ---- */
@@ -286,39 +261,35 @@ static void test_windows_come_back(void **state) {
 /* The client may go on sending for a while, then is told to stop. */
 static void test_an_early_answer(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = h2_post(&p.h, "/small", NULL, pattern(), 20, true);
-    h2_turn(&p.h);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_post(&p, "/small", NULL, pattern(), 20, true);
     h2_expect(m, 413, NULL);
     assert_false(m->closed);
     h2_upload(&p.h, m, pattern(), 100000, true);
     assert_false(m->closed);
     h2_upload(&p.h, m, pattern(), 5, false);
     h2_expect_reset(m, NGHTTP2_NO_ERROR);
-    m = h2_post(&p.h, "/small", NULL, pattern(), LARGE, false);
-    h2_turn(&p.h);
+    m = h2_pair_post(&p, "/small", NULL, pattern(), LARGE, false);
     h2_expect(m, 413, NULL);
     h2_expect_reset(m, NGHTTP2_NO_ERROR);
     assert_true(m->upload_left > 0);
-    m = h2_post(&p.h, "/small", NULL, pattern(), 20, true);
-    h2_turn(&p.h);
+    m = h2_pair_post(&p, "/small", NULL, pattern(), 20, true);
     fixture_pass(&p.f, CL_LINGER_NS + CELLO_SECOND / 10);
     h2_turn(&p.h);
     h2_expect(m, 413, NULL);
     h2_expect_reset(m, NGHTTP2_NO_ERROR);
     h2_expect(post(&p, "/echo", pattern(), 5), 200, "abcde");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_the_client_gives_up(void **state) {
     (void)state;
     static const char *const paths[] = {"/echo", "/read", "/tee", "/later", "/hold"};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
-        struct h2_message *m = h2_post(&p.h, paths[i], NULL, pattern(), 1000, true);
-        h2_turn(&p.h);
+        struct h2_message *m = h2_pair_post(&p, paths[i], NULL, pattern(), 1000, true);
         h2_reset(&p.h, m, NGHTTP2_CANCEL);
         while (p.f.held_count) {
             struct cl_request *r = fixture_take(&p.f);
@@ -328,17 +299,16 @@ static void test_the_client_gives_up(void **state) {
         }
     }
     h2_expect(post(&p, "/echo", pattern(), 5), 200, "abcde");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_the_end_of_the_connection(void **state) {
     (void)state;
     static const char *const paths[] = {"/echo", "/read", "/tee", "/later"};
     for (size_t i = 0; i < 2 * CL_ARRAY_LEN(paths); i++) {
-        struct pair p;
-        begin(&p);
-        (void)h2_post(&p.h, paths[i / 2], NULL, pattern(), 1000, true);
-        h2_turn(&p.h);
+        struct h2_pair p;
+        h2_pair_begin(&p);
+        (void)h2_pair_post(&p, paths[i / 2], NULL, pattern(), 1000, true);
         if (i % 2)
             client_eof(&p.h.c);
         else
@@ -352,7 +322,7 @@ static void test_the_end_of_the_connection(void **state) {
         }
         fixture_pass(&p.f, CELLO_SECOND);
         assert_null(p.h.c.stream);
-        end(&p);
+        h2_pair_end(&p);
     }
 }
 
@@ -360,8 +330,8 @@ static void test_the_end_of_the_connection(void **state) {
 
 static void test_slow_bodies(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *collected = h2_post(&p.h, "/echo", NULL, pattern(), 10, true);
     struct h2_message *read = h2_post(&p.h, "/read", NULL, pattern(), 10, true);
     struct h2_message *unread = h2_post(&p.h, "/later", NULL, pattern(), 10, true);
@@ -381,12 +351,9 @@ static void test_slow_bodies(void **state) {
     assert_false(unread->closed); /* it is the handler that waits */
     h2_upload(&p.h, brisk, NULL, 0, false);
     h2_expect(brisk, 200, NULL);
-    struct cl_request *r = fixture_take(&p.f);
-    cello_respond_bytes(r, CL_STR("ok"));
-    cello_request_unref(r);
-    h2_turn(&p.h);
+    h2_pair_answer(&p, "ok");
     h2_expect(unread, 200, "ok");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 int main(void) {

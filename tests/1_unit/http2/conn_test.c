@@ -4,52 +4,20 @@
 #include "http/response.h"
 #include "support/h2_client.h"
 
-struct pair {
-    struct fixture f;
-    struct h2_client h;
-};
-
-static void begin_with(struct pair *p, const struct cello_server_config *cfg) {
-    fixture_init(&p->f, cfg);
-    h2_open(&p->f, &p->h, NULL);
-}
-
-static void begin(struct pair *p) {
-    begin_with(p, NULL);
-}
-
-static void end(struct pair *p) {
-    h2_free(&p->h);
-    fixture_free(&p->f);
-}
-
-static struct h2_message *get(struct pair *p, const char *path) {
-    struct h2_message *m = h2_get(&p->h, path);
-    h2_turn(&p->h);
-    return m;
-}
-
-static struct h2_message *get_with(struct pair *p, const char *method, const char *path,
-                                   const char *const *fields) {
-    struct h2_message *m = h2_request(&p->h, method, path, fields);
-    h2_turn(&p->h);
-    return m;
-}
-
 /* ---- answers ---- */
 
 static void test_get(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    const struct h2_message *m = get(&p, "/");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    const struct h2_message *m = h2_pair_get(&p, "/");
     h2_expect(m, 200, "hello");
     assert_string_equal(h2_field(m, "content-type"), "text/plain");
     assert_string_equal(h2_field(m, "content-length"), "5");
     assert_int_equal(strlen(h2_field(m, "date")), 29);
     assert_true(m->closed);
     assert_int_equal(m->error, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_settings_and_windows(void **state) {
@@ -59,9 +27,8 @@ static void test_settings_and_windows(void **state) {
     cfg.initial_window_size = 100000;
     cfg.max_frame_size = 20000;
     cfg.max_header_list_size = 5000;
-    struct pair p;
-    fixture_init(&p.f, NULL);
-    h2_open(&p.f, &p.h, &cfg);
+    struct h2_pair p;
+    h2_pair_begin_with(&p, NULL, &cfg);
     nghttp2_session *s = p.h.session;
     assert_int_equal(
         nghttp2_session_get_remote_settings(s, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS), 7);
@@ -75,7 +42,7 @@ static void test_settings_and_windows(void **state) {
         nghttp2_session_get_remote_settings(s, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL), 0);
     /* Bounded, and larger than that of a stream. */
     assert_int_equal(nghttp2_session_get_remote_window_size(s), 400000);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void expect_xs(const struct h2_message *m, size_t n) {
@@ -89,17 +56,17 @@ static void test_every_kind_of_body(void **state) {
     (void)state;
     static const char *const kinds[] = {"pinned", "sink", "bytes", "static"};
     static const size_t sizes[] = {0, 1, 100, 2048, 2049, 5000, 16384, 16385, 60000, 500000};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t k = 0; k < CL_ARRAY_LEN(kinds); k++) {
         for (size_t i = 0; i < CL_ARRAY_LEN(sizes); i++) {
             char path[64];
             snprintf(path, sizeof path, "/%s/%zu", kinds[k], sizes[i]);
-            expect_xs(get(&p, path), sizes[i]);
+            expect_xs(h2_pair_get(&p, path), sizes[i]);
         }
     }
     assert_int_equal(fixture_used(&p.f), 0);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* All at once on one connection: each gets its own. */
@@ -107,8 +74,8 @@ static void test_many_at_once(void **state) {
     (void)state;
     static const char *const kinds[] = {"pinned", "sink", "bytes", "static"};
     enum { N = 100 };
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m[N];
     for (size_t i = 0; i < N; i++) {
         char path[64];
@@ -118,37 +85,35 @@ static void test_many_at_once(void **state) {
     h2_turn(&p.h);
     for (size_t i = 0; i < N; i++)
         expect_xs(m[i], i * i);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* What is asked for in one read is answered with one send. */
 static void test_one_send_per_turn(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m[50];
     for (size_t i = 0; i < CL_ARRAY_LEN(m); i++)
         m[i] = h2_get(&p.h, i % 2 ? "/" : "/sink/20");
-    uint8_t all[8192];
-    size_t n = 0;
-    const uint8_t *bytes;
-    for (ssize_t len; (len = nghttp2_session_mem_send(p.h.session, &bytes)) > 0; n += (size_t)len)
-        memcpy(all + n, bytes, (size_t)len);
+    struct h2_bytes all = {0};
+    h2_gather(&p.h, &all);
     unsigned sends = p.h.c.sends;
-    client_push(&p.h.c, all, n);
+    client_push(&p.h.c, all.ptr, all.len);
+    free(all.ptr);
     assert_int_equal(p.h.c.sends, sends + 1);
     h2_turn(&p.h);
     for (size_t i = 0; i < CL_ARRAY_LEN(m); i++)
         h2_expect(m[i], 200, i % 2 ? "hello" : "xxxxxxxxxxxxxxxxxxxx");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* An encoder is code of users: while it writes, other requests of the connection may be answered.
  */
 static void test_an_answer_while_another_is_written(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *first = h2_get(&p.h, "/hold"), *second = h2_get(&p.h, "/hold");
     h2_turn(&p.h);
     struct cl_request *a = fixture_take(&p.f), *b = fixture_take(&p.f);
@@ -163,25 +128,25 @@ static void test_an_answer_while_another_is_written(void **state) {
     h2_turn(&p.h);
     h2_expect(first, 200, "one two");
     h2_expect(second, 200, "another");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_head_and_statuses_without_content(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    const struct h2_message *m = get_with(&p, "HEAD", "/segments/1000", NULL);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    const struct h2_message *m = h2_pair_request(&p, "HEAD", "/segments/1000", NULL);
     h2_expect(m, 200, "");
     assert_string_equal(h2_field(m, "content-length"), "1002");
-    m = get_with(&p, "HEAD", "/", NULL);
+    m = h2_pair_request(&p, "HEAD", "/", NULL);
     h2_expect(m, 200, "");
     assert_string_equal(h2_field(m, "content-length"), "5");
-    m = get(&p, "/segments/10?status=204");
+    m = h2_pair_get(&p, "/segments/10?status=204");
     h2_expect(m, 204, "");
     assert_null(h2_field(m, "content-length"));
-    m = get(&p, "/segments/10?status=304");
+    m = h2_pair_get(&p, "/segments/10?status=304");
     h2_expect(m, 304, "");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_segments(void **state) {
@@ -198,10 +163,10 @@ static void test_segments(void **state) {
         size_t n, parts, bytes;
     } shape[] = {{0, 1, 1},          {100, 1, 1}, {20000, 3, 1},
                  {500000, 2, 70000}, {40, 20, 1}, {16384, 1, 1}};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
-        const struct h2_message *m = get(&p, paths[i]);
+        const struct h2_message *m = h2_pair_get(&p, paths[i]);
         h2_expect(m, 200, NULL);
         assert_int_equal(m->len, shape[i].n + shape[i].parts * (1 + shape[i].bytes));
         const char *b = m->body;
@@ -215,38 +180,38 @@ static void test_segments(void **state) {
                 assert_int_equal(*b++, 'x');
         }
     }
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* A file that has become shorter never looks whole; other streams go on. */
 static void test_a_shorter_file(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m = h2_get(&p.h, "/segments/50000?size=40000");
     struct h2_message *other = h2_get(&p.h, "/bytes/50000");
     h2_turn(&p.h);
     h2_expect_reset(m, NGHTTP2_INTERNAL_ERROR);
     assert_false(m->ended);
     expect_xs(other, 50000);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 static void test_fields_of_answers(void **state) {
     (void)state;
     static const char *const dropped[] = {"Upgrade", "Proxy-Connection", "TE", "HTTP2-Settings"};
-    struct pair p;
-    begin(&p);
-    const struct h2_message *m = get(&p, "/header?name=X-Mixed-Case&value=A%20b");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    const struct h2_message *m = h2_pair_get(&p, "/header?name=X-Mixed-Case&value=A%20b");
     h2_expect(m, 200, "");
     assert_string_equal(h2_field(m, "x-mixed-case"), "A b");
-    m = get(&p, "/header?name=Link&value=c");
+    m = h2_pair_get(&p, "/header?name=Link&value=c");
     assert_string_equal(h2_field(m, "link"), "c");
     for (size_t i = 0; i < CL_ARRAY_LEN(dropped); i++) {
         char path[100];
         snprintf(path, sizeof path, "/header?name=%s&value=x", dropped[i]);
-        m = get(&p, path);
+        m = h2_pair_get(&p, path);
         h2_expect(m, 200, "");
         assert_int_equal(m->error, NGHTTP2_NO_ERROR);
         char *fields = strdup(m->fields);
@@ -256,16 +221,15 @@ static void test_fields_of_answers(void **state) {
         assert_null(strstr(fields, "upgrade"));
         free(fields);
     }
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* More fields than are put together on the stack, and longer ones than a frame holds. */
 static void test_large_heads_of_answers(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = h2_get(&p.h, "/hold");
-    h2_turn(&p.h);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     struct cl_request *r = fixture_take(&p.f);
     static char value[3000];
     memset(value, 'v', sizeof value);
@@ -279,17 +243,16 @@ static void test_large_heads_of_answers(void **state) {
     h2_turn(&p.h);
     h2_expect(m, 200, "");
     assert_true(strlen(m->fields) > 15000 + 60 * 9);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_heads_of_answers_that_are_too_large(void **state) {
     (void)state;
     static char value[300000];
     memset(value, 'v', sizeof value);
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = h2_get(&p.h, "/hold");
-    h2_turn(&p.h);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     struct cl_request *r = p.f.held[0];
     for (int i = 0; i < 4; i++)
         assert_int_equal(cl_response_header(r, CL_STR("X-Long"), cl_str(value, sizeof value)),
@@ -299,13 +262,13 @@ static void test_heads_of_answers_that_are_too_large(void **state) {
     h2_turn(&p.h);
     assert_int_equal(m->status, 0);
     h2_expect_reset(m, NGHTTP2_INTERNAL_ERROR);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 /* ---- requests ---- */
 
-static void expect_held_header(struct pair *p, const char *name, const char *value) {
+static void expect_held_header(struct h2_pair *p, const char *name, const char *value) {
     assert_true(p->f.held_count > 0);
     const struct cl_request *r = p->f.held[p->f.held_count - 1];
     struct cl_str got = {0};
@@ -316,13 +279,6 @@ static void expect_held_header(struct pair *p, const char *name, const char *val
     }
 }
 
-static void answer_held(struct pair *p) {
-    struct cl_request *r = fixture_take(&p->f);
-    cello_respond_bytes(r, CL_STR("done"));
-    cello_request_unref(r);
-    h2_turn(&p->h);
-}
-
 static void expect_str(struct cl_str s, const char *want) {
     assert_int_equal(s.len, strlen(want));
     assert_memory_equal(s.ptr, want, s.len);
@@ -330,10 +286,10 @@ static void expect_str(struct cl_str s, const char *want) {
 
 static void test_what_a_request_says(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const char *fields[] = {"x-own", "1", "user-agent", "test", "x-empty", "", NULL};
-    struct h2_message *m = get_with(&p, "GET", "/hold?a=b", fields);
+    struct h2_message *m = h2_pair_request(&p, "GET", "/hold?a=b", fields);
     const struct cl_request *r = p.f.held[0];
     expect_str(cello_request_method(r), "GET");
     expect_str(cello_request_target(r), "/hold?a=b");
@@ -346,15 +302,15 @@ static void test_what_a_request_says(void **state) {
     expect_held_header(&p, "User-Agent", "test");
     expect_held_header(&p, "x-empty", "");
     expect_held_header(&p, ":path", NULL);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_crumbs_of_cookies_are_joined(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const char *fields[2 * 300 + 3] = {"x-first", "1"};
     size_t n = 2;
     static char expected[10000];
@@ -364,30 +320,30 @@ static void test_crumbs_of_cookies_are_joined(void **state) {
         strncat(expected, i ? "; " : "", 3);
         strncat(expected, fields[n - 1], 10);
     }
-    struct h2_message *m = get_with(&p, "GET", "/hold", fields);
+    struct h2_message *m = h2_pair_request(&p, "GET", "/hold", fields);
     expect_held_header(&p, "cookie", expected);
     assert_int_equal(cello_request_header_count(p.f.held[0]), 3); /* and host */
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_host_and_authority(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const char *same[] = {"host", "TEST:80", NULL}, *other[] = {"host", "b", NULL};
-    struct h2_message *m = get_with(&p, "GET", "/hold", same);
+    struct h2_message *m = h2_pair_request(&p, "GET", "/hold", same);
     assert_int_equal(cello_request_header_count(p.f.held[0]), 1);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
-    h2_expect(get_with(&p, "GET", "/hold", other), 400, NULL);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_request(&p, "GET", "/hold", other), 400, NULL);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 /* A request whose pseudo-header fields are the caller's. */
-static struct h2_message *odd(struct pair *p, const char *const *fields) {
+static struct h2_message *odd(struct h2_pair *p, const char *const *fields) {
     nghttp2_nv nv[20];
     size_t n = 0;
     for (; fields[0]; fields += 2)
@@ -406,16 +362,16 @@ static struct h2_message *odd(struct pair *p, const char *const *fields) {
 
 static void test_host_alone(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const char *fields[] = {":method", "GET",  ":scheme", "http", ":path",
                             "/hold",   "host", "a.b",     NULL};
     struct h2_message *m = odd(&p, fields);
     expect_str(cello_request_host(p.f.held[0]), "a.b");
     expect_held_header(&p, "host", "a.b");
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_malformed_requests_are_reset(void **state) {
@@ -450,15 +406,15 @@ static void test_malformed_requests_are_reset(void **state) {
         {":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a",
          ":path", "/", NULL}, /* not offered */
     };
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(bad); i++) {
         unsigned handled = p.f.handled;
         h2_expect_reset(odd(&p, bad[i]), NGHTTP2_PROTOCOL_ERROR);
         assert_int_equal(p.f.handled, handled);
     }
-    h2_expect(get(&p, "/"), 200, "hello"); /* nothing but streams went */
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello"); /* nothing but streams went */
+    h2_pair_end(&p);
 }
 
 static void test_requests_that_are_answered_with_an_error(void **state) {
@@ -482,70 +438,69 @@ static void test_requests_that_are_answered_with_an_error(void **state) {
          417},
         {{":method", "OPTIONS", ":scheme", "http", ":authority", "a", ":path", "*", NULL}, 204},
     };
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(bad); i++) {
         struct h2_message *m = odd(&p, bad[i].fields);
         if (!m->status && m->error == NGHTTP2_PROTOCOL_ERROR)
             continue; /* the session knows it, too */
         h2_expect(m, bad[i].status, NULL);
     }
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- limits of heads ---- */
 
 static void test_long_targets(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     static char path[40000];
     memset(path, 'a', sizeof path - 1);
     path[0] = '/';
     path[8192] = '\0';
-    h2_expect(get(&p, path), 404, NULL);
+    h2_expect(h2_pair_get(&p, path), 404, NULL);
     path[8192] = 'a';
     path[8193] = '\0';
-    h2_expect(get(&p, path), 414, NULL);
+    h2_expect(h2_pair_get(&p, path), 414, NULL);
     path[8193] = 'a';
-    h2_expect(get(&p, path), 414, NULL);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, path), 414, NULL);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 static void test_large_heads(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     static char value[16001];
     memset(value, 'v', sizeof value - 1);
     const char *just[] = {"x", value, NULL};
-    h2_expect(get_with(&p, "GET", "/", just), 200, "hello");
+    h2_expect(h2_pair_request(&p, "GET", "/", just), 200, "hello");
     const char *over[] = {"x", value, "y", value, NULL};
-    h2_expect(get_with(&p, "GET", "/", over), 431, NULL);
+    h2_expect(h2_pair_request(&p, "GET", "/", over), 431, NULL);
     /* A body behind it changes nothing. */
-    struct h2_message *m = h2_post(&p.h, "/echo", over, value, 16000, false);
-    h2_turn(&p.h);
+    struct h2_message *m = h2_pair_post(&p, "/echo", over, value, 16000, false);
     h2_expect(m, 431, NULL);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 static void test_many_fields(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const char *fields[2 * 110 + 1] = {0};
     for (int i = 0; i < 100; i++) {
         fields[2 * i] = "x";
         fields[2 * i + 1] = "";
     }
-    h2_expect(get_with(&p, "GET", "/", fields), 200, "hello");
+    h2_expect(h2_pair_request(&p, "GET", "/", fields), 200, "hello");
     fields[200] = fields[202] = "x";
     fields[201] = fields[203] = "";
-    h2_expect(get_with(&p, "GET", "/", fields), 431, NULL);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_request(&p, "GET", "/", fields), 431, NULL);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 int main(void) {

@@ -3,39 +3,18 @@
 
 #include "support/h2_client.h"
 
-struct pair {
-    struct fixture f;
-    struct h2_client h;
-};
+/* Heads as they stand in a frame. */
+static const uint8_t get_root[] = {0x82, 0x86, 0x84, 0x41, 1, 'a'};
+static const uint8_t post_echo[] = {0x83, 0x86, 0x44, 5, '/', 'e', 'c', 'h', 'o', 0x41, 1, 'a'};
+static const uint8_t post_hold[] = {0x83, 0x86, 0x44, 5, '/', 'h', 'o', 'l', 'd', 0x41, 1, 'a'};
 
-static void begin_with(struct pair *p, const struct cello_server_config *cfg) {
-    fixture_init(&p->f, cfg);
-    h2_open(&p->f, &p->h, NULL);
+static void push_head(struct h2_pair *p, int32_t id, bool end_stream, const uint8_t *head,
+                      size_t len) {
+    uint8_t end = end_stream ? NGHTTP2_FLAG_END_STREAM : 0;
+    h2_raw(&p->h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | end, id, head, len);
 }
 
-static void begin(struct pair *p) {
-    begin_with(p, NULL);
-}
-
-static void end(struct pair *p) {
-    h2_free(&p->h);
-    fixture_free(&p->f);
-}
-
-static struct h2_message *get(struct pair *p, const char *path) {
-    struct h2_message *m = h2_get(&p->h, path);
-    h2_turn(&p->h);
-    return m;
-}
-
-static void answer_held(struct pair *p) {
-    struct cl_request *r = fixture_take(&p->f);
-    cello_respond_bytes(r, CL_STR("done"));
-    cello_request_unref(r);
-    h2_turn(&p->h);
-}
-
-static void pass(struct pair *p, uint64_t ns) {
+static void pass(struct h2_pair *p, uint64_t ns) {
     fixture_pass(&p->f, ns);
     h2_turn(&p->h);
 }
@@ -44,48 +23,45 @@ static void pass(struct pair *p, uint64_t ns) {
 
 static void test_no_preface(void **state) {
     (void)state;
-    struct pair p;
-    fixture_init(&p.f, NULL);
-    h2_connect(&p.f, &p.h, NULL);
+    struct h2_pair p;
+    h2_pair_begin_silent(&p);
     assert_int_equal(p.f.server->worker.conn_count, 1);
     fixture_pass(&p.f, 6 * CELLO_SECOND);
     h2_expect_goaway(&p.h, NGHTTP2_SETTINGS_TIMEOUT);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_no_settings(void **state) {
     (void)state;
-    struct pair p;
-    fixture_init(&p.f, NULL);
-    h2_connect(&p.f, &p.h, NULL);
+    struct h2_pair p;
+    h2_pair_begin_silent(&p);
     client_push(&p.h.c, CL_H2_PREFACE, CL_H2_PREFACE_LEN);
     fixture_pass(&p.f, 6 * CELLO_SECOND);
     h2_expect_goaway(&p.h, NGHTTP2_SETTINGS_TIMEOUT);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_another_protocol(void **state) {
     (void)state;
-    struct pair p;
-    fixture_init(&p.f, NULL);
-    h2_connect(&p.f, &p.h, NULL);
+    struct h2_pair p;
+    h2_pair_begin_silent(&p);
     client_push(&p.h.c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 28);
     h2_expect_goaway(&p.h, NGHTTP2_PROTOCOL_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_idle(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     const struct cl_worker *w = &p.f.server->worker;
     assert_ptr_not_equal(w->idle.idle_next, &w->idle);
     pass(&p, 20 * CELLO_SECOND);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     assert_ptr_equal(w->idle.idle_next, &w->idle);
     pass(&p, 50 * CELLO_SECOND);
     pass(&p, 50 * CELLO_SECOND);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
     assert_ptr_not_equal(w->idle.idle_next, &w->idle);
     assert_int_equal(fixture_used(&p.f), 0);
@@ -94,15 +70,15 @@ static void test_idle(void **state) {
     assert_int_equal(p.h.goaways, 0);
     pass(&p, 3 * CELLO_SECOND);
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_keepalive(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.timeouts.idle_ns = 0;
-    struct pair p;
-    begin_with(&p, &cfg);
+    struct h2_pair p;
+    h2_pair_begin_with(&p, &cfg, NULL);
     unsigned pings = p.h.pings;
     for (int i = 0; i < 4; i++)
         pass(&p, 31 * CELLO_SECOND); /* the client's session answers */
@@ -111,14 +87,14 @@ static void test_keepalive(void **state) {
     assert_non_null(p.h.c.stream);
     fixture_pass(&p.f, 31 * CELLO_SECOND);
     assert_null(p.h.c.stream);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_a_slow_head(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     static const uint8_t method[] = {0x82};
     h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_NONE, 3, method, 1);
     fixture_turn(&p.f);
@@ -127,65 +103,62 @@ static void test_a_slow_head(void **state) {
     fixture_pass(&p.f, 2 * CELLO_SECOND);
     h2_expect_goaway(&p.h, NGHTTP2_ENHANCE_YOUR_CALM);
     assert_false(m->ended);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* Neither a malformed head nor one whose stream goes is waited for. */
 static void test_heads_that_are_not_waited_for(void **state) {
     (void)state;
     static const uint8_t malformed[] = {0x82, 0x86, 0x84}, method[] = {0x82};
-    static const uint8_t whole[] = {0x83, 0x86, 0x44, 5, '/', 'e', 'c', 'h', 'o', 0x41, 1, 'a'};
     static const uint8_t bad_trailer[] = {0x84};
-    struct pair p;
-    begin(&p);
-    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1, malformed,
-           sizeof malformed);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    push_head(&p, 1, true, malformed, sizeof malformed);
     fixture_pass(&p.f, 6 * CELLO_SECOND);
-    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, whole, sizeof whole);
-    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 3,
-           bad_trailer, sizeof bad_trailer);
+    push_head(&p, 3, false, post_echo, sizeof post_echo);
+    push_head(&p, 3, true, bad_trailer, sizeof bad_trailer);
     fixture_pass(&p.f, 6 * CELLO_SECOND);
     assert_false(cl_mem_was_shutdown(p.h.c.stream));
     h2_raw(&p.h, NGHTTP2_HEADERS, 0, 5, method, sizeof method);
     fixture_pass(&p.f, 6 * CELLO_SECOND);
     assert_true(cl_mem_was_shutdown(p.h.c.stream));
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- drain ---- */
 
 static void test_stop(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     cello_server_stop(p.f.server, 10 * CELLO_SECOND);
     h2_turn(&p.h);
     assert_int_equal(p.h.goaways, 1);
     assert_int_equal(p.h.goaway_error, NGHTTP2_NO_ERROR);
     assert_int_equal(p.h.goaway_last, m->id);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_stop_when_idle(void **state) {
     (void)state;
     for (int fresh = 0; fresh < 2; fresh++) {
-        struct pair p;
-        begin(&p);
+        struct h2_pair p;
+        h2_pair_begin(&p);
         if (!fresh)
-            h2_expect(get(&p, "/"), 200, "hello");
+            h2_expect(h2_pair_get(&p, "/"), 200, "hello");
         cello_server_stop(p.f.server, 10 * CELLO_SECOND);
         h2_turn(&p.h);
         if (fresh) { /* it was given no time to ask */
             assert_int_equal(p.h.goaways, 0);
-            h2_expect(get(&p, "/"), 200, "hello");
+            h2_expect(h2_pair_get(&p, "/"), 200, "hello");
             pass(&p, CL_DRAIN_GRACE_NS * 2);
         }
         h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-        end(&p);
+        h2_pair_end(&p);
     }
 }
 
@@ -193,7 +166,7 @@ static void test_stop_when_idle(void **state) {
 static void test_opened_while_draining(void **state) {
     (void)state;
     for (int retire = 0; retire < 2; retire++) {
-        struct pair p;
+        struct h2_pair p;
         fixture_init(&p.f, NULL);
         struct h2_client other;
         h2_open(&p.f, &other, NULL);
@@ -202,63 +175,61 @@ static void test_opened_while_draining(void **state) {
         (retire ? cello_server_retire : cello_server_stop)(p.f.server, 10 * CELLO_SECOND);
         h2_turn(&other);
         h2_open(&p.f, &p.h, NULL);
-        h2_expect(get(&p, "/"), 200, "hello");
+        h2_expect(h2_pair_get(&p, "/"), 200, "hello");
         pass(&p, retire ? CELLO_SECOND + CELLO_SECOND / 10 : CL_DRAIN_GRACE_NS * 2);
         h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-        answer_held(&p);
+        h2_pair_answer(&p, "done");
         h2_turn(&other);
         h2_expect(held, 200, "done");
         h2_free(&other);
-        end(&p);
+        h2_pair_end(&p);
     }
 }
 
 static void test_retire(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     cello_server_retire(p.f.server, 10 * CELLO_SECOND);
     fixture_turn(&p.f);
     /* On its way while the server says so. */
-    struct h2_message *late = h2_get(&p.h, "/");
-    h2_turn(&p.h);
+    struct h2_message *late = h2_pair_get(&p, "/");
     h2_expect(late, 200, "hello");
     assert_int_equal(p.h.goaways, 2);
     assert_int_equal(p.h.goaway_last, late->id);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* A client that does not answer the ping has a second. */
 static void test_retire_without_an_answer(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     cello_server_retire(p.f.server, 10 * CELLO_SECOND);
     fixture_turn(&p.f);
     assert_false(cl_mem_was_shutdown(p.h.c.stream));
     fixture_pass(&p.f, CELLO_SECOND + CELLO_SECOND / 10);
     assert_true(cl_mem_was_shutdown(p.h.c.stream));
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_stop_without_time(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    (void)get(&p, "/hold");
-    (void)get(&p, "/stream/1?wait=1");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    (void)h2_pair_get(&p, "/hold");
+    (void)h2_pair_get(&p, "/stream/1?wait=1");
     cello_server_stop(p.f.server, 0);
     fixture_turn(&p.f);
     fixture_pass(&p.f, CELLO_SECOND / 10);
     assert_null(p.h.c.stream);
-    while (p.f.held_count)
-        cello_request_unref(fixture_take(&p.f));
-    end(&p);
+    fixture_drop(&p.f);
+    h2_pair_end(&p);
 }
 
 struct watcher {
@@ -276,11 +247,11 @@ static void on_event(struct cello_observer *o, struct cl_request *r, enum cello_
 static void test_observers(void **state) {
     (void)state;
     struct watcher w[3] = {{.super = {on_event}}, {.super = {on_event}}, {.super = {on_event}}};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *m[3];
     for (int i = 0; i < 3; i++) {
-        m[i] = get(&p, "/hold");
+        m[i] = h2_pair_get(&p, "/hold");
         cello_request_observe(p.f.held[i], &w[i].super);
     }
     h2_reset(&p.h, m[1], NGHTTP2_CANCEL);
@@ -290,70 +261,70 @@ static void test_observers(void **state) {
         assert_int_equal(w[i].draining, i != 1);
         assert_int_equal(w[i].left, i == 1);
     }
-    answer_held(&p);
-    answer_held(&p);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
+    h2_pair_answer(&p, "done");
+    h2_pair_answer(&p, "done");
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_max_requests(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_requests_per_connection = 5;
-    struct pair p;
-    begin_with(&p, &cfg);
+    struct h2_pair p;
+    h2_pair_begin_with(&p, &cfg, NULL);
     for (int i = 0; i < 4; i++)
-        h2_expect(get(&p, "/"), 200, "hello");
+        h2_expect(h2_pair_get(&p, "/"), 200, "hello");
     assert_int_equal(p.h.goaways, 0);
-    h2_expect(get(&p, "/"), 200, "hello");
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_the_client_says_goodbye(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     assert_int_equal(nghttp2_submit_goaway(p.h.session, NGHTTP2_FLAG_NONE, 0, 0, NULL, 0), 0);
     h2_turn(&p.h);
     assert_false(cl_mem_was_shutdown(p.h.c.stream));
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
     assert_true(cl_mem_was_shutdown(p.h.c.stream));
     client_eof(&p.h.c);
     assert_null(p.h.c.stream);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* An answer that says so ends the connection, behind the other ones. */
 static void test_an_answer_closes(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *a = get(&p, "/hold"), *b = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *a = h2_pair_get(&p, "/hold"), *b = h2_pair_get(&p, "/hold");
     cello_response_close(p.f.held[0]);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(a, 200, "done");
     assert_int_equal(p.h.goaways, 2);
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(b, 200, "done");
     h2_expect_goaway(&p.h, NGHTTP2_NO_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_half_closed_by_the_client(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     client_eof(&p.h.c);
     assert_true(cello_request_has_left(p.f.held[0]));
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     h2_expect(m, 200, "done");
     assert_null(p.h.c.stream);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- limits of the worker ---- */
@@ -362,17 +333,18 @@ static void test_max_inflight(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_inflight = 2;
-    struct pair p;
-    begin_with(&p, &cfg);
-    struct h2_message *a = get(&p, "/hold"), *b = get(&p, "/hold"), *c = get(&p, "/");
+    struct h2_pair p;
+    h2_pair_begin_with(&p, &cfg, NULL);
+    struct h2_message *a = h2_pair_get(&p, "/hold"), *b = h2_pair_get(&p, "/hold"),
+                      *c = h2_pair_get(&p, "/");
     h2_expect(c, 503, NULL);
     assert_string_equal(h2_field(c, "retry-after"), "1");
-    answer_held(&p);
-    h2_expect(get(&p, "/"), 200, "hello");
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_answer(&p, "done");
     h2_expect(a, 200, "done");
     h2_expect(b, 200, "done");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_max_buffered_bytes(void **state) {
@@ -380,61 +352,54 @@ static void test_max_buffered_bytes(void **state) {
     static char body[1 << 20];
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_buffered_bytes = 300000;
-    struct pair p;
-    begin_with(&p, &cfg);
-    struct h2_message *m = h2_post(&p.h, "/echo", NULL, body, sizeof body, false);
-    h2_turn(&p.h);
+    struct h2_pair p;
+    h2_pair_begin_with(&p, &cfg, NULL);
+    struct h2_message *m = h2_pair_post(&p, "/echo", NULL, body, sizeof body, false);
     h2_expect(m, 503, NULL);
     assert_string_equal(h2_field(m, "retry-after"), "1");
-    h2_expect(get(&p, "/sink/900000"), 503, NULL);
-    h2_expect(get(&p, "/bytes/900000"), 503, NULL);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/sink/900000"), 503, NULL);
+    h2_expect(h2_pair_get(&p, "/bytes/900000"), 503, NULL);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 /* Answers wait for memory as long as there is none. */
 static void test_no_memory_for_output(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct cl_block_pool *pool = cl_loop_pool(p.f.server->worker.loop);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     size_t max = pool->max_bytes;
     pool->max_bytes = 1;
-    answer_held(&p);
+    h2_pair_answer(&p, "done");
     assert_int_equal(m->status, 0);
     pass(&p, CELLO_SECOND);
     assert_int_equal(m->status, 0);
     pool->max_bytes = max;
     pass(&p, CELLO_SECOND);
     h2_expect(m, 503, NULL); /* there was none for its body either */
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_too_many_streams(void **state) {
     (void)state;
     struct cello_http2_config cfg = CELLO_HTTP2_CONFIG_DEFAULT;
     cfg.max_concurrent_streams = 3;
-    struct pair p;
-    fixture_init(&p.f, NULL);
-    h2_open(&p.f, &p.h, &cfg);
+    struct h2_pair p;
+    h2_pair_begin_with(&p, NULL, &cfg);
     for (int i = 0; i < 3; i++)
         (void)h2_get(&p.h, "/hold");
     h2_turn(&p.h);
-    static const uint8_t head[] = {0x82, 0x86, 0x84, 0x41, 1, 'a'};
-    h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 7, head,
-           sizeof head);
+    push_head(&p, 7, true, get_root, sizeof get_root);
     h2_expect_goaway(&p.h, NGHTTP2_PROTOCOL_ERROR); /* it had confirmed the limit */
-    while (p.f.held_count)
-        cello_request_unref(fixture_take(&p.f));
-    end(&p);
+    fixture_drop(&p.f);
+    h2_pair_end(&p);
 }
 
 /* ---- floods ---- */
 
-static const uint8_t head_of_get[] = {0x82, 0x86, 0x84, 0x41, 1, 'a'};
-
-static void flood(struct pair *p, unsigned n, void (*one)(struct pair *p, unsigned i)) {
+static void flood(struct h2_pair *p, unsigned n, void (*one)(struct h2_pair *p, unsigned i)) {
     for (unsigned i = 0; i < n && p->h.c.stream && !cl_mem_was_shutdown(p->h.c.stream); i++) {
         one(p, i);
         if (i % 50 == 0)
@@ -444,7 +409,7 @@ static void flood(struct pair *p, unsigned n, void (*one)(struct pair *p, unsign
 }
 
 /* GOAWAY is the last frame; of what stands before the client's session knows nothing. */
-static void expect_last_words(struct pair *p, uint32_t error) {
+static void expect_last_words(struct h2_pair *p, uint32_t error) {
     static const uint8_t head[] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0};
     fixture_turn(&p->f);
     assert_non_null(p->h.c.stream);
@@ -458,74 +423,70 @@ static void expect_last_words(struct pair *p, uint32_t error) {
     assert_null(p->h.c.stream);
 }
 
-static void expect_flood_ends(unsigned n, void (*one)(struct pair *p, unsigned i)) {
-    struct pair p;
-    begin(&p);
+static void expect_flood_ends(unsigned n, void (*one)(struct h2_pair *p, unsigned i)) {
+    struct h2_pair p;
+    h2_pair_begin(&p);
     fixture_stop_clock();
     flood(&p, n, one);
     expect_last_words(&p, NGHTTP2_ENHANCE_YOUR_CALM);
-    end(&p);
+    h2_pair_end(&p);
 }
 
-static void rapid_reset(struct pair *p, unsigned i) {
+static void rapid_reset(struct h2_pair *p, unsigned i) {
     static const uint8_t cancel[] = {0, 0, 0, NGHTTP2_CANCEL};
     int32_t id = (int32_t)(2 * i + 1);
-    h2_raw(&p->h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, id,
-           head_of_get, sizeof head_of_get);
+    push_head(p, id, true, get_root, sizeof get_root);
     h2_raw(&p->h, NGHTTP2_RST_STREAM, 0, id, cancel, 4);
 }
 
-static void made_you_reset(struct pair *p, unsigned i) {
+static void made_you_reset(struct h2_pair *p, unsigned i) {
     static const uint8_t too_much[] = {0x7f, 0xff, 0xff, 0xff};
     int32_t id = (int32_t)(2 * i + 1);
-    h2_raw(&p->h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, id,
-           head_of_get, sizeof head_of_get);
+    push_head(p, id, true, get_root, sizeof get_root);
     h2_raw(&p->h, NGHTTP2_WINDOW_UPDATE, 0, id, too_much, 4);
 }
 
-static void malformed(struct pair *p, unsigned i) {
+static void malformed(struct h2_pair *p, unsigned i) {
     static const uint8_t head[] = {0x82, 0x86, 0x84};
-    h2_raw(&p->h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS,
-           (int32_t)(2 * i + 1), head, sizeof head);
+    push_head(p, (int32_t)(2 * i + 1), true, head, sizeof head);
 }
 
-static void settings(struct pair *p, unsigned i) {
+static void settings(struct h2_pair *p, unsigned i) {
     (void)i;
     h2_raw(&p->h, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
 }
 
-static void ping(struct pair *p, unsigned i) {
+static void ping(struct h2_pair *p, unsigned i) {
     (void)i;
     h2_raw(&p->h, NGHTTP2_PING, 0, 0, "12345678", 8);
 }
 
-static void priority(struct pair *p, unsigned i) {
+static void priority(struct h2_pair *p, unsigned i) {
     static const uint8_t spec[] = {0, 0, 0, 0, 1};
     h2_raw(&p->h, NGHTTP2_PRIORITY, 0, (int32_t)(2 * i + 1), spec, sizeof spec);
 }
 
-static void priority_update(struct pair *p, unsigned i) {
+static void priority_update(struct h2_pair *p, unsigned i) {
     (void)i;
     static const uint8_t update[] = {0, 0, 0, 1, 'u', '=', '1'};
     h2_raw(&p->h, 0x10, 0, 0, update, sizeof update);
 }
 
-static void window_update(struct pair *p, unsigned i) {
+static void window_update(struct h2_pair *p, unsigned i) {
     (void)i;
     static const uint8_t one[] = {0, 0, 0, 1};
     h2_raw(&p->h, NGHTTP2_WINDOW_UPDATE, 0, 0, one, sizeof one);
 }
 
-static void empty_data(struct pair *p, unsigned i) {
-    static const uint8_t head[] = {0x83, 0x86, 0x44, 5, '/', 'e', 'c', 'h', 'o', 0x41, 1, 'a'};
+static void empty_data(struct h2_pair *p, unsigned i) {
     if (!i)
-        h2_raw(&p->h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, head, sizeof head);
+        push_head(p, 1, false, post_echo, sizeof post_echo);
     h2_raw(&p->h, NGHTTP2_DATA, 0, 1, NULL, 0);
 }
 
-static void continuation(struct pair *p, unsigned i) {
+static void continuation(struct h2_pair *p, unsigned i) {
     if (!i)
-        h2_raw(&p->h, NGHTTP2_HEADERS, 0, 1, head_of_get, sizeof head_of_get);
+        h2_raw(&p->h, NGHTTP2_HEADERS, 0, 1, get_root, sizeof get_root);
     h2_raw(&p->h, NGHTTP2_CONTINUATION, 0, 1, NULL, 0);
 }
 
@@ -548,10 +509,10 @@ static void test_bombs(void **state) {
     (void)state;
     static uint8_t payload[16384];
     for (int large = 0; large < 2; large++) {
-        struct pair p;
-        begin(&p);
-        memcpy(payload, head_of_get, sizeof head_of_get);
-        size_t n = sizeof head_of_get, value = large ? 4000 : 1;
+        struct h2_pair p;
+        h2_pair_begin(&p);
+        memcpy(payload, get_root, sizeof get_root);
+        size_t n = sizeof get_root, value = large ? 4000 : 1;
         payload[n++] = 0x40; /* to the table: one field */
         payload[n++] = 1;
         payload[n++] = 'x';
@@ -565,44 +526,39 @@ static void test_bombs(void **state) {
         memset(payload + n, 'v', value);
         n += value;
         memset(payload + n, 0x80 | 62, sizeof payload - n); /* again and again */
-        h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1,
-               payload, sizeof payload);
+        push_head(&p, 1, true, payload, sizeof payload);
         h2_expect_goaway(&p.h, NGHTTP2_ENHANCE_YOUR_CALM);
-        end(&p);
+        h2_pair_end(&p);
     }
 }
 
 /* ---- streams that have gone: RFC 9113, 5.1 ---- */
 
-static const uint8_t get_root[] = {0x82, 0x86, 0x84, 0x41, 1, 'a'};
-static const uint8_t post_hold[] = {0x83, 0x86, 0x44, 5, '/', 'h', 'o', 'l', 'd', 0x41, 1, 'a'};
-
 static void test_frames_of_closed_streams(void **state) {
     (void)state;
-    enum { END = NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS };
     static const uint8_t cancel[] = {0, 0, 0, NGHTTP2_CANCEL};
     for (int how = 0; how < 12; how++) {
-        struct pair p;
-        begin(&p);
+        struct h2_pair p;
+        h2_pair_begin(&p);
         bool data = how % 2, piecewise = how >= 6;
         if (piecewise)
             cl_mem_set_chunk(p.h.c.stream, 1);
         if (how / 2 % 3 == 0) { /* both sides have ended it */
-            h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
+            push_head(&p, 1, true, get_root, sizeof get_root);
             fixture_turn(&p.f);
         } else if (how / 2 % 3 == 1) { /* the client has reset it, in the same read */
-            h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, post_hold, sizeof post_hold);
+            push_head(&p, 1, false, post_hold, sizeof post_hold);
             h2_raw(&p.h, NGHTTP2_RST_STREAM, 0, 1, cancel, sizeof cancel);
         } else { /* the client has passed it over */
-            h2_raw(&p.h, NGHTTP2_HEADERS, END, 5, get_root, sizeof get_root);
+            push_head(&p, 5, true, get_root, sizeof get_root);
             fixture_turn(&p.f);
         }
         if (data)
             h2_raw(&p.h, NGHTTP2_DATA, 0, 1, "abc", 3);
         else
-            h2_raw(&p.h, NGHTTP2_HEADERS, END, 1, get_root, sizeof get_root);
+            push_head(&p, 1, true, get_root, sizeof get_root);
         expect_last_words(&p, data ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR);
-        end(&p);
+        h2_pair_end(&p);
     }
 }
 
@@ -610,61 +566,56 @@ static void test_frames_of_closed_streams(void **state) {
 static void test_frames_of_streams_that_the_server_reset(void **state) {
     (void)state;
     static char body[20];
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (int32_t id = 1; id < 200; id += 2) {
-        h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, post_hold, 9);
+        push_head(&p, id, false, post_hold, 9);
         if (id % 50 == 1)
             fixture_turn(&p.f);
     }
     fixture_turn(&p.f);
     for (int32_t id = 1; id < 200; id += 2) {
         h2_raw(&p.h, NGHTTP2_DATA, 0, id, body, sizeof body);
-        h2_raw(&p.h, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, id,
-               post_hold, 1);
+        push_head(&p, id, true, post_hold, 1);
     }
     fixture_turn(&p.f);
     assert_false(cl_mem_was_shutdown(p.h.c.stream));
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_priority_of_the_connection(void **state) {
     (void)state;
     static const uint8_t spec[] = {0, 0, 0, 0, 1};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     h2_raw(&p.h, NGHTTP2_PRIORITY, 0, 0, spec, sizeof spec);
     expect_last_words(&p, NGHTTP2_PROTOCOL_ERROR);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* What means well may do much of all that. */
 static void test_good_clients_are_not_disturbed(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (int second = 0; second < 30; second++) {
         for (int i = 0; i < 20; i++) {
-            struct h2_message *m = get(&p, i % 2 ? "/bytes/20000" : "/hold");
+            struct h2_message *m = h2_pair_get(&p, i % 2 ? "/bytes/20000" : "/hold");
             if (i % 2 == 0 && i % 4)
                 h2_reset(&p.h, m, NGHTTP2_CANCEL);
             nghttp2_submit_window_update(p.h.session, 0, 0, 1);
             nghttp2_submit_window_update(p.h.session, 0, 0, 1);
         }
         while (p.f.held_count)
-            answer_held(&p);
+            h2_pair_answer(&p, "done");
         nghttp2_submit_ping(p.h.session, 0, NULL);
         h2_turn(&p.h);
-        for (unsigned i = 0; i < p.h.count; i++) {
-            free(p.h.messages[i]->body);
-            free(p.h.messages[i]);
-        }
-        p.h.count = 0;
+        h2_forget(&p.h);
         pass(&p, CELLO_SECOND);
         assert_int_equal(p.h.goaways, 0);
     }
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 int main(void) {

@@ -7,27 +7,11 @@
 
 static char large[200000];
 
-/* What a client says that does a little of everything; recorded once. */
-struct script {
-    char *bytes;
-    size_t len;
-};
-
-static void record(struct script *s, struct h2_client *h) {
-    const uint8_t *bytes;
-    ssize_t n;
-    while ((n = nghttp2_session_mem_send(h->session, &bytes)) > 0) {
-        s->bytes = realloc(s->bytes, s->len + (size_t)n);
-        assert_non_null(s->bytes);
-        memcpy(s->bytes + s->len, bytes, (size_t)n);
-        s->len += (size_t)n;
-    }
-}
-
 enum { UPLOAD = 3000 };
 
-static struct script make_script(void) {
-    struct script s = {0};
+/* What a client says that does a little of everything; recorded once. */
+static struct h2_bytes make_script(void) {
+    struct h2_bytes s = {0};
     struct fixture f;
     struct h2_client h;
     fixture_init(&f, NULL);
@@ -50,12 +34,12 @@ static struct script make_script(void) {
     (void)h2_post(&h, "/tee", NULL, large, UPLOAD, false);
     (void)h2_post(&h, "/later", NULL, large, UPLOAD, true);
     (void)h2_post(&h, "/small", NULL, large, UPLOAD, false);
-    record(&s, &h);
+    h2_gather(&h, &s);
     assert_int_equal(nghttp2_submit_ping(h.session, NGHTTP2_FLAG_NONE, NULL), 0);
     assert_int_equal(nghttp2_submit_window_update(h.session, NGHTTP2_FLAG_NONE, 0, 1 << 20), 0);
     assert_int_equal(nghttp2_submit_rst_stream(h.session, NGHTTP2_FLAG_NONE, 13, NGHTTP2_CANCEL),
                      0);
-    record(&s, &h);
+    h2_gather(&h, &s);
     h2_free(&h);
     fixture_free(&f);
     return s;
@@ -102,7 +86,7 @@ static void run_end(struct run *r) {
 
 static void test_pieces_of_every_size(void **state) {
     (void)state;
-    struct script s = make_script();
+    struct h2_bytes s = make_script();
     size_t expected = 0;
     for (size_t size = s.len; size; size = size > 400  ? size * 3 / 5
                                            : size > 20 ? size - 13
@@ -110,7 +94,7 @@ static void test_pieces_of_every_size(void **state) {
         struct run r;
         run_begin(&r);
         for (size_t at = 0; at < s.len; at += size)
-            client_push(&r.c, s.bytes + at, CL_MIN(size, s.len - at));
+            client_push(&r.c, s.ptr + at, CL_MIN(size, s.len - at));
         release_held(&r);
         fixture_turn(&r.f);
         assert_non_null(r.c.stream);
@@ -120,20 +104,20 @@ static void test_pieces_of_every_size(void **state) {
             expected = got;
         run_end(&r);
     }
-    free(s.bytes);
+    free(s.ptr);
 }
 
 /* The connection ends, or hangs, behind every byte. */
 static void test_ends_everywhere(void **state) {
     (void)state;
-    struct script s = make_script();
+    struct h2_bytes s = make_script();
     for (size_t at = 0; at < s.len; at += at < 1200 ? 1 : 97) {
         for (int how = 0; how < 4; how++) {
             struct run r;
             run_begin(&r);
             if (how == 3)
                 cl_mem_hold_sends(r.c.stream, true);
-            client_push(&r.c, s.bytes, at);
+            client_push(&r.c, s.ptr, at);
             switch (how) {
             case 0: cl_mem_reset(r.c.stream); break;
             case 1: client_eof(&r.c); break;
@@ -148,17 +132,17 @@ static void test_ends_everywhere(void **state) {
             run_end(&r);
         }
     }
-    free(s.bytes);
+    free(s.ptr);
 }
 
 /* Sends of which each takes a while. */
 static void test_hanging_sends(void **state) {
     (void)state;
-    struct script s = make_script();
+    struct h2_bytes s = make_script();
     struct run r;
     run_begin(&r);
     cl_mem_hold_sends(r.c.stream, true);
-    client_push(&r.c, s.bytes, s.len);
+    client_push(&r.c, s.ptr, s.len);
     for (int i = 0; i < 200; i++) {
         cl_mem_finish_send(r.c.stream, CELLO_OK);
         fixture_turn(&r.f);
@@ -168,13 +152,13 @@ static void test_hanging_sends(void **state) {
     assert_non_null(r.c.stream);
     assert_true(client_received(&r.c) > 60000);
     run_end(&r);
-    free(s.bytes);
+    free(s.ptr);
 }
 
 /* Without memory a request or a connection goes, and nothing else. */
 static void test_memory_fails_everywhere(void **state) {
     (void)state;
-    struct script s = make_script();
+    struct h2_bytes s = make_script();
     for (uint64_t n = 1;; n++) {
         struct run r;
         uint64_t before;
@@ -187,7 +171,7 @@ static void test_memory_fails_everywhere(void **state) {
         r.open = r.context && cl_h2_open(r.context, &r.f.server->worker, r.c.stream) == CELLO_OK;
         if (!r.open)
             cl_stream_close(r.c.stream);
-        else if (cl_mem_push(r.c.stream, s.bytes, s.len) == CELLO_OK)
+        else if (cl_mem_push(r.c.stream, s.ptr, s.len) == CELLO_OK)
             fixture_turn(&r.f);
         release_held(&r);
         fixture_turn(&r.f);
@@ -199,38 +183,38 @@ static void test_memory_fails_everywhere(void **state) {
             break;
         assert_true(n < 100000);
     }
-    free(s.bytes);
+    free(s.ptr);
 }
 
 /* The same for blocks, of which there may be none for a while. */
 static void test_no_blocks(void **state) {
     (void)state;
-    struct script s = make_script();
+    struct h2_bytes s = make_script();
     for (size_t max = 8192; max < 200000; max += 8192) {
         struct run r;
         run_begin(&r);
         struct cl_block_pool *pool = cl_loop_pool(r.f.server->worker.loop);
         size_t usual = pool->max_bytes;
         pool->max_bytes = max;
-        client_push(&r.c, s.bytes, s.len);
+        client_push(&r.c, s.ptr, s.len);
         release_held(&r);
         fixture_pass(&r.f, CELLO_SECOND);
         pool->max_bytes = usual;
         fixture_pass(&r.f, CELLO_SECOND);
         run_end(&r);
     }
-    free(s.bytes);
+    free(s.ptr);
 }
 
 /* Bytes that mean nothing, in the middle of what does. */
 static void test_noise(void **state) {
     (void)state;
-    struct script s = make_script();
+    struct h2_bytes s = make_script();
     uint32_t seed = 1;
     for (int round = 0; round < 2000; round++) {
         char *bytes = malloc(s.len);
         assert_non_null(bytes);
-        memcpy(bytes, s.bytes, s.len);
+        memcpy(bytes, s.ptr, s.len);
         for (int i = 0; i < 1 + round % 7; i++) {
             seed = seed * 1664525 + 1013904223;
             size_t at = CL_H2_PREFACE_LEN + (seed >> 8) % (CL_MIN(s.len, (size_t)1500) - 30);
@@ -242,7 +226,7 @@ static void test_noise(void **state) {
         run_end(&r);
         free(bytes);
     }
-    free(s.bytes);
+    free(s.ptr);
 }
 
 int main(void) {

@@ -4,93 +4,60 @@
 
 #include "support/h2_client.h"
 
-struct pair {
-    struct fixture f;
-    struct h2_client h;
-};
-
-static void begin(struct pair *p) {
-    fixture_init(&p->f, NULL);
-    h2_open(&p->f, &p->h, NULL);
-}
-
-static void begin_narrow(struct pair *p, uint32_t window) {
-    fixture_init(&p->f, NULL);
-    h2_open_narrow(&p->f, &p->h, window);
-}
-
-static void end(struct pair *p) {
-    h2_free(&p->h);
-    fixture_free(&p->f);
-}
-
-static struct h2_message *get(struct pair *p, const char *path) {
-    struct h2_message *m = h2_get(&p->h, path);
-    h2_turn(&p->h);
-    return m;
-}
-
-static void give(struct pair *p, struct cl_str bytes, bool last) {
-    struct cl_request *r = fixture_take(&p->f);
-    cello_response_chunk(r, bytes, last);
-    cello_request_unref(r);
-    h2_turn(&p->h);
-}
-
 /* ---- generators ---- */
 
 static void test_chunks(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    const struct h2_message *m = get(&p, "/stream/3");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    const struct h2_message *m = h2_pair_get(&p, "/stream/3");
     h2_expect(m, 200, "012345678901234567890123456789");
     assert_null(h2_field(m, "content-length"));
     assert_int_equal(p.h.data_frames, 1); /* joined */
-    m = get(&p, "/stream/20000");
+    m = h2_pair_get(&p, "/stream/20000");
     h2_expect(m, 200, NULL);
     assert_int_equal(m->len, 200000);
     assert_in_range(p.h.data_frames, 12, 30);
-    h2_expect(get(&p, "/stream/0"), 200, "");
-    m = get(&p, "/stream/2?length=20");
+    h2_expect(h2_pair_get(&p, "/stream/0"), 200, "");
+    m = h2_pair_get(&p, "/stream/2?length=20");
     h2_expect(m, 200, "01234567890123456789");
     assert_string_equal(h2_field(m, "content-length"), "20");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_a_length_that_is_not_kept(void **state) {
     (void)state;
     static const char *const paths[] = {"/stream/2?length=19", "/stream/2?length=21"};
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < 2; i++) {
-        const struct h2_message *m = get(&p, paths[i]);
+        const struct h2_message *m = h2_pair_get(&p, paths[i]);
         assert_false(m->ended);
         h2_expect_reset(m, NGHTTP2_INTERNAL_ERROR);
     }
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 static void test_pieces_leave_as_they_come(void **state) {
     (void)state;
     static char large[100000];
     memset(large, 'x', sizeof large);
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
     assert_int_equal(m->status, 200);
     assert_int_equal(p.f.held_count, 1);
-    give(&p, CL_STR("ab"), false);
+    h2_pair_give(&p, CL_STR("ab"), false);
     assert_int_equal(m->len, 2);
-    give(&p, cl_str(NULL, 0), false);
-    give(&p, cl_str(large, sizeof large), false);
+    h2_pair_give(&p, cl_str(NULL, 0), false);
+    h2_pair_give(&p, cl_str(large, sizeof large), false);
     assert_int_equal(m->len, 100002);
-    h2_expect(get(&p, "/"), 200, "hello");
-    give(&p, cl_str(NULL, 0), true);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_give(&p, cl_str(NULL, 0), true);
     h2_expect(m, 200, NULL);
     assert_int_equal(m->len, 100002);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* Large chunks are sent from where they lie, before the generator is asked again. */
@@ -98,14 +65,11 @@ static void test_large_chunks_are_not_copied(void **state) {
     (void)state;
     static char large[100000];
     memset(large, 'x', sizeof large);
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
     cl_mem_hold_sends(p.h.c.stream, true);
-    struct cl_request *r = fixture_take(&p.f);
-    cello_response_chunk(r, cl_str(large, 60000), false);
-    cello_request_unref(r);
-    fixture_turn(&p.f);
+    fixture_give(&p.f, cl_str(large, 60000), false);
     assert_int_equal(p.f.held_count, 0);
     assert_true(fixture_used(&p.f) <= 2 * CL_BLOCK_SIZE);
     assert_true(cl_mem_finish_send(p.h.c.stream, CELLO_OK));
@@ -113,10 +77,10 @@ static void test_large_chunks_are_not_copied(void **state) {
     cl_mem_hold_sends(p.h.c.stream, false);
     h2_turn(&p.h);
     assert_int_equal(p.f.held_count, 1);
-    give(&p, CL_STR("."), true);
+    h2_pair_give(&p, CL_STR("."), true);
     h2_expect(m, 200, NULL);
     assert_int_equal(m->len, 60001);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* One send has room for so many pieces; frames that the session copies come behind others that lie
@@ -124,8 +88,8 @@ static void test_large_chunks_are_not_copied(void **state) {
 static void test_pieces_of_both_kinds_fill_a_send(void **state) {
     (void)state;
     for (unsigned large = 1; large <= 20; large++) {
-        struct pair p;
-        begin(&p);
+        struct h2_pair p;
+        h2_pair_begin(&p);
         struct h2_message *m[22];
         cl_mem_hold_sends(p.h.c.stream, true);
         for (unsigned i = 0; i < large + 2; i++)
@@ -139,16 +103,16 @@ static void test_pieces_of_both_kinds_fill_a_send(void **state) {
             assert_int_equal(m[i]->len, 3000);
         }
         h2_expect(m[large + 1], 200, "012345678901234567890123456789");
-        end(&p);
+        h2_pair_end(&p);
     }
 }
 
 static void test_a_generator_that_fails(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
-    give(&p, CL_STR("ab"), false);
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
+    h2_pair_give(&p, CL_STR("ab"), false);
     struct cl_request *r = fixture_take(&p.f);
     cello_response_abort(r);
     cello_request_unref(r);
@@ -157,15 +121,15 @@ static void test_a_generator_that_fails(void **state) {
     assert_false(m->ended);
     h2_expect_reset(m, NGHTTP2_INTERNAL_ERROR);
     assert_int_equal(p.f.stopped, 1);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 static void test_the_client_cancels(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
     h2_reset(&p.h, m, NGHTTP2_CANCEL);
     assert_int_equal(p.f.stopped, 1);
     struct cl_request *r = fixture_take(&p.f);
@@ -173,13 +137,13 @@ static void test_the_client_cancels(void **state) {
     cello_response_chunk(r, CL_STR("late"), true);
     cello_request_unref(r);
     h2_turn(&p.h);
-    m = get(&p, "/hold");
+    m = h2_pair_get(&p, "/hold");
     h2_reset(&p.h, m, NGHTTP2_CANCEL);
     r = fixture_take(&p.f);
     cello_respond_bytes(r, CL_STR("late"));
     cello_request_unref(r);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 /* Bytes lent to a send stay until it is over, also when their stream is not there any more. */
@@ -187,18 +151,14 @@ static void test_a_cancel_while_it_is_being_sent(void **state) {
     (void)state;
     static const char *const paths[] = {"/pinned/90000", "/sink/90000", "/stream/1?wait=1"};
     static char large[60000];
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
         cl_mem_hold_sends(p.h.c.stream, true);
-        struct h2_message *m = h2_get(&p.h, paths[i]);
-        h2_turn(&p.h);
+        struct h2_message *m = h2_pair_get(&p, paths[i]);
         if (p.f.held_count) {
             cl_mem_finish_send(p.h.c.stream, CELLO_OK);
-            struct cl_request *r = fixture_take(&p.f);
-            cello_response_chunk(r, cl_str(large, sizeof large), false);
-            cello_request_unref(r);
-            fixture_turn(&p.f);
+            fixture_give(&p.f, cl_str(large, sizeof large), false);
         }
         unsigned stopped = p.f.stopped, released = p.f.released;
         h2_reset(&p.h, m, NGHTTP2_CANCEL);
@@ -212,8 +172,8 @@ static void test_a_cancel_while_it_is_being_sent(void **state) {
         assert_int_equal(p.f.streams, p.f.stopped);
         assert_int_equal(p.f.pinned, p.f.released);
     }
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 /* The client breaks the rules on a stream while its generator waits: the stream goes, and what is
@@ -221,59 +181,55 @@ static void test_a_cancel_while_it_is_being_sent(void **state) {
 static void test_a_mistake_while_a_generator_waits(void **state) {
     (void)state;
     static const uint8_t too_much[] = {0x7f, 0xff, 0xff, 0xff};
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
     cl_mem_hold_sends(p.h.c.stream, true);
-    (void)h2_get(&p.h, "/bytes/5000");
-    h2_turn(&p.h); /* the output is busy */
+    (void)h2_pair_get(&p, "/bytes/5000"); /* the output is busy */
     h2_raw(&p.h, NGHTTP2_WINDOW_UPDATE, 0, m->id, too_much, sizeof too_much);
-    struct cl_request *r = fixture_take(&p.f);
-    cello_response_chunk(r, CL_STR("ab"), false);
-    cello_request_unref(r);
-    fixture_turn(&p.f);
+    fixture_give(&p.f, CL_STR("ab"), false);
     cl_mem_hold_sends(p.h.c.stream, false);
     assert_true(cl_mem_finish_send(p.h.c.stream, CELLO_OK));
     h2_turn(&p.h);
     h2_expect_reset(m, NGHTTP2_FLOW_CONTROL_ERROR);
     assert_int_equal(p.f.stopped, 1);
-    h2_expect(get(&p, "/"), 200, "hello");
-    end(&p);
+    h2_expect(h2_pair_get(&p, "/"), 200, "hello");
+    h2_pair_end(&p);
 }
 
 /* ---- trailers and hints ---- */
 
 static void test_trailers(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
     struct cl_request *r = p.f.held[0];
     assert_int_equal(cello_response_trailer(r, CL_STR("Digest"), CL_STR("abc")), CELLO_OK);
     assert_int_equal(cello_response_trailer(r, CL_STR("X-Rows"), CL_STR("")), CELLO_OK);
-    give(&p, CL_STR("ab"), true);
+    h2_pair_give(&p, CL_STR("ab"), true);
     h2_expect(m, 200, "ab");
     assert_string_equal(m->trailers, "digest: abc\nx-rows: \n");
-    m = get(&p, "/stream/1?wait=1");
+    m = h2_pair_get(&p, "/stream/1?wait=1");
     r = p.f.held[0];
     assert_int_equal(cello_response_trailer(r, CL_STR("Digest"), CL_STR("abc")), CELLO_OK);
-    give(&p, cl_str(NULL, 0), true);
+    h2_pair_give(&p, cl_str(NULL, 0), true);
     h2_expect(m, 200, "");
     assert_string_equal(m->trailers, "digest: abc\n");
-    m = get(&p, "/stream/1?wait=1&length=2");
+    m = h2_pair_get(&p, "/stream/1?wait=1&length=2");
     r = p.f.held[0];
     assert_int_equal(cello_response_trailer(r, CL_STR("Digest"), CL_STR("abc")), CELLO_OK);
-    give(&p, CL_STR("ab"), true);
+    h2_pair_give(&p, CL_STR("ab"), true);
     h2_expect(m, 200, "ab");
     assert_string_equal(m->trailers, "");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_early_hints(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
-    struct h2_message *m = get(&p, "/hold");
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *m = h2_pair_get(&p, "/hold");
     struct cl_request *r = p.f.held[0];
     const struct cello_field fields[] = {{CL_STR("Link"), CL_STR("</a>; rel=preload")},
                                          {CL_STR("X-Own"), CL_STR("1")}};
@@ -287,18 +243,18 @@ static void test_early_hints(void **state) {
     cello_request_unref(fixture_take(&p.f));
     h2_turn(&p.h);
     h2_expect(m, 200, "done");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- windows ---- */
 
-static void open_window(struct pair *p, int32_t id, int32_t n) {
+static void open_window(struct h2_pair *p, int32_t id, int32_t n) {
     assert_int_equal(nghttp2_submit_window_update(p->h.session, NGHTTP2_FLAG_NONE, id, n), 0);
     h2_turn(&p->h);
 }
 
 /* The connection's windows are wide, those of streams are not. */
-static void widen_connection(struct pair *p) {
+static void widen_connection(struct h2_pair *p) {
     open_window(p, 0, 1 << 28);
 }
 
@@ -306,11 +262,11 @@ static void test_nothing_beyond_the_windows(void **state) {
     (void)state;
     static const char *const paths[] = {"/pinned/50000", "/sink/50000", "/bytes/50000",
                                         "/stream/5000", "/segments/49998"};
-    struct pair p;
-    begin_narrow(&p, 1000);
+    struct h2_pair p;
+    h2_pair_begin_narrow(&p, 1000);
     widen_connection(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
-        struct h2_message *m = get(&p, paths[i]);
+        struct h2_message *m = h2_pair_get(&p, paths[i]);
         assert_int_equal(m->status, 200);
         assert_int_equal(m->len, 1000);
         open_window(&p, m->id, 1);
@@ -321,52 +277,54 @@ static void test_nothing_beyond_the_windows(void **state) {
         h2_expect(m, 200, NULL);
         assert_int_equal(m->len, 50000);
     }
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* A generator is asked only when there is a window for what it gives. */
 static void test_a_generator_waits_for_the_window(void **state) {
     (void)state;
-    struct pair p;
-    begin_narrow(&p, 10);
+    struct h2_pair p;
+    h2_pair_begin_narrow(&p, 10);
     widen_connection(&p);
-    struct h2_message *m = get(&p, "/stream/1?wait=1");
-    give(&p, CL_STR("0123456789"), false);
+    struct h2_message *m = h2_pair_get(&p, "/stream/1?wait=1");
+    h2_pair_give(&p, CL_STR("0123456789"), false);
     assert_int_equal(m->len, 10);
     assert_int_equal(p.f.held_count, 0);
     open_window(&p, m->id, 5);
     assert_int_equal(p.f.held_count, 1);
-    give(&p, CL_STR("0123456789"), true);
+    h2_pair_give(&p, CL_STR("0123456789"), true);
     assert_int_equal(m->len, 15);
     open_window(&p, m->id, 5);
     h2_expect(m, 200, "01234567890123456789");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_a_slow_reader_blocks_nobody(void **state) {
     (void)state;
-    struct pair p;
-    begin_narrow(&p, 1000);
+    struct h2_pair p;
+    h2_pair_begin_narrow(&p, 1000);
     widen_connection(&p);
-    struct h2_message *slow[3] = {get(&p, "/bytes/100000"), get(&p, "/stream/10000"),
-                                  get(&p, "/segments/100000")};
+    struct h2_message *slow[3] = {h2_pair_get(&p, "/bytes/100000"),
+                                  h2_pair_get(&p, "/stream/10000"),
+                                  h2_pair_get(&p, "/segments/100000")};
     for (int i = 0; i < 20; i++)
-        h2_expect(get(&p, "/bytes/900"), 200, NULL);
+        h2_expect(h2_pair_get(&p, "/bytes/900"), 200, NULL);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(slow[i]->len, 1000);
         open_window(&p, slow[i]->id, 1 << 20);
         h2_expect(slow[i], 200, NULL);
     }
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_a_window_that_never_opens(void **state) {
     (void)state;
-    struct pair p;
-    begin_narrow(&p, 1000);
+    struct h2_pair p;
+    h2_pair_begin_narrow(&p, 1000);
     widen_connection(&p);
-    struct h2_message *stuck = get(&p, "/bytes/5000"), *slow = get(&p, "/bytes/5000");
-    struct h2_message *waits = get(&p, "/stream/1?wait=1"); /* for the handler */
+    struct h2_message *stuck = h2_pair_get(&p, "/bytes/5000"),
+                      *slow = h2_pair_get(&p, "/bytes/5000");
+    struct h2_message *waits = h2_pair_get(&p, "/stream/1?wait=1"); /* for the handler */
     for (int i = 0; i < 4; i++) {
         fixture_pass(&p.f, 9 * CELLO_SECOND);
         open_window(&p, slow->id, 1);
@@ -376,20 +334,20 @@ static void test_a_window_that_never_opens(void **state) {
     assert_false(waits->closed);
     open_window(&p, slow->id, 10000);
     h2_expect(slow, 200, NULL);
-    give(&p, CL_STR("ab"), true);
+    h2_pair_give(&p, CL_STR("ab"), true);
     h2_expect(waits, 200, "ab");
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- priorities: RFC 9218 ---- */
 
-static struct h2_message *get_with_priority(struct pair *p, const char *path,
+static struct h2_message *get_with_priority(struct h2_pair *p, const char *path,
                                             const char *priority) {
     const char *fields[] = {"priority", priority, NULL};
     return h2_request(&p->h, "GET", path, fields);
 }
 
-static unsigned first_frame(const struct pair *p, const struct h2_message *m) {
+static unsigned first_frame(const struct h2_pair *p, const struct h2_message *m) {
     for (unsigned i = 0; i < p->h.data_frames; i++)
         if (p->h.order[i] == m->id)
             return i;
@@ -397,7 +355,7 @@ static unsigned first_frame(const struct pair *p, const struct h2_message *m) {
     return 0;
 }
 
-static unsigned last_frame(const struct pair *p, const struct h2_message *m) {
+static unsigned last_frame(const struct h2_pair *p, const struct h2_message *m) {
     unsigned last = first_frame(p, m);
     for (unsigned i = last; i < p->h.data_frames; i++)
         if (p->h.order[i] == m->id)
@@ -405,54 +363,43 @@ static unsigned last_frame(const struct pair *p, const struct h2_message *m) {
     return last;
 }
 
-/* Together, so that the server sees them in one read. */
-static void push_requests(struct pair *p) {
-    uint8_t all[4096];
-    const uint8_t *bytes;
-    size_t n = 0;
-    for (ssize_t len; (len = nghttp2_session_mem_send(p->h.session, &bytes)) > 0; n += (size_t)len)
-        memcpy(all + n, bytes, (size_t)len);
-    client_push(&p->h.c, all, n);
-    h2_turn(&p->h);
-}
-
 static void test_urgent_answers_go_first(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *low = get_with_priority(&p, "/bytes/60000", "u=7");
     struct h2_message *usual = h2_get(&p.h, "/bytes/60000");
     struct h2_message *high = get_with_priority(&p, "/bytes/60000", "u=0");
-    push_requests(&p);
+    h2_turn_at_once(&p.h);
     assert_true(last_frame(&p, high) < first_frame(&p, usual));
     assert_true(last_frame(&p, usual) < first_frame(&p, low));
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_incremental_answers_share(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     struct h2_message *a = get_with_priority(&p, "/bytes/60000", "i");
     struct h2_message *b = get_with_priority(&p, "/bytes/60000", "i");
-    push_requests(&p);
+    h2_turn_at_once(&p.h);
     assert_true(first_frame(&p, b) < last_frame(&p, a));
     assert_true(first_frame(&p, a) < last_frame(&p, b));
     struct h2_message *c = h2_get(&p.h, "/bytes/60000");
     struct h2_message *d = h2_get(&p.h, "/bytes/60000");
-    push_requests(&p);
+    h2_turn_at_once(&p.h);
     assert_true(last_frame(&p, c) < first_frame(&p, d));
-    end(&p);
+    h2_pair_end(&p);
 }
 
 static void test_priority_update(void **state) {
     (void)state;
-    struct pair p;
-    begin_narrow(&p, 40000);
+    struct h2_pair p;
+    h2_pair_begin_narrow(&p, 40000);
     widen_connection(&p);
     struct h2_message *a = h2_get(&p.h, "/bytes/80000");
     struct h2_message *b = h2_get(&p.h, "/bytes/80000");
-    push_requests(&p);
+    h2_turn_at_once(&p.h);
     assert_int_equal(a->len + b->len, 80000);
     static const uint8_t field[] = "u=1";
     uint8_t payload[7] = {0, 0, 0, (uint8_t)b->id};
@@ -461,19 +408,19 @@ static void test_priority_update(void **state) {
     unsigned before = p.h.data_frames;
     nghttp2_submit_window_update(p.h.session, NGHTTP2_FLAG_NONE, a->id, 50000);
     nghttp2_submit_window_update(p.h.session, NGHTTP2_FLAG_NONE, b->id, 50000);
-    push_requests(&p);
+    h2_turn_at_once(&p.h);
     assert_int_equal(p.h.order[before], b->id);
     h2_expect(a, 200, NULL);
     h2_expect(b, 200, NULL);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* ---- clients that do not read ---- */
 
 static void test_a_client_that_does_not_read(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     cl_mem_hold_sends(p.h.c.stream, true);
     (void)h2_get(&p.h, "/bytes/100000");
     (void)h2_get(&p.h, "/stream/100000");
@@ -487,14 +434,14 @@ static void test_a_client_that_does_not_read(void **state) {
     fixture_pass(&p.f, 31 * CELLO_SECOND);
     assert_null(p.h.c.stream);
     assert_true(p.h.c.was_reset);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 /* What waits for a client that does not read is bounded: one output. */
 static void test_what_waits_is_bounded(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h2_pair p;
+    h2_pair_begin(&p);
     cl_mem_hold_sends(p.h.c.stream, true);
     for (int i = 0; i < 60; i++)
         (void)h2_get(&p.h, i % 2 ? "/stream/100000" : "/segments/1000000");
@@ -506,7 +453,7 @@ static void test_what_waits_is_bounded(void **state) {
     h2_turn(&p.h);
     for (unsigned i = 0; i < p.h.count; i++)
         h2_expect(p.h.messages[i], 200, NULL);
-    end(&p);
+    h2_pair_end(&p);
 }
 
 int main(void) {

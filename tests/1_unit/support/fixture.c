@@ -439,6 +439,25 @@ struct cl_request *fixture_take(struct fixture *f) {
     return r;
 }
 
+void fixture_answer(struct fixture *f, const char *body) {
+    struct cl_request *r = fixture_take(f);
+    cello_respond_bytes(r, cl_str(body, strlen(body)));
+    cello_request_unref(r);
+    fixture_turn(f);
+}
+
+void fixture_give(struct fixture *f, struct cl_str bytes, bool last) {
+    struct cl_request *r = fixture_take(f);
+    cello_response_chunk(r, bytes, last);
+    cello_request_unref(r);
+    fixture_turn(f);
+}
+
+void fixture_drop(struct fixture *f) {
+    while (f->held_count)
+        cello_request_unref(fixture_take(f));
+}
+
 size_t fixture_used(const struct fixture *f) {
     return cl_loop_pool(f->server->worker.loop)->used;
 }

@@ -76,6 +76,10 @@ void fixture_stop_clock(void);
 /* Let time pass: what is due then happens. */
 void fixture_pass(struct fixture *f, uint64_t ns);
 struct cl_request *fixture_take(struct fixture *f); /* the oldest of held[] */
+/* Answer the oldest, or give it a chunk, and let go of it; then turn. */
+void fixture_answer(struct fixture *f, const char *body);
+void fixture_give(struct fixture *f, struct cl_str bytes, bool last);
+void fixture_drop(struct fixture *f); /* all of held[], unanswered; no turn */
 /* Bytes in blocks that somebody holds. */
 size_t fixture_used(const struct fixture *f);
 

@@ -141,13 +141,18 @@ static void delete_context(struct h2_client *h) {
     h->context = NULL;
 }
 
-void h2_free(struct h2_client *h) {
-    client_free(&h->c);
-    nghttp2_session_del(h->session);
+void h2_forget(struct h2_client *h) {
     for (unsigned i = 0; i < h->count; i++) {
         free(h->messages[i]->body);
         free(h->messages[i]);
     }
+    h->count = 0;
+}
+
+void h2_free(struct h2_client *h) {
+    client_free(&h->c);
+    nghttp2_session_del(h->session);
+    h2_forget(h);
     delete_context(h);
 }
 
@@ -185,6 +190,26 @@ void h2_turn(struct h2_client *h) {
         more = speak(h);
         more = listen_to(h) || more;
     }
+}
+
+void h2_gather(struct h2_client *h, struct h2_bytes *to) {
+    const uint8_t *bytes;
+    ssize_t n;
+    while ((n = nghttp2_session_mem_send(h->session, &bytes)) > 0) {
+        to->ptr = realloc(to->ptr, to->len + (size_t)n);
+        assert_non_null(to->ptr);
+        memcpy(to->ptr + to->len, bytes, (size_t)n);
+        to->len += (size_t)n;
+    }
+    assert_int_equal(n, 0);
+}
+
+void h2_turn_at_once(struct h2_client *h) {
+    struct h2_bytes all = {0};
+    h2_gather(h, &all);
+    client_push(&h->c, all.ptr, all.len);
+    free(all.ptr);
+    h2_turn(h);
 }
 
 /* ---- requests ---- */
@@ -329,4 +354,59 @@ void h2_raw(struct h2_client *h, uint8_t type, uint8_t flags, int32_t id, const 
         assert_int_equal(cl_mem_push(h->c.stream, head, sizeof head), CELLO_OK);
     if (h->c.stream && len)
         assert_int_equal(cl_mem_push(h->c.stream, payload, len), CELLO_OK);
+}
+
+/* ---- a server and one client of it ---- */
+
+void h2_pair_begin(struct h2_pair *p) {
+    h2_pair_begin_with(p, NULL, NULL);
+}
+
+void h2_pair_begin_with(struct h2_pair *p, const struct cello_server_config *server,
+                        const struct cello_http2_config *http2) {
+    fixture_init(&p->f, server);
+    h2_open(&p->f, &p->h, http2);
+}
+
+void h2_pair_begin_narrow(struct h2_pair *p, uint32_t window) {
+    fixture_init(&p->f, NULL);
+    h2_open_narrow(&p->f, &p->h, window);
+}
+
+void h2_pair_begin_silent(struct h2_pair *p) {
+    fixture_init(&p->f, NULL);
+    h2_connect(&p->f, &p->h, NULL);
+}
+
+void h2_pair_end(struct h2_pair *p) {
+    h2_free(&p->h);
+    fixture_free(&p->f);
+}
+
+struct h2_message *h2_pair_get(struct h2_pair *p, const char *path) {
+    return h2_pair_request(p, "GET", path, NULL);
+}
+
+struct h2_message *h2_pair_request(struct h2_pair *p, const char *method, const char *path,
+                                   const char *const *fields) {
+    struct h2_message *m = h2_request(&p->h, method, path, fields);
+    h2_turn(&p->h);
+    return m;
+}
+
+struct h2_message *h2_pair_post(struct h2_pair *p, const char *path, const char *const *fields,
+                                const char *body, size_t len, bool open) {
+    struct h2_message *m = h2_post(&p->h, path, fields, body, len, open);
+    h2_turn(&p->h);
+    return m;
+}
+
+void h2_pair_answer(struct h2_pair *p, const char *body) {
+    fixture_answer(&p->f, body);
+    h2_turn(&p->h);
+}
+
+void h2_pair_give(struct h2_pair *p, struct cl_str bytes, bool last) {
+    fixture_give(&p->f, bytes, last);
+    h2_turn(&p->h);
 }

@@ -53,9 +53,20 @@ void h2_open_narrow(struct fixture *f, struct h2_client *h, uint32_t window);
 /* Nothing is sent yet. */
 void h2_connect(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg);
 void h2_free(struct h2_client *h);
+/* The messages of streams that have closed go, so that there is room for more. */
+void h2_forget(struct h2_client *h);
 
 /* Let both sides talk until nothing moves. */
 void h2_turn(struct h2_client *h);
+/* The same when all that the client has to say comes in one read. */
+void h2_turn_at_once(struct h2_client *h);
+
+/* What a client has to say, not sent. */
+struct h2_bytes {
+    char *ptr; /* the caller frees it */
+    size_t len;
+};
+void h2_gather(struct h2_client *h, struct h2_bytes *to); /* appends */
 
 /* A request; fields are "name", "value", ..., NULL. Nothing is sent before h2_turn. */
 struct h2_message *h2_request(struct h2_client *h, const char *method, const char *path,
@@ -79,5 +90,31 @@ void h2_expect_goaway(struct h2_client *h, uint32_t error);
 /* A frame as it stands on the wire, pushed past the session. */
 void h2_raw(struct h2_client *h, uint8_t type, uint8_t flags, int32_t id, const void *payload,
             size_t len);
+
+/* ---- a server and one client of it ---- */
+
+struct h2_pair {
+    struct fixture f;
+    struct h2_client h;
+};
+
+/* The client is open as h2_open leaves it. */
+void h2_pair_begin(struct h2_pair *p);
+/* NULL: the default. */
+void h2_pair_begin_with(struct h2_pair *p, const struct cello_server_config *server,
+                        const struct cello_http2_config *http2);
+void h2_pair_begin_narrow(struct h2_pair *p, uint32_t window); /* as h2_open_narrow */
+void h2_pair_begin_silent(struct h2_pair *p);                  /* as h2_connect */
+void h2_pair_end(struct h2_pair *p);
+
+/* A request, then a turn. */
+struct h2_message *h2_pair_get(struct h2_pair *p, const char *path);
+struct h2_message *h2_pair_request(struct h2_pair *p, const char *method, const char *path,
+                                   const char *const *fields);
+struct h2_message *h2_pair_post(struct h2_pair *p, const char *path, const char *const *fields,
+                                const char *body, size_t len, bool open);
+/* What the fixture does with the oldest of held[], then a turn. */
+void h2_pair_answer(struct h2_pair *p, const char *body);
+void h2_pair_give(struct h2_pair *p, struct cl_str bytes, bool last);
 
 #endif
