@@ -68,6 +68,10 @@ struct cl_timeouts {
         .handler_ns = 30 * CELLO_SECOND, .handshake_ns = 10 * CELLO_SECOND,                        \
     }
 
+/* A body of known length that does not fit the block it begins in gets room for this much at once;
+ * beyond it room doubles as bytes come, so that a length alone costs the server nothing. */
+#define CL_BODY_FIRST_ROOM ((size_t)65536)
+
 /* Most bytes of a body that wait on one connection for the handler that reads it; a sender that is
  * faster waits. Enough for a system call to be cheap by the byte, and to lie in a core's cache. */
 #define CL_BODY_WINDOW ((size_t)524288)
@@ -86,6 +90,10 @@ struct cl_timeouts {
  * answer before a reset destroys it: this much at most, this long at most. */
 #define CL_LINGER_BYTES ((size_t)1048576)
 #define CL_LINGER_NS (2 * CELLO_SECOND)
+
+/* A client that has ended its side may still read; but if it has to wait, it is taken to be gone
+ * after this long. */
+#define CL_EOF_GRACE_NS (500 * CELLO_SECOND / 1000)
 
 /* A server that stops waits this long for the first request of a connection that it has accepted:
  * its client had no way to know, and would see a reset. */

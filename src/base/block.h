@@ -99,6 +99,13 @@ CL_INLINE void cl_block_unref(struct cl_block *b) {
     cl_block_free_slow(b);
 }
 
+/* Let go of *b, which may be NULL, and set it to NULL. */
+CL_INLINE void cl_block_drop(struct cl_block **b) {
+    if (*b)
+        cl_block_unref(*b);
+    *b = NULL;
+}
+
 CL_INLINE size_t cl_block_len(const struct cl_block *b) {
     return b->wr - b->rd;
 }

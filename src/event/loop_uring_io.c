@@ -113,10 +113,8 @@ static int append(struct cl_io *io, struct cl_block **b) {
     memcpy(cl_block_wr(*io->in), cl_block_rd(*b), n);
     (*io->in)->wr += n;
     (*b)->rd += n;
-    if (!cl_block_len(*b)) {
-        cl_block_unref(*b);
-        *b = NULL;
-    }
+    if (!cl_block_len(*b))
+        cl_block_drop(b);
     return (int)n;
 }
 

@@ -19,11 +19,8 @@ int cl_uploads_init(struct cl_uploads *u, struct cl_block_pool *pool,
 
 /* What is needed only while the body arrives. */
 static void drop_work(struct cl_uploads *u) {
-    if (u->head)
-        cl_block_unref(u->head);
-    if (u->pending)
-        cl_block_unref(u->pending);
-    u->head = u->pending = NULL;
+    cl_block_drop(&u->head);
+    cl_block_drop(&u->pending);
 }
 
 void cl_uploads_free(struct cl_uploads *u) {

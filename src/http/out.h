@@ -14,7 +14,12 @@
 #include "base/block.h"
 #include "event/file.h"
 
-enum { CL_OUT_IOV = 16 };
+enum {
+    CL_OUT_IOV = 16,
+    CL_TURN_BUDGET = 262144, /* bytes that a connection sends before others have their turn */
+    CL_PULL_COST =
+        256, /* of them for asking a generator, so that empty chunks come to an end, too */
+};
 
 struct cl_out_pin {
     void (*release)(void *);

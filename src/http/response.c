@@ -267,7 +267,7 @@ void cl_respond_segments(struct cl_request *r, const struct cello_segment *segme
         if (release)
             release(ctx);
         s->header_count = 0;
-        cl_respond_problem(r, 503, CL_STR("The server has no memory to spare."));
+        cl_respond_problem(r, 503, CL_STR(CL_DETAIL_NO_MEMORY));
         return;
     }
     s->release = release;

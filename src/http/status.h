@@ -12,6 +12,10 @@ struct cl_str cl_status_reason(int status);
  * for whatever is no fault of the client. */
 int cl_error_status(int err);
 
+/* Sentences for the client where one error has several. */
+#define CL_DETAIL_SLOW_BODY "The request body came too slowly."
+#define CL_DETAIL_NO_MEMORY "The server has no memory to spare."
+
 /* One sentence for the client, for the `detail` of a problem document; static, never NULL, and it
  * tells nothing about the server's inside. */
 const char *cl_error_detail(int err);

@@ -74,6 +74,15 @@ void cl_conn_set_idle(struct cl_conn *c, bool idle) {
         c->worker->service->on_crowded(c->worker);
 }
 
+bool cl_conn_drop_input(struct cl_conn *c) {
+    struct cl_block *in = c->stream->in;
+    if (!in)
+        return true;
+    c->lingered += cl_block_len(in);
+    in->rd = in->wr;
+    return c->lingered <= CL_LINGER_BYTES;
+}
+
 void cl_worker_update_date(struct cl_worker *w, uint64_t wall_s) {
     char date[30];
     cl_http_date_format((time_t)wall_s, date);

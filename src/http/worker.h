@@ -33,6 +33,7 @@ struct cl_conn {
     struct cl_conn *next, *prev;           /* all connections */
     struct cl_conn *idle_next, *idle_prev; /* waiting for a request; idle_next NULL: not idle */
     uint64_t idle_since_ns;                /* valid while idle */
+    size_t lingered;                       /* bytes that were dropped after the last answer */
 };
 
 /* What requests and responses need from the protocol below. */
@@ -94,8 +95,32 @@ void cl_conn_init(struct cl_conn *c, const struct cl_conn_ops *ops, struct cl_wo
 void cl_conn_unlink(struct cl_conn *c);
 /* Whether a connection waits for a request, with nothing left to send. */
 void cl_conn_set_idle(struct cl_conn *c, bool idle);
+/* Input after the last answer is dropped. False: it was more than CL_LINGER_BYTES. */
+bool cl_conn_drop_input(struct cl_conn *c) CL_MUST_USE;
 CL_INLINE bool cl_worker_is_full(const struct cl_worker *w) {
     return w->limits.max_connections && w->conn_count >= w->limits.max_connections;
+}
+
+/* r comes from c: its head was read, or is being read. */
+CL_INLINE void cl_conn_take_request(struct cl_conn *c, struct cl_request *r) {
+    r->conn = c;
+    r->stream = c->stream;
+    r->start_ns = cl_loop_now_ns(c->worker->loop);
+    r->max_body = c->worker->limits.max_body_size;
+}
+
+/* The connection has done with r, answered or not: nothing of r's asks for it any more. */
+CL_INLINE void cl_conn_leave_request(struct cl_request *r) {
+    __atomic_store_n(&r->conn, NULL, __ATOMIC_RELAXED); /* other threads may look */
+}
+
+/* The last of it, behind cl_conn_leave_request and the end of the body: r is counted, logged, and
+ * given up where somebody waits. The connection's reference stays. */
+CL_INLINE void cl_conn_end_request(struct cl_worker *w, struct cl_request *r) {
+    w->service->on_done(w, r);
+    r->stream = NULL; /* the access log wanted it */
+    if (CL_UNLIKELY(r->reader || r->watched))
+        cl_request_given_up(r);
 }
 
 enum { CL_DATE_LINE_LEN = 37 };

@@ -22,7 +22,7 @@ static void read_timeout(struct cl_h1 *c) {
     }
     switch (c->state) {
     case CL_H1_HEAD: cl_h1_fail(c, 408, "The request head took too long."); break;
-    case CL_H1_BODY: cl_h1_fail(c, 408, "The request body came too slowly."); break;
+    case CL_H1_BODY: cl_h1_fail(c, 408, CL_DETAIL_SLOW_BODY); break;
     default: cl_h1_close(c); break;
     }
 }
@@ -77,19 +77,13 @@ void cl_h1_idle(struct cl_h1 *c) {
 
 /* ---- the end ---- */
 
-static void drop_block(struct cl_stream *s) {
-    if (s->in)
-        cl_block_unref(s->in);
-    s->in = NULL;
-}
-
 void cl_h1_linger(struct cl_h1 *c) {
     if (c->peer_eof && !c->speaking) {
         cl_h1_close(c);
         return;
     }
     c->state = CL_H1_LINGER;
-    drop_block(c->super.stream);
+    cl_block_drop(&c->super.stream->in);
     cl_stream_shutdown(c->super.stream);
     cl_h1_read_by(c, cl_h1_after(c, CL_LINGER_NS));
     if (c->paused) {
@@ -98,22 +92,12 @@ void cl_h1_linger(struct cl_h1 *c) {
     }
 }
 
-static void drop_input(struct cl_h1 *c) {
-    struct cl_block *in = c->super.stream->in;
-    if (!in)
-        return;
-    c->lingered += cl_block_len(in);
-    in->rd = in->wr;
-    if (c->lingered > CL_LINGER_BYTES)
-        cl_h1_close(c);
-}
-
 void cl_h1_end_request(struct cl_h1 *c) {
     struct cl_worker *w = c->super.worker;
     struct cl_request *r = c->req;
     c->req = NULL;
     c->reading = false;
-    __atomic_store_n(&r->conn, NULL, __ATOMIC_RELAXED); /* other threads may look */
+    cl_conn_leave_request(r);
     bool lent = r->response.kind >= CL_BODY_STREAM;
     if (lent && c->fly && c->state == CL_H1_CLOSED) {
         /* The kernel may still read the bytes: their source is told when that is over. In other
@@ -123,10 +107,7 @@ void cl_h1_end_request(struct cl_h1 *c) {
     } else if (lent) {
         cl_response_end_body(r);
     }
-    w->service->on_done(w, r);
-    r->stream = NULL; /* the access log wanted it */
-    if (CL_UNLIKELY(r->reader || r->watched))
-        cl_request_given_up(r);
+    cl_conn_end_request(w, r);
     cl_request_unref(r);
 }
 
@@ -156,7 +137,7 @@ void cl_h1_close(struct cl_h1 *c) {
     if (c->fill)
         cl_out_del(c->fill);
     c->fill = NULL;
-    drop_block(c->super.stream);
+    cl_block_drop(&c->super.stream->in);
     cl_conn_unlink(&c->super);
     w->service->on_conn_closed(w, &c->super);
     cl_stream_close(c->super.stream);
@@ -200,10 +181,10 @@ static void on_recv(struct cl_stream *s, int result) {
         return;
     if (CL_UNLIKELY(c->body_pending) && result > 0)
         cl_h1_size_reads(c, (size_t)result);
-    if (c->state == CL_H1_LINGER)
-        drop_input(c);
-    else
+    if (c->state != CL_H1_LINGER)
         cl_h1_run(c);
+    else if (!cl_conn_drop_input(&c->super))
+        cl_h1_close(c);
 }
 
 static void on_sent(struct cl_stream *s, int err) {

@@ -3,16 +3,11 @@
 #include "http1/conn_internal.h"
 
 enum {
-    /* A body of known length that does not fit the input block gets room for this much at once;
-     * beyond it room doubles as bytes come, so that a length alone costs the server nothing. */
-    FIRST_ROOM = 65536,
     /* Chunks with less are joined, so that a body in many tiny chunks is not as many pieces. */
     PIECE_MIN = 4096,
     /* Of large bodies this much is received with one call at first, up to CL_BODY_WINDOW when the
      * client fills it. */
     READ_FIRST = 16384,
-    /* A block with less room than this has been filled, where a handler reads. */
-    ROOM_MIN = 2048,
     /* Less than this is not worth memory of its own. */
     HAND_MIN = 65536,
 };
@@ -24,9 +19,9 @@ static struct cl_str unread(const struct cl_h1 *c) {
 
 void cl_h1_init_body(struct cl_h1 *c) {
     const struct cl_limits *l = &c->super.worker->limits;
-    c->body_start_ns = cl_h1_now(c);
-    c->body_taken = c->body_waited_ns = 0;
-    c->body_heard_ns = c->body_start_ns;
+    c->body_taken = 0;
+    c->body_heard_ns = cl_h1_now(c);
+    cl_body_watch_begin(&c->body_watch, c->body_heard_ns);
     c->fast = c->by_hand = c->arrived = false;
     c->piece = cl_str(NULL, 0);
     c->continue_owed = false;
@@ -55,7 +50,7 @@ static void size_reads(struct cl_h1 *c, size_t received, bool filled) {
 
 void cl_h1_size_reads(struct cl_h1 *c, size_t received) {
     const struct cl_block *in = c->super.stream->in;
-    size_reads(c, received, in && cl_block_room(in) < ROOM_MIN);
+    size_reads(c, received, in && cl_block_room(in) < CL_BLOCK_ROOM_MIN);
 }
 
 /* ---- into memory of the reader's ---- */
@@ -177,24 +172,17 @@ int cl_h1_begin_body(struct cl_h1 *c) {
         return CELLO_OK;
     if (!here)
         return CELLO_OK; /* the transport takes back an empty block and makes its own room */
-    size_t room = CL_MIN(length - here, (size_t)FIRST_ROOM);
+    size_t room = CL_MIN(length - here, CL_BODY_FIRST_ROOM);
     return cl_block_reserve(&s->in, room, s->in_max);
 }
 
-/* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
- * average. `received` bytes allow it to last until received / rate. */
+/* `received` bytes of the body are here, and more are waited for. */
 static CL_NOINLINE int progress(struct cl_h1 *c, uint64_t received) {
     const struct cl_timeouts *t = &c->super.worker->timeouts;
     uint64_t now = cl_h1_now(c);
-    uint64_t deadline = t->read_body_ns ? now + t->read_body_ns : UINT64_MAX;
-    if (t->min_body_rate) {
-        uint64_t allowed = received / t->min_body_rate * CL_NS_PER_S +
-                           received % t->min_body_rate * CL_NS_PER_S / t->min_body_rate;
-        uint64_t end = c->body_start_ns + CL_MAX(allowed, CL_BODY_RATE_GRACE_NS);
-        if (now > end)
-            return CELLO_ETIMEOUT;
-        deadline = CL_MIN(deadline, end);
-    }
+    uint64_t deadline = cl_body_watch_deadline(&c->body_watch, t, now, received);
+    if (deadline < now)
+        return CELLO_ETIMEOUT;
     cl_h1_read_by(c, gather(c, received, deadline));
     return CELLO_OK;
 }
@@ -345,9 +333,7 @@ static void keep_block(struct cl_h1 *c) {
  * has. */
 static int take_piece(struct cl_h1 *c) {
     struct cl_request *r = c->req;
-    if (r->body_block)
-        cl_block_unref(r->body_block);
-    r->body_block = NULL;
+    cl_block_drop(&r->body_block);
     int err = next_piece(c, &c->piece);
     if (err == CELLO_EAGAIN && c->peer_eof)
         err = r->body_end = CELLO_ECANCELED;
@@ -372,7 +358,7 @@ static void stop_waiting(struct cl_h1 *c) {
     if (!c->reading)
         return;
     c->reading = false;
-    c->body_waited_ns = cl_h1_now(c) - c->body_start_ns;
+    cl_body_watch_rest(&c->body_watch, cl_h1_now(c));
     cl_h1_read_by(c, c->by_hand ? cl_h1_now(c) + CL_BODY_GATHER_NS : UINT64_MAX);
 }
 
@@ -386,7 +372,7 @@ static int wait_for_more(struct cl_h1 *c) {
     c->continue_owed = false;
     if (!c->req->reader)
         return CELLO_EAGAIN;
-    c->body_start_ns = cl_h1_now(c) - c->body_waited_ns;
+    cl_body_watch_wait(&c->body_watch, cl_h1_now(c));
     c->reading = true;
     if (c->req->reader->has_memory)
         begin_by_hand(c);
@@ -401,7 +387,7 @@ void cl_h1_throttle(struct cl_h1 *c) {
     struct cl_stream *s = c->super.stream;
     size_t len = unread(c).len;
     bool read_here = c->body_pending && c->req && c->req->body_mode == CELLO_BODY_STREAM;
-    bool full = len && !c->reading && cl_block_room(s->in) < ROOM_MIN;
+    bool full = len && !c->reading && cl_block_room(s->in) < CL_BLOCK_ROOM_MIN;
     bool left_there = c->by_hand && !c->reading; /* what there is to receive */
     if (CL_UNLIKELY(c->paused) && (read_here ? !full && !left_there : len < s->in_max)) {
         c->paused = false;

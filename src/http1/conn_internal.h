@@ -3,6 +3,7 @@
 #define CL_HTTP1_CONN_INTERNAL_H
 
 #include "base/sink.h"
+#include "http/body_watch.h"
 #include "http/out.h"
 #include "http/response.h"
 #include "http/status.h"
@@ -56,17 +57,15 @@ struct cl_h1 {
     struct cl_flush flush;
     size_t scanned; /* the head parser's */
     uint64_t content_length;
-    uint64_t body_taken;     /* bytes of it that were fed to a sink or read */
-    uint64_t body_start_ns;  /* of collecting or feeding it, or of this wait less those before */
-    uint64_t body_waited_ns; /* by a reader */
-    uint64_t body_heard_ns;  /* when bytes of it came last */
-    uint64_t body_by_ns;     /* while gathering: what read_by_ns is otherwise */
-    struct cl_str piece;     /* of the body, in req->body_block: the next that is read */
-    uint64_t read_by_ns;     /* the peer must send something until then; UINT64_MAX: never */
-    uint64_t write_by_ns;    /* the peer must read something until then; UINT64_MAX: never */
+    uint64_t body_taken; /* bytes of it that were fed to a sink or read */
+    struct cl_body_watch body_watch;
+    uint64_t body_heard_ns; /* when bytes of it came last */
+    uint64_t body_by_ns;    /* while gathering: what read_by_ns is otherwise */
+    struct cl_str piece;    /* of the body, in req->body_block: the next that is read */
+    uint64_t read_by_ns;    /* the peer must send something until then; UINT64_MAX: never */
+    uint64_t write_by_ns;   /* the peer must read something until then; UINT64_MAX: never */
     struct cl_write_watch write_watch;
     uint64_t requests;
-    size_t lingered; /* bytes */
     struct cl_chunked decoder;
     struct cl_sink sink;
     struct iovec last_words; /* an answer that needs no memory */

@@ -12,9 +12,7 @@ void cl_h1_fail(struct cl_h1 *c, int status, const char *detail) {
             cl_h1_last_words(c);
             return;
         }
-        r->conn = &c->super;
-        r->stream = c->super.stream;
-        r->start_ns = cl_h1_now(c);
+        cl_conn_take_request(&c->super, r);
         r->version = CELLO_HTTP_1_1;
         r->method = CL_METHOD_OTHER;
         c->req = r;
@@ -30,9 +28,7 @@ static void fail_err(struct cl_h1 *c, int err) {
 }
 
 static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_h1_head *h) {
-    r->conn = &c->super;
-    r->stream = c->super.stream;
-    r->start_ns = cl_h1_now(c);
+    cl_conn_take_request(&c->super, r);
     r->method = h->method_id;
     r->method_name = h->method;
     r->version = (uint8_t)h->version_minor; /* 0 and 1 are CELLO_HTTP_1_0 and _1_1 */
@@ -42,7 +38,6 @@ static void fill_request(struct cl_h1 *c, struct cl_request *r, const struct cl_
     r->query = h->uri.query;
     r->host = h->host;
     r->header_count = h->header_count;
-    r->max_body = c->super.worker->limits.max_body_size;
     c->req = r;
     c->content_length = h->content_length;
     c->chunked = h->chunked;
@@ -145,7 +140,7 @@ static void no_memory(struct cl_h1 *c) {
     if (cl_response_header(r, CL_STR("Retry-After"), CL_STR("1")) != CELLO_OK)
         cl_h1_last_words(c);
     else
-        cl_h1_fail(c, 503, "The server has no memory to spare.");
+        cl_h1_fail(c, 503, CL_DETAIL_NO_MEMORY);
 }
 
 /* A body step. Returns true when the request was handed on or answered. */
@@ -163,7 +158,7 @@ static bool step_body(struct cl_h1 *c, bool began) {
         c->body_pending = false;
         deliver(c);
     } else if (err == CELLO_ETIMEOUT)
-        cl_h1_fail(c, 408, "The request body came too slowly.");
+        cl_h1_fail(c, 408, CL_DETAIL_SLOW_BODY);
     else if (err == CELLO_ENOMEM || err == CELLO_ELIMIT)
         no_memory(c);
     else

@@ -7,10 +7,6 @@ enum {
     CHUNK_SLACK = 32, /* the size, its line end, the one behind the bytes, the last chunk */
 };
 
-/* A client that has ended its side may still read; but if it has to wait, it is taken to be gone.
- */
-#define EOF_GRACE_NS (500 * CL_NS_PER_MS)
-
 /* "1f40\r\n" at the end of `text`; returns where it begins. */
 static const char *chunk_size(char text[static 20], size_t len) {
     static const char hex[] = "0123456789abcdef";
@@ -107,5 +103,5 @@ void cl_h1_pull(struct cl_h1 *c) {
 
 void cl_h1_stream_eof(struct cl_h1 *c) {
     if (c->peer_eof && c->state == CL_H1_STREAM && c->stream_asked)
-        cl_h1_read_by(c, cl_h1_after(c, EOF_GRACE_NS));
+        cl_h1_read_by(c, cl_h1_after(c, CL_EOF_GRACE_NS));
 }

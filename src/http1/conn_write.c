@@ -4,10 +4,8 @@
 #include "base/alloc.h"
 
 enum {
-    COPY_MAX = 4096,        /* bodies up to this are copied behind their head: one segment */
-    STREAM_BUDGET = 262144, /* bytes a generator may send before other connections have a turn */
-    PULL_COST = 256,        /* of them for being asked, so that empty chunks come to an end too */
-    JOIN_MAX = 16384,       /* small chunks are gathered up to this into one write */
+    COPY_MAX = 4096,  /* bodies up to this are copied behind their head: one segment */
+    JOIN_MAX = 16384, /* small chunks are gathered up to this into one write */
     HEAD_SCRATCH = 2048,
 };
 
@@ -455,8 +453,8 @@ void cl_h1_flush(struct cl_flush *f) {
     size_t spent = 0;
     while (c->state != CL_H1_CLOSED && !c->fly) {
         bool asks = CL_UNLIKELY(c->state == CL_H1_STREAM) && may_pull(c);
-        if (asks && spent <= STREAM_BUDGET) {
-            spent += PULL_COST;
+        if (asks && spent <= CL_TURN_BUDGET) {
+            spent += CL_PULL_COST;
             pull(c);
         } else if (c->fill) {
             spent += c->fill->bytes;

@@ -3,14 +3,6 @@
  * handler leaves unread is at most initial_window_size. */
 #include "http2/conn_internal.h"
 
-enum {
-    /* A body of known length gets room for this much at once; beyond it room doubles as bytes come,
-     * so that a length alone costs the server nothing. */
-    FIRST_ROOM = 65536,
-    /* A block with less room than this has been filled, where a handler reads. */
-    ROOM_MIN = 2048,
-};
-
 /* ---- windows ---- */
 
 static void give_back(struct cl_h2_stream *st, size_t n) {
@@ -29,9 +21,7 @@ static size_t unread(const struct cl_h2_stream *st) {
 
 static void drop_unread(struct cl_h2_stream *st) {
     size_t n = unread(st);
-    if (st->in)
-        cl_block_unref(st->in);
-    st->in = NULL;
+    cl_block_drop(&st->in);
     give_back(st, n);
 }
 
@@ -42,22 +32,15 @@ static bool is_held_up(const struct cl_h2_stream *st) {
     return nghttp2_session_get_local_window_size(st->conn->session) <= 0;
 }
 
-/* The deadline of a body: no silence longer than read_body, and not below the minimum rate on
- * average. */
+/* More of the body is waited for. */
 static int progress(struct cl_h2_stream *st) {
     struct cl_h2 *c = st->conn;
     const struct cl_timeouts *t = &c->super.worker->timeouts;
     uint64_t now = cl_h2_now(c);
-    uint64_t deadline = t->read_body_ns ? now + t->read_body_ns : UINT64_MAX;
-    if (t->min_body_rate) {
-        uint64_t allowed = st->received / t->min_body_rate * CL_NS_PER_S +
-                           st->received % t->min_body_rate * CL_NS_PER_S / t->min_body_rate;
-        uint64_t end = st->body_start_ns + CL_MAX(allowed, CL_BODY_RATE_GRACE_NS);
-        if (now > end && !is_held_up(st))
-            return CELLO_ETIMEOUT;
-        deadline = CL_MIN(deadline, CL_MAX(end, now));
-    }
-    cl_timer_set(cl_h2_timers(c), &st->timer, deadline);
+    uint64_t deadline = cl_body_watch_deadline(&st->body_watch, t, now, st->received);
+    if (deadline < now && !is_held_up(st))
+        return CELLO_ETIMEOUT;
+    cl_timer_set(cl_h2_timers(c), &st->timer, CL_MAX(deadline, now));
     return CELLO_OK;
 }
 
@@ -77,14 +60,14 @@ void cl_h2_body_timeout(struct cl_h2_stream *st) {
         return;
     }
     if (is_held_up(st)) {
-        st->body_start_ns = cl_h2_now(c);
+        cl_body_watch_begin(&st->body_watch, cl_h2_now(c));
         (void)!progress(st);
     } else if (st->reading) {
         st->req->body_end = CELLO_ETIMEOUT;
         cl_h2_make_ready(st);
         cl_h2_run_ready(c);
     } else {
-        cl_h2_fail(st, 408, "The request body came too slowly.");
+        cl_h2_fail(st, 408, CL_DETAIL_SLOW_BODY);
     }
 }
 
@@ -102,7 +85,7 @@ static void stop_waiting(struct cl_h2_stream *st) {
     if (!st->reading)
         return;
     st->reading = false;
-    st->body_waited_ns = cl_h2_now(st->conn) - st->body_start_ns;
+    cl_body_watch_rest(&st->body_watch, cl_h2_now(st->conn));
     stop_clock(st);
 }
 
@@ -129,7 +112,7 @@ static int wait_for_more(struct cl_h2_stream *st) {
     st->continue_owed = false;
     if (!r->reader)
         return CELLO_EAGAIN;
-    st->body_start_ns = cl_h2_now(c) - st->body_waited_ns;
+    cl_body_watch_wait(&st->body_watch, cl_h2_now(c));
     st->reading = true;
     cl_loop_need_turn(c->super.worker->loop);
     if (progress(st) == CELLO_OK)
@@ -146,7 +129,7 @@ static struct cl_str take_piece(struct cl_h2_stream *st) {
     struct cl_str piece = {cl_block_rd(b), cl_block_len(b)};
     b->rd = b->wr;
     r->body_block = b;
-    if (cl_block_room(b) < ROOM_MIN || !st->body_pending)
+    if (cl_block_room(b) < CL_BLOCK_ROOM_MIN || !st->body_pending)
         st->in = NULL;
     else
         cl_block_ref(b);
@@ -157,9 +140,7 @@ static struct cl_str take_piece(struct cl_h2_stream *st) {
 int cl_h2_read(struct cl_request *r, struct cl_str *bytes) {
     struct cl_h2_stream *st = r->exchange;
     stop_waiting(st);
-    if (r->body_block)
-        cl_block_unref(r->body_block);
-    r->body_block = NULL;
+    cl_block_drop(&r->body_block);
     if (unread(st)) {
         *bytes = take_piece(st);
         return CELLO_OK;
@@ -213,7 +194,7 @@ static int collect(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
         r->body = bytes;
         return CELLO_OK;
     }
-    size_t room = (size_t)CL_MIN(st->content_length, (uint64_t)FIRST_ROOM);
+    size_t room = (size_t)CL_MIN(st->content_length, (uint64_t)CL_BODY_FIRST_ROOM);
     return append(st->conn, &r->body_block, bytes, room);
 }
 
@@ -243,7 +224,7 @@ static void refuse(struct cl_h2_stream *st, int err, size_t n) {
         if (st->reading)
             cl_h2_make_ready(st);
     } else if (err == CELLO_ETIMEOUT) {
-        cl_h2_fail(st, 408, "The request body came too slowly.");
+        cl_h2_fail(st, 408, CL_DETAIL_SLOW_BODY);
     } else {
         cl_h2_fail_err(st, err);
     }
@@ -313,7 +294,7 @@ void cl_h2_body_begin(struct cl_h2_stream *st) {
         cl_h2_fail_err(st, CELLO_EBODY_TOO_LARGE);
         return;
     }
-    st->body_start_ns = cl_h2_now(st->conn);
+    cl_body_watch_begin(&st->body_watch, cl_h2_now(st->conn));
     st->continue_owed = st->expect_continue && streamed;
     if (st->expect_continue && !streamed && cl_h2_send_continue(st) != CELLO_OK) {
         cl_h2_fail_err(st, CELLO_ENOMEM);

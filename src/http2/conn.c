@@ -3,14 +3,10 @@
 #include "base/alloc.h"
 #include "http2/conn_internal.h"
 
-/* A client that has ended its side may still read; but if it has to wait, it is taken to be gone.
- */
-#define EOF_GRACE_NS (500 * CL_NS_PER_MS)
 /* Until then at the latest the second GOAWAY follows the first: the client has had time to read. */
 #define NOTICE_NS CL_NS_PER_S
 
 enum {
-    FRAME_HEAD = 9,
     READ_MIN = CL_BLOCK_SIZE,
     READ_MAX = 262144, /* of large bodies this much is received with one call, if it is there */
 };
@@ -92,7 +88,7 @@ static void read_due(struct cl_h2 *c) {
     if (c->state == CL_H2_LINGER)
         cl_h2_close(c);
     else if (c->peer_eof && is_at_work(c))
-        cl_h2_set_due(c, CL_H2_DUE_READ, EOF_GRACE_NS);
+        cl_h2_set_due(c, CL_H2_DUE_READ, CL_EOF_GRACE_NS);
     else if (c->peer_eof)
         cl_h2_close(c);
     else if (!c->greeted)
@@ -148,12 +144,6 @@ static void on_timer(struct cl_timer *t) {
 
 /* ---- the end ---- */
 
-static void drop_block(struct cl_block **b) {
-    if (*b)
-        cl_block_unref(*b);
-    *b = NULL;
-}
-
 static void reap(struct cl_h2 *c) {
     struct cl_h2_stream *next;
     for (struct cl_h2_stream *st = c->streams; st; st = next) {
@@ -184,7 +174,7 @@ void cl_h2_close(struct cl_h2 *c) {
     cl_timer_stop(cl_h2_timers(c), &c->timer);
     if (c->out && !c->sending && !c->inside)
         cl_h2_out_done(c);
-    drop_block(&c->super.stream->in);
+    cl_block_drop(&c->super.stream->in);
     cl_conn_unlink(&c->super);
     w->service->on_conn_closed(w, &c->super);
     cl_stream_close(c->super.stream);
@@ -198,7 +188,7 @@ static void linger(struct cl_h2 *c) {
         cl_h2_close(c);
         return;
     }
-    drop_block(&c->super.stream->in);
+    cl_block_drop(&c->super.stream->in);
     cl_stream_shutdown(c->super.stream);
     for (int i = 0; i < CL_H2_DUES; i++)
         cl_h2_clear_due(c, (enum cl_h2_due)i);
@@ -207,7 +197,7 @@ static void linger(struct cl_h2 *c) {
 
 static void say_last_words(struct cl_h2 *c) {
     /* The first frame of a server is SETTINGS. */
-    size_t skip = c->spoke ? FRAME_HEAD : 0;
+    size_t skip = c->spoke ? CL_H2_FRAME_HEAD : 0;
     c->dying = false;
     c->last_iov = (struct iovec){c->last_words + skip, sizeof c->last_words - skip};
     int err = cl_stream_send(c->super.stream, &c->last_iov, 1);
@@ -333,16 +323,6 @@ void cl_h2_settle(struct cl_h2 *c) {
 
 /* ---- from the transport ---- */
 
-static void drop_input(struct cl_h2 *c) {
-    struct cl_block *in = c->super.stream->in;
-    if (!in)
-        return;
-    c->lingered += cl_block_len(in);
-    in->rd = in->wr;
-    if (c->lingered > CL_LINGER_BYTES)
-        cl_h2_close(c);
-}
-
 /* The client will send nothing more: requests that are not complete never will be. */
 static void end_input(struct cl_h2 *c) {
     c->peer_eof = true;
@@ -360,7 +340,7 @@ static void end_input(struct cl_h2 *c) {
         }
         st = tell ? c->streams : st->next;
     }
-    cl_h2_set_due(c, CL_H2_DUE_READ, EOF_GRACE_NS);
+    cl_h2_set_due(c, CL_H2_DUE_READ, CL_EOF_GRACE_NS);
     cl_h2_run_ready(c);
     cl_h2_settle(c);
 }
@@ -409,8 +389,8 @@ static void on_recv(struct cl_stream *s, int result) {
     if (CL_LIKELY(result > 0)) {
         if (CL_LIKELY(c->state == CL_H2_OPEN))
             read_on(c);
-        else
-            drop_input(c);
+        else if (!cl_conn_drop_input(&c->super))
+            cl_h2_close(c);
         return;
     }
     switch (result) {
@@ -445,7 +425,7 @@ static void on_closed(struct cl_stream *s) {
     cl_loop_flush_cancel(s->loop, &c->flush);
     cl_h2_out_done(c);
     reap(c);
-    drop_block(&c->bodies);
+    cl_block_drop(&c->bodies);
     cl_h2_session_free(c);
     cl_free(c);
 }

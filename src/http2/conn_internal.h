@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/sink.h"
+#include "http/body_watch.h"
 #include "http/out.h"
 #include "http/response.h"
 #include "http/status.h"
@@ -27,6 +28,7 @@ struct cl_h2_context {
 enum { CL_H2_EARN = 4 };
 
 enum {
+    CL_H2_FRAME_HEAD = 9,          /* RFC 9113, 4.1 */
     CL_H2_SEND_HEAD_MAX = 1 << 20, /* bytes of an answer's head */
     CL_H2_RESETS = 16,             /* streams that the server has reset, and remembers */
 };
@@ -79,7 +81,7 @@ struct cl_h2_stream {
     uint64_t content_length;
     uint64_t received; /* bytes of the body */
     size_t lingered;   /* of them after the answer */
-    uint64_t body_start_ns, body_waited_ns;
+    struct cl_body_watch body_watch;
     struct cl_block *in; /* what is not read of it yet */
 
     /* the answer */
@@ -104,9 +106,9 @@ struct cl_h2_stream {
 
 /* Where frames begin in the input. */
 struct cl_h2_frames {
-    size_t left;     /* bytes of this frame that are still to come */
-    size_t have;     /* of the next one's head */
-    uint8_t head[9]; /* RFC 9113, 4.1 */
+    size_t left; /* bytes of this frame that are still to come */
+    size_t have; /* of the next one's head */
+    uint8_t head[CL_H2_FRAME_HEAD];
 };
 
 struct cl_h2 {
@@ -152,7 +154,6 @@ struct cl_h2 {
     uint64_t due_ns[CL_H2_DUES];
     size_t spent;    /* of this turn's budget */
     size_t unearned; /* bytes of bodies that were sent, less than a WINDOW_UPDATE is worth */
-    size_t lingered;
     struct cl_timer timer;
     struct cl_flush flush;
     struct cl_sink sink; /* in `bodies`; base is NULL: nobody writes */

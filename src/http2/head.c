@@ -54,24 +54,15 @@ struct cl_h2_stream *cl_h2_stream_new(struct cl_h2 *c, int32_t id) {
     st->req = r;
     st->id = id;
     cl_timer_init(&st->timer, on_timer);
-    r->conn = &c->super;
-    r->stream = c->super.stream;
-    r->start_ns = cl_h2_now(c);
+    cl_conn_take_request(&c->super, r);
     r->version = CELLO_HTTP_2;
     r->method = CL_METHOD_OTHER;
-    r->max_body = c->super.worker->limits.max_body_size;
     r->exchange = st;
     c->first = false;
     c->requests++;
     link_stream(c, st);
     cl_h2_abuse_earn(&c->abuse, CL_H2_ACT_WINDOW, CL_H2_EARN);
     return st;
-}
-
-static void drop_block(struct cl_block **b) {
-    if (*b)
-        cl_block_unref(*b);
-    *b = NULL;
 }
 
 void cl_h2_end_request(struct cl_h2_stream *st) {
@@ -84,15 +75,12 @@ void cl_h2_end_request(struct cl_h2_stream *st) {
         st->conn->unfinished--;
     st->reading = false;
     cl_timer_stop(cl_h2_timers(st->conn), &st->timer);
-    __atomic_store_n(&r->conn, NULL, __ATOMIC_RELAXED); /* other threads may look */
+    cl_conn_leave_request(r);
     if (!r->body_end && st->body_pending)
         r->body_end = CELLO_ECANCELED;
     if (!st->lent)
         cl_response_end_body(r);
-    w->service->on_done(w, r);
-    r->stream = NULL; /* the access log wanted it */
-    if (CL_UNLIKELY(r->reader || r->watched))
-        cl_request_given_up(r);
+    cl_conn_end_request(w, r);
     if (st->body_pending && !st->closed)
         cl_h2_body_linger(st);
 }
@@ -102,8 +90,8 @@ void cl_h2_stream_free(struct cl_h2_stream *st) {
     struct cl_request *r = st->req;
     cl_timer_stop(cl_h2_timers(c), &st->timer);
     cl_response_end_body(r);
-    drop_block(&st->in);
-    drop_block(&st->out_block);
+    cl_block_drop(&st->in);
+    cl_block_drop(&st->out_block);
     unlink_stream(st);
     cl_request_unref(r);
 }
@@ -306,7 +294,7 @@ void cl_h2_fail(struct cl_h2_stream *st, int status, const char *detail) {
 void cl_h2_fail_err(struct cl_h2_stream *st, int err) {
     if (err == CELLO_ENOMEM || err == CELLO_ELIMIT) {
         (void)!cl_response_header(st->req, CL_STR("Retry-After"), CL_STR("1"));
-        cl_h2_fail(st, 503, "The server has no memory to spare.");
+        cl_h2_fail(st, 503, CL_DETAIL_NO_MEMORY);
     } else {
         cl_h2_fail(st, cl_error_status(err), cl_error_detail(err));
     }

@@ -397,7 +397,7 @@ static const uint8_t *next_frame(struct cl_h2_frames *f, const uint8_t *p, const
     return p + n;
 }
 
-static int32_t stream_id(const uint8_t head[static 9]) {
+static int32_t stream_id(const uint8_t head[static CL_H2_FRAME_HEAD]) {
     return (int32_t)((uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
                      (uint32_t)head[7] << 8 | head[8]);
 }
@@ -406,7 +406,7 @@ static int32_t stream_id(const uint8_t head[static 9]) {
 static bool feed_frames(struct cl_h2 *c, const uint8_t *bytes, const uint8_t *end) {
     const uint8_t *p = bytes;
     while ((p = next_frame(&c->frames, p, end)) != NULL) {
-        const uint8_t *head = p - bytes > 9 ? p - 9 : bytes;
+        const uint8_t *head = p - bytes > CL_H2_FRAME_HEAD ? p - CL_H2_FRAME_HEAD : bytes;
         if (CL_LIKELY(c->frames.head[3] != NGHTTP2_DATA))
             continue;
         if (!feed(c, bytes, (size_t)(head - bytes)))

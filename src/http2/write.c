@@ -6,10 +6,7 @@
 enum {
     COPY_MAX = 2048,        /* payload up to this is copied behind the head of its frame */
     OUT_MAX = 131072,       /* bytes of one send */
-    STREAM_BUDGET = 262144, /* bytes of a turn before other connections have theirs */
-    PULL_COST = 256,        /* of them for asking a generator, so that empty chunks end, too */
     FILE_ROOM = 65536 - 64, /* a block for the frames of a file, which stand together in it */
-    FRAME_HEAD = 9,
     /* That a client has received are worth one WINDOW_UPDATE, however they were cut into frames:
      * windows that end amid a frame make short ones, and many clients answer each. */
     EARN_BYTES = 1024,
@@ -18,7 +15,7 @@ enum {
 /* ---- bytes of bodies ---- */
 
 static bool may_ask(const struct cl_h2_stream *st) {
-    return !st->asked && !st->lent && st->conn->spent <= STREAM_BUDGET;
+    return !st->asked && !st->lent && st->conn->spent <= CL_TURN_BUDGET;
 }
 
 /* Ask the generator. False: it has nothing now, or the connection went with it. */
@@ -27,7 +24,7 @@ static bool ask(struct cl_h2_stream *st) {
     struct cl_generator *g = st->req->response.generator;
     if (!may_ask(st))
         return false;
-    c->spent += PULL_COST;
+    c->spent += CL_PULL_COST;
     st->asked = st->pulling = true;
     g->proceed(g, st->req);
     if (c->state != CL_H2_OPEN)
@@ -180,18 +177,18 @@ static struct cl_block *file_room(struct cl_h2_stream *st, size_t size) {
 static int put_frame(struct cl_h2_stream *st, const uint8_t *head, size_t n) {
     struct cl_out *o = st->conn->out;
     bool file = is_of_file(st), copied = file || n <= COPY_MAX;
-    size_t size = FRAME_HEAD + (copied ? n : 0);
+    size_t size = CL_H2_FRAME_HEAD + (copied ? n : 0);
     struct cl_block *b = file ? file_room(st, size) : cl_out_room(o, size);
     if (!b)
         return CELLO_EAGAIN;
     char *to = cl_block_wr(b);
-    memcpy(to, head, FRAME_HEAD);
+    memcpy(to, head, CL_H2_FRAME_HEAD);
     if (file) {
-        int err = put_file(st, to + FRAME_HEAD, n);
+        int err = put_file(st, to + CL_H2_FRAME_HEAD, n);
         if (err)
             return err;
     } else if (copied && n) {
-        memcpy(to + FRAME_HEAD, st->out.ptr, n);
+        memcpy(to + CL_H2_FRAME_HEAD, st->out.ptr, n);
     }
     b->wr += size;
     bool fits = cl_out_segment(o, to, size);
@@ -350,12 +347,6 @@ static bool send_out(struct cl_h2 *c) {
     return !err;
 }
 
-static void drop_bodies(struct cl_h2 *c) {
-    if (c->bodies)
-        cl_block_unref(c->bodies);
-    c->bodies = NULL;
-}
-
 void cl_h2_flush(struct cl_flush *f) {
     struct cl_h2 *c = CL_CONTAINER_OF(f, struct cl_h2, flush);
     if (c->inside || c->flushing) {
@@ -366,13 +357,13 @@ void cl_h2_flush(struct cl_flush *f) {
     c->spent = 0;
     cl_h2_run_ready(c);
     while (c->state == CL_H2_OPEN && !c->sending && fill(c) && send_out(c)) {
-        if (c->spent > STREAM_BUDGET) {
+        if (c->spent > CL_TURN_BUDGET) {
             cl_h2_flush_later(c);
             break;
         }
     }
     c->flushing = false;
-    drop_bodies(c);
+    cl_block_drop(&c->bodies);
     if (c->state != CL_H2_OPEN)
         return;
     if (c->unfinished)

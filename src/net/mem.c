@@ -364,9 +364,7 @@ static void del(struct mem_stream *m) {
 
 static void report_closed(struct mem_stream *m) {
     m->super.handler->on_closed(&m->super);
-    if (m->super.in)
-        cl_block_unref(m->super.in);
-    m->super.in = NULL;
+    cl_block_drop(&m->super.in);
     m->gone = true;
     if (!m->peer)
         del(m);
