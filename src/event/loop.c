@@ -87,6 +87,11 @@ int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) {
     return CELLO_OK;
 }
 
+void cl_loop_close_all(struct cl_loop *l) {
+    for (struct cl_io *io = l->all.all_next; io != &l->all; io = io->all_next)
+        cl_io_close(io);
+}
+
 /* What no turn reported as closed any more. The back end has stopped: the kernel holds nothing. */
 static void report_rest(struct cl_loop *l) {
     while (l->all.all_next != &l->all) {
@@ -111,6 +116,7 @@ static void report_rest(struct cl_loop *l) {
 void cl_loop_stop(struct cl_loop *l) {
     if (l->stopped)
         return;
+    cl_loop_close_all(l);
     l->stopped = true;
     l->ops->stop(l);
     report_rest(l);

@@ -120,11 +120,14 @@ struct cl_loop_config {
 /* Errors: CELLO_ENOMEM, CELLO_ESYS, CELLO_ENOTSUP (io_uring asked for by name and refused by the
  * kernel or not built in; AUTO falls back to epoll by itself). */
 int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) CL_MUST_USE;
-/* The end: the kernel lets go, and on_closed is reported for what no turn has reported. Every io,
- * listener and poll must have been closed. Turns still run posts, timers and flushes; nothing can
- * be opened any more. Idempotent. Thread: any, when no turn is running and none will come from
- * another thread; io_uring's turns must stay on one, so that this is the way to finish elsewhere.
- */
+/* Close every io that is open. Owners hear of it by on_closed, so each must be one that is about to
+ * close its own: it has been closed as a stream, and waits for its last bytes to leave (TLS). */
+void cl_loop_close_all(struct cl_loop *l);
+/* The end: cl_loop_close_all, the kernel lets go, and on_closed is reported for what no turn has
+ * reported. Every listener and poll must have been closed. Turns still run posts, timers and
+ * flushes; nothing can be opened any more. Idempotent. Thread: any, when no turn is running and
+ * none will come from another thread; io_uring's turns must stay on one, so that this is the way to
+ * finish elsewhere. */
 void cl_loop_stop(struct cl_loop *l);
 /* Stops it first. NULL is ignored. Thread: as cl_loop_stop. */
 void cl_loop_del(struct cl_loop *l);

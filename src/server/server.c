@@ -12,7 +12,8 @@
 #include "handler/file_cache.h"
 #include "server/server_internal.h"
 
-enum { CLOSE_TURNS = 500 };
+/* After the first of them nobody waits for what TLS has to say to clients who do not read. */
+enum { CLOSE_TURNS = 500, GOODBYE_TURNS = 20 };
 #define CLOSE_TURN_NS (10 * CL_NS_PER_MS)
 
 /* So much memory given back by blocks is worth a look, when no more has come for so long. */
@@ -268,8 +269,11 @@ static void finalize(struct cl_server *s) {
 static void take_back(struct cl_server *s) {
     struct cl_loop *loop = s->worker.loop;
     bool here = pthread_equal(atomic_load(&s->thread), pthread_self());
-    for (int i = 0; here && cl_loop_open_count(loop) && i < CLOSE_TURNS; i++)
+    for (int i = 0; here && cl_loop_open_count(loop) && i < CLOSE_TURNS; i++) {
+        if (i == GOODBYE_TURNS)
+            cl_loop_close_all(loop);
         (void)cl_loop_turn(loop, CLOSE_TURN_NS);
+    }
     cl_loop_stop(loop);
 }
 

@@ -132,14 +132,20 @@ static void look_at_hello(struct cl_tls *t) {
 
 static void on_timer(struct cl_timer *timer) {
     struct cl_tls *t = CL_CONTAINER_OF(timer, struct cl_tls, timer);
-    be_ready(t, t->state == CL_TLS_FAILED ? t->failed_with : CELLO_ETIMEOUT);
+    if (t->state == CL_TLS_CLOSED)
+        cl_tls_leave(t);
+    else
+        be_ready(t, t->state == CL_TLS_FAILED ? t->failed_with : CELLO_ETIMEOUT);
 }
 
 /* ---- from the transport --------------------------------------------------------------------- */
 
 /* What comes instead of bytes. */
 static void lower_ended(struct cl_tls *t, int result) {
-    if (t->state == CL_TLS_FAILED) {
+    if (t->state == CL_TLS_CLOSED) {
+        if (result == CELLO_ESYS)
+            cl_tls_leave(t);
+    } else if (t->state == CL_TLS_FAILED) {
         be_ready(t, t->failed_with);
     } else if (t->state != CL_TLS_OPEN) {
         be_ready(t, result == CELLO_ELIMIT ? CELLO_EINVAL : result);
@@ -159,20 +165,20 @@ static void lower_ended(struct cl_tls *t, int result) {
 static void on_recv(struct cl_stream *lower, int result) {
     struct cl_tls *t = lower->protocol;
     if (CL_UNLIKELY(result < 0)) {
-        if (t->state != CL_TLS_CLOSED)
-            lower_ended(t, result);
+        lower_ended(t, result);
         return;
     }
     switch (t->state) {
     case CL_TLS_OPEN: cl_tls_receive(t); break;
     case CL_TLS_HELLO: look_at_hello(t); break;
     case CL_TLS_HANDSHAKE: shake_hands(t); break;
-    case CL_TLS_FAILED: lower->in->rd = lower->in->wr; break;
-    case CL_TLS_CLOSED: break;
+    case CL_TLS_FAILED:
+    case CL_TLS_CLOSED: lower->in->rd = lower->in->wr; break;
     }
 }
 
 static void del(struct cl_tls *t) {
+    cl_timer_stop(cl_loop_timers(t->super.loop), &t->timer);
     cl_loop_flush_cancel(t->super.loop, &t->later);
     if (t->fly)
         cl_block_unref(t->fly);
@@ -235,17 +241,31 @@ static void tls_reset_on_close(struct cl_stream *s) {
     cl_stream_reset_on_close(of_stream(s)->lower);
 }
 
+void cl_tls_leave(struct cl_tls *t) {
+    cl_timer_stop(cl_loop_timers(t->super.loop), &t->timer);
+    cl_stream_close(t->lower);
+}
+
+/* Who is cut off in a handshake has been given time enough. */
 static void tls_close(struct cl_stream *s) {
     struct cl_tls *t = of_stream(s);
     if (t->state == CL_TLS_CLOSED)
         return;
-    cl_tls_say_goodbye(t);
+    bool waits = cl_tls_say_goodbye(t) == CELLO_EAGAIN && t->state == CL_TLS_OPEN;
     t->state = CL_TLS_CLOSED;
     t->on_ready = NULL;
     t->sending = false;
-    cl_timer_stop(cl_loop_timers(s->loop), &t->timer);
     cl_loop_flush_cancel(s->loop, &t->later);
-    cl_stream_close(t->lower);
+    if (!waits) {
+        cl_tls_leave(t);
+        return;
+    }
+    cl_timer_set(cl_loop_timers(s->loop), &t->timer, cl_loop_now_ns(s->loop) + CL_TLS_GOODBYE_NS);
+    if (t->lower->in)
+        t->lower->in->rd = t->lower->in->wr;
+    if (!t->receiving)
+        cl_block_drop_empty(&t->lower->in);
+    cl_loop_need_turn(s->loop);
 }
 
 static const struct cl_stream_ops stream_ops = {

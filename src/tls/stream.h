@@ -7,11 +7,12 @@
  * What is sent in one call leaves in one send: small pieces share a record of up to 16 KB, large
  * ones are sealed where they lie, a batch of records at a time. An idle connection holds no block.
  * An end without close_notify is an end (CELLO_EOF), for what HTTP reads says itself where it ends;
- * cl_tls_truncated tells protocols that need to know. A close says close_notify, unless a send is
- * still in progress (what is cut must not look whole) or the close is to look like a failure.
+ * cl_tls_truncated tells protocols that need to know. A close says close_notify behind all that was
+ * sealed, unless bytes of a send are not yet (what is cut must not look whole) or the close is to
+ * look like a failure.
  *
- * Owner: the stream owns `lower` from cl_tls_accept on and closes it when it is closed; both go
- * after on_closed. Thread: the loop's. */
+ * Owner: the stream owns `lower` from cl_tls_accept on and closes it when it is closed, at once or
+ * when `lower` has taken the last words; both go after on_closed. Thread: the loop's. */
 #ifndef CL_TLS_STREAM_H
 #define CL_TLS_STREAM_H
 
@@ -30,6 +31,8 @@ _Static_assert(2 * CL_TLS_HELLO_MAX + CL_TLS_CLIENT_CHAIN_MAX < CL_TLS_HANDSHAKE
 enum { CL_TLS_CONTROL_MAX = 16384 };
 /* After a failed handshake the client has this long to read the alert. */
 #define CL_TLS_ALERT_NS (1000 * 1000 * 1000ull)
+/* So long the last words of a connection that is closed wait for a client who does not read. */
+#define CL_TLS_GOODBYE_NS (1000 * 1000 * 1000ull)
 
 /* The handshake is over; called once, never inside cl_tls_accept, not after a close. `err`:
  *   CELLO_OK       s->handler and s->protocol are to be set now; what has come is reported to them

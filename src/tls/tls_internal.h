@@ -59,7 +59,7 @@ enum cl_tls_state {
     CL_TLS_HANDSHAKE, /* OpenSSL has them */
     CL_TLS_OPEN,
     CL_TLS_FAILED, /* the client may read the alert */
-    CL_TLS_CLOSED,
+    CL_TLS_CLOSED, /* by the protocol; `lower` closes when it has sent the last words */
 };
 
 struct cl_tls {
@@ -68,7 +68,7 @@ struct cl_tls {
     SSL *ssl; /* NULL: nothing has come yet */
     struct cl_tls_setup *setup;
     cl_tls_ready_fn on_ready;
-    struct cl_timer timer; /* of the handshake */
+    struct cl_timer timer; /* of the handshake, and of the last words */
     struct cl_flush later;
     struct cl_block *fill; /* records that wait for the transport; NULL: none */
     struct cl_block *fly;  /* records on their way; NULL: none */
@@ -110,8 +110,15 @@ void cl_tls_on_sent(struct cl_stream *lower, int err);
 void cl_tls_shutdown(struct cl_stream *s);
 /* If t->shut: close_notify unless it is broken, then the end, behind all that is being sent. */
 void cl_tls_half_close(struct cl_tls *t);
-/* The last words of a connection that closes: an alert that waits, or close_notify. */
-void cl_tls_say_goodbye(struct cl_tls *t);
+/* The last words of a connection that closes: an alert that waits, or close_notify. CELLO_EAGAIN:
+ * they are on their way, and cl_tls_on_sent leaves behind them. CELLO_OK, CELLO_ESYS: nothing is.
+ */
+int cl_tls_say_goodbye(struct cl_tls *t) CL_MUST_USE;
+
+/* ---- stream.c ---- */
+
+/* The protocol has closed, and now the transport is. */
+void cl_tls_leave(struct cl_tls *t);
 
 /* ---- read.c ---- */
 

@@ -205,8 +205,11 @@ void cl_tls_on_sent(struct cl_stream *lower, int err) {
     struct cl_tls *t = lower->protocol;
     cl_block_unref(t->fly);
     t->fly = NULL;
-    if (t->state == CL_TLS_CLOSED)
+    if (CL_UNLIKELY(t->state == CL_TLS_CLOSED)) {
+        if (err || cl_tls_push(t) != CELLO_EAGAIN)
+            cl_tls_leave(t);
         return;
+    }
     if (CL_UNLIKELY(err)) {
         t->broken = true;
         if (t->sending) {
@@ -224,9 +227,9 @@ void cl_tls_shutdown(struct cl_stream *s) {
     cl_tls_half_close(t);
 }
 
-void cl_tls_say_goodbye(struct cl_tls *t) {
-    if (t->sending || t->quiet)
-        return;
+int cl_tls_say_goodbye(struct cl_tls *t) {
+    if (t->quiet || (t->sending && has_plaintext(t)))
+        return CELLO_OK;
     say_close(t);
-    (void)cl_tls_push(t);
+    return cl_tls_push(t);
 }

@@ -28,7 +28,6 @@ from h2.exceptions import StreamClosedError
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 from wire import TIMEOUT, Address, Answer, Client, Closed, connect, spoken
-from wire_tls import Truncated
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -505,11 +504,8 @@ class Http2Client(Client):
             self.assert_open()
             return
         assert not self._unread or not self._unread[0].heads, "an answer that nobody expects"
-        try:
-            while not self._at_end and self._receive():
-                pass
-        except Truncated:  # GOAWAY has said it, where close_notify had no time to
-            assert self.goaway is not None
+        while not self._at_end and self._receive():
+            pass
         assert all(e.code is not None or not e.heads for e in self._unread)
         assert self.goaway in (None, ErrorCodes.NO_ERROR), code_name(self.goaway or 0)
 

@@ -356,15 +356,16 @@ static void *leave_open(void *arg) {
     return NULL;
 }
 
-/* The thread of the turns is gone: posts run all the same, and deleting the loop reports the rest.
- */
-static void a_loop_may_be_deleted_on_another_thread(void **state) {
+/* The thread of the turns is gone: posts run all the same, and deleting the loop reports the rest,
+ * which may be waiting to be closed (`open`). */
+static void delete_on_another_thread(void **state, bool open) {
     struct fixture *f = *state;
     struct cl_loop *l = test_loop(state);
     pthread_t t;
     assert_int_equal(pthread_create(&t, NULL, leave_open, l), 0);
     pthread_join(t, NULL);
-    cl_io_close(&left_open->io);
+    if (!open)
+        cl_io_close(&left_open->io);
     listener_closed = 0;
     cl_listener_close(&left_listening);
     struct cl_post post = {.run = note_post};
@@ -384,6 +385,14 @@ static void a_loop_may_be_deleted_on_another_thread(void **state) {
     assert_int_equal(left_open->sents, 0);
     left_open->in = NULL;
     peer_del(left_open);
+}
+
+static void a_loop_may_be_deleted_on_another_thread(void **state) {
+    delete_on_another_thread(state, false);
+}
+
+static void a_loop_that_is_deleted_closes_what_is_open(void **state) {
+    delete_on_another_thread(state, true);
 }
 
 /* ---- polls ---------------------------------------------------------------------------------- */
@@ -655,6 +664,7 @@ int main(void) {
         BOTH(a_signal_is_told),
         BOTH(a_loop_may_run_on_another_thread),
         BOTH(a_loop_may_be_deleted_on_another_thread),
+        BOTH(a_loop_that_is_deleted_closes_what_is_open),
         BOTH(polls_are_level_triggered),
         BOTH(a_closed_poll_is_never_touched),
         BOTH(a_timer_ends_the_wait),

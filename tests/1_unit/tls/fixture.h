@@ -170,8 +170,11 @@ CL_UNUSED static void pair_init(struct pair *p, struct site *s, uint64_t timeout
 CL_UNUSED static void pair_free(struct pair *p) {
     if (!p->closed)
         cl_stream_close(p->stream);
-    for (int i = 0; i < 10 && !p->closed; i++)
+    for (int i = 0; i < 10 && !p->closed; i++) {
+        if (p->ready)
+            (void)cl_mem_finish_send(p->lower, CELLO_ESYS);
         assert_int_equal(cl_loop_turn(p->site->loop, 0), CELLO_OK);
+    }
     assert_true(p->closed || p->ready == 0);
     SSL_free(p->client);
     SSL_CTX_free(p->client_ctx);

@@ -8,7 +8,7 @@
 #include "net/tcp.h"
 #include "tls/fixture.h"
 
-enum { TEST_LIMIT_S = 60, LARGE = 3 << 20 };
+enum { TEST_LIMIT_S = 60, LARGE = 3 << 20, BYE = 100 };
 
 static struct site site;
 static char large[LARGE];
@@ -63,7 +63,8 @@ static void sent(struct server *s, int err) {
         cl_stream_close(s->stream);
 }
 
-/* "L": the large bytes; "F": as a file, behind five bytes; "C": close; "S": say the end. */
+/* "L": the large bytes; "F": as a file, behind five bytes; "C": close; "S": say the end; "B": a few
+ * bytes, and close. */
 static void answer(struct server *s, char letter) {
     switch (letter) {
     case 'L':
@@ -75,6 +76,11 @@ static void answer(struct server *s, char letter) {
         s->iov[0] = (struct iovec){large, 5};
         s->part = (struct cl_file_part){s->fd, 5, LARGE - 5};
         sent(s, cl_stream_sendfile(s->stream, s->iov, 1, &s->part));
+        break;
+    case 'B':
+        s->iov[0] = (struct iovec){large, BYE};
+        sent(s, cl_stream_send(s->stream, s->iov, 1));
+        cl_stream_close(s->stream);
         break;
     case 'C': cl_stream_close(s->stream); break;
     case 'S': cl_stream_shutdown(s->stream); break;
@@ -164,6 +170,13 @@ static void read_large(struct talker *c, SSL *ssl) {
     }
 }
 
+static void read_bye(struct talker *c, SSL *ssl) {
+    char bytes[BYE];
+    size_t n;
+    if (SSL_read_ex(ssl, bytes, sizeof bytes, &n) == 1 && memcmp(bytes, large, n) == 0)
+        c->got += n;
+}
+
 static void read_end(struct talker *c, SSL *ssl) {
     char byte;
     ERR_clear_error();
@@ -186,6 +199,8 @@ static void talk(struct talker *c, SSL *ssl, int fd) {
             (void)SSL_write_ex(ssl, p, 1, &n);
         if (*p == 'L' || *p == 'F')
             read_large(c, ssl);
+        if (*p == 'B')
+            read_bye(c, ssl);
     }
     read_end(c, ssl);
 }
@@ -281,6 +296,18 @@ static void test_server_ends(void **state) {
     }
 }
 
+/* io_uring is at the send when the close comes. */
+static void test_server_ends_behind_a_send(void **state) {
+    (void)state;
+    if (!site.loop)
+        skip();
+    struct server s = {0};
+    struct talker c = {.script = "B"};
+    run(&s, &c);
+    assert_int_equal(c.got, BYE);
+    assert_true(c.got_close_notify);
+}
+
 static void test_client_ends(void **state) {
     (void)state;
     if (!site.loop)
@@ -320,8 +347,9 @@ int main(void) {
 #name " (io_uring)", name, setup_uring, teardown, NULL                                     \
     }
     const struct CMUnitTest tests[] = {
-        TEST(test_large_answers), TEST(test_large_upload),      TEST(test_server_ends),
-        TEST(test_client_ends),   TEST(test_failed_handshakes),
+        TEST(test_large_answers),     TEST(test_large_upload),
+        TEST(test_server_ends),       TEST(test_client_ends),
+        TEST(test_failed_handshakes), TEST(test_server_ends_behind_a_send),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("tls sockets", tests, NULL, NULL);

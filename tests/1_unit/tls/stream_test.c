@@ -402,17 +402,117 @@ static void test_close_like_a_failure(void **state) {
     pair_free(&p);
 }
 
-/* A send that was cut must not look whole. */
+static void turns(int n) {
+    while (n--)
+        assert_int_equal(cl_loop_turn(site.loop, 0), CELLO_OK);
+}
+
+/* A send that was cut must not look whole, and nobody waits for the rest. */
 static void test_close_in_a_send(void **state) {
+    (void)state;
+    struct pair p;
+    size_t n = 1000000;
+    char *bytes = make_bytes(n);
+    open_pair(&p);
+    cl_mem_hold_sends(p.lower, true);
+    struct iovec iov = {bytes, n};
+    assert_int_equal(cl_stream_send(p.stream, &iov, 1), CELLO_EAGAIN);
+    assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
+    cl_stream_close(p.stream);
+    last_words(&p);
+    turns(2);
+    assert_true(p.closed);
+    assert_false(got_close_notify(&p));
+    pair_free(&p);
+    free(bytes);
+    assert_int_equal(blocks_used(), 0);
+}
+
+/* All is sealed, and the transport is at it: close_notify comes behind that. */
+static void test_close_behind_a_send(void **state) {
     (void)state;
     struct pair p;
     open_pair(&p);
     cl_mem_hold_sends(p.lower, true);
-    assert_int_equal(pair_send(&p, "half"), CELLO_EAGAIN);
+    assert_int_equal(pair_send(&p, "last"), CELLO_EAGAIN);
     cl_stream_close(p.stream);
-    assert_int_equal(cl_mem_output(p.lower).len, 0);
+    cl_stream_close(p.stream);
+    turns(5);
+    assert_false(p.closed);
+    assert_int_equal(pair_send(&p, "no"), CELLO_ESYS);
+    assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
+    turns(5);
+    assert_false(p.closed);
+    assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
+    last_words(&p);
+    turns(2);
+    assert_true(p.closed);
+    assert_int_equal(p.sents, 0);
+    expect_read(&p, "last", 4);
+    assert_true(got_close_notify(&p));
     pair_free(&p);
     assert_int_equal(blocks_used(), 0);
+}
+
+/* The tickets are on their way, and nothing of the protocol's. */
+static void open_with_tickets(struct pair *p) {
+    pair_init(p, &site, 0);
+    while (SSL_do_handshake(p->client) != 1)
+        assert_true(pair_move(p));
+    cl_mem_hold_sends(p->lower, true);
+    pair_move(p);
+    assert_int_equal(p->ready, 1);
+    assert_true(blocks_used() > 0);
+}
+
+/* What comes from the client after the close is nobody's. */
+static void test_close_behind_tickets(void **state) {
+    (void)state;
+    struct pair p;
+    open_with_tickets(&p);
+    cl_stream_close(p.stream);
+    pair_write(&p, "more", 4);
+    cl_mem_eof(p.lower);
+    assert_int_equal(p.recvs, 0);
+    cl_mem_hold_sends(p.lower, false);
+    assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
+    last_words(&p);
+    turns(2);
+    assert_true(p.closed);
+    assert_true(got_close_notify(&p));
+    pair_free(&p);
+    assert_int_equal(blocks_used(), 0);
+}
+
+static void test_close_fails(void **state) {
+    (void)state;
+    struct pair p;
+    open_with_tickets(&p);
+    cl_stream_close(p.stream);
+    assert_true(cl_mem_finish_send(p.lower, CELLO_ESYS));
+    turns(2);
+    assert_true(p.closed);
+    pair_free(&p);
+    open_with_tickets(&p);
+    cl_stream_close(p.stream);
+    cl_mem_reset(p.lower);
+    turns(2);
+    assert_true(p.closed);
+    pair_free(&p);
+    assert_int_equal(blocks_used(), 0);
+}
+
+/* A client that reads nothing is not waited for for ever. */
+static void test_close_that_nobody_reads(void **state) {
+    (void)state;
+    struct pair p;
+    open_with_tickets(&p);
+    cl_stream_close(p.stream);
+    assert_false(p.closed);
+    while (!p.closed)
+        (void)cl_loop_turn(site.loop, CL_TLS_GOODBYE_NS);
+    assert_int_equal(blocks_used(), 0);
+    pair_free(&p);
 }
 
 /* Half-close: the client sees the end, and what it says is still read. */
@@ -594,6 +694,10 @@ int main(void) {
         cmocka_unit_test(test_close_says_so),
         cmocka_unit_test(test_close_like_a_failure),
         cmocka_unit_test(test_close_in_a_send),
+        cmocka_unit_test(test_close_behind_a_send),
+        cmocka_unit_test(test_close_behind_tickets),
+        cmocka_unit_test(test_close_fails),
+        cmocka_unit_test(test_close_that_nobody_reads),
         cmocka_unit_test(test_shutdown),
         cmocka_unit_test(test_client_says_its_end),
         cmocka_unit_test(test_client_just_goes),
