@@ -13,7 +13,8 @@ packages_for() {
     command -v npm >/dev/null || echo npm
     [ "$1" != build ] || return 0
     echo libcmocka-dev clang libclang-rt-14-dev clang-format valgrind nginx haproxy wrk strace \
-         chromium chromium-driver postgresql redis-server openssl curl nghttp2-client
+         chromium chromium-driver postgresql redis-server openssl curl nghttp2-client \
+         user-mode-linux systemd
     command -v go >/dev/null || echo golang-go
 }
 

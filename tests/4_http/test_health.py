@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wire import Address, Client, eventually, fetch, request
@@ -39,10 +40,15 @@ def test_both_listeners(backend: str, admin: str, words: tuple[str, ...]) -> Non
         for path in ("/health/live", "/health/ready", "/health/startup"):
             assert ask(server.address, path) == (200, "ok")
             eventually(lambda path=path: ask(admin, path) == (200, "ok"), path)  # type: ignore[misc]
-        worker = fetch(admin, request("/health/workers")).json()["workers"][0]
-        assert (worker["id"], worker["pid"], worker["state"]) == (0, server.pid, "ready")
-        assert worker["requests"] >= 4
-        assert worker.get("checks", {}).get("count", 0) == (0 if "none" in words else 1)
+
+        def worker() -> dict[str, Any]:
+            said: dict[str, Any] = fetch(admin, request("/health/workers")).json()["workers"][0]
+            return said
+
+        eventually(lambda: worker()["requests"] >= 4, "the worker tells of its requests")
+        told = worker()
+        assert (told["id"], told["pid"], told["state"]) == (0, server.pid, "ready")
+        assert told.get("checks", {}).get("count", 0) == (0 if "none" in words else 1)
         assert fetch(admin, request("/plain")).status == 404
         assert Path(admin).stat().st_mode & 0o777 == 0o600
         assert server.stop() == 0
