@@ -14,7 +14,8 @@ packages_for() {
     [ "$1" != build ] || return 0
     echo libcmocka-dev clang libclang-rt-14-dev clang-format valgrind nginx haproxy wrk strace \
          chromium chromium-driver postgresql redis-server openssl curl nghttp2-client \
-         user-mode-linux systemd
+         systemd
+    [ "$(uname -m)" != x86_64 ] || echo user-mode-linux # Debian has it for no other
     command -v go >/dev/null || echo golang-go
 }
 
