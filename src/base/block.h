@@ -139,6 +139,12 @@ int cl_block_reserve(struct cl_block **b, size_t need, size_t max) CL_MUST_USE;
 /* Less room than this behind the unread bytes is not worth receiving into. */
 enum { CL_BLOCK_ROOM_MIN = 2048 };
 
+/* What a stream asks a block for that wants to receive `room` bytes with one call: with the block's
+ * own head they are as many. Less than a block: a block. */
+CL_INLINE size_t cl_block_wanted(size_t room) {
+    return room > CL_BLOCK_SIZE ? room - sizeof(struct cl_block) : (size_t)CL_BLOCK_SIZE;
+}
+
 /* Room to receive into: *b may be NULL, and becomes a block for `wanted` bytes. *room: how many may
  * be received, so that at most `max` are unread. Errors: CELLO_ELIMIT (max), CELLO_ENOMEM. */
 CL_INLINE CL_MUST_USE int cl_block_receive_room(struct cl_block_pool *p, struct cl_block **b,

@@ -102,12 +102,9 @@ void cl_io_report_stop(struct cl_io *io, int why) {
     io->ops->on_recv(io, why);
 }
 
-static size_t wanted_room(const struct cl_io *io) {
-    return cl_io_in_bulk(io) ? *io->in_room - sizeof(struct cl_block) : (size_t)CL_BLOCK_SIZE;
-}
-
 static int make_room(struct cl_io *io, size_t *room) {
-    return cl_block_receive_room(&io->loop->pool, io->in, wanted_room(io), *io->in_max, room);
+    size_t wanted = cl_block_wanted(io->in_room ? *io->in_room : 0);
+    return cl_block_receive_room(&io->loop->pool, io->in, wanted, *io->in_max, room);
 }
 
 static void recv_failed(struct cl_io *io) {

@@ -10,8 +10,8 @@
  * while the output has room, and it asks for bytes of bodies while the windows have. Payload of any
  * size is sent from where it lies.
  *
- * conn.c: life, timers, the transport. session.c: nghttp2's callbacks. abuse.c: what a client may
- * do for free. Thread: the worker's. */
+ * conn.c: life, timers, the transport. session.c: nghttp2's callbacks, memory.c: its memory.
+ * abuse.c: what a client may do for free. Thread: the worker's. */
 #ifndef CL_HTTP2_CONN_H
 #define CL_HTTP2_CONN_H
 

@@ -62,8 +62,7 @@ struct cl_h2_stream {
 
     /* the head */
     int head_err; /* what is wrong with it, to be answered when it is complete */
-    bool has_authority, has_length, expect_continue;
-    bool in_trailers;
+    bool has_authority, expect_continue, in_trailers;
     uint32_t fields;     /* of the section that is being read */
     size_t list_size;    /* of it, as SETTINGS_MAX_HEADER_LIST_SIZE counts */
     size_t section_size; /* of it, as max_header_size counts */
@@ -94,11 +93,11 @@ struct cl_h2_stream {
     bool deferred;     /* the session does not ask for data until it is told */
     bool last;         /* nothing comes behind `out` */
     bool cut;          /* the body cannot be completed */
-    bool blameless;    /* the server has reset it */
+    bool blameless;    /* the server has reset it, for a reason of its own */
     struct cl_str out; /* the next bytes of the body */
     struct cl_block *out_block; /* in which they lie; NULL: elsewhere */
     uint64_t sent_ns;           /* when some of it was sent last */
-    char status[4];
+    char status[3];
     char length[20];
 
     struct cl_timer timer; /* the body comes, or is read by the client, too slowly */

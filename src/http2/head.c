@@ -194,7 +194,6 @@ static int join_cookie(struct cl_h2_stream *st, struct cl_str crumb) {
 
 /* The session has seen that these are digits. */
 static void read_length(struct cl_h2_stream *st, struct cl_str digits) {
-    st->has_length = true;
     for (size_t i = 0; i < digits.len; i++)
         st->content_length = st->content_length * 10 + (uint64_t)(digits.ptr[i] - '0');
 }

@@ -83,7 +83,7 @@ static int submit(struct cl_h2_stream *st, bool has_length, uint64_t length, boo
     if (CL_UNLIKELY(max > FEW_FIELDS) && !(nv = cl_arena_alloc(&r->arena, max * sizeof *nv)))
         return CELLO_ENOMEM;
     write_status(st, s->status);
-    nv[n++] = field(CL_STR(":status"), cl_str(st->status, 3));
+    nv[n++] = field(CL_STR(":status"), cl_str(st->status, sizeof st->status));
     if (s->content_type.len)
         nv[n++] = field(cl_header_name(CL_HEADER_CONTENT_TYPE), s->content_type);
     if (has_length)

@@ -47,8 +47,7 @@ static size_t read_some(struct cl_tls *t, char *to, size_t n) {
 
 /* Room behind the unread bytes, as the event loop makes it. */
 static int make_room(struct cl_stream *s, size_t *room) {
-    size_t wanted =
-        s->in_room > CL_BLOCK_SIZE ? s->in_room - sizeof(struct cl_block) : (size_t)CL_BLOCK_SIZE;
+    size_t wanted = cl_block_wanted(s->in_room);
     return cl_block_receive_room(cl_loop_pool(s->loop), &s->in, wanted, s->in_max, room);
 }
 

@@ -180,15 +180,12 @@ static void on_recv(struct cl_stream *lower, int result) {
 static void del(struct cl_tls *t) {
     cl_timer_stop(cl_loop_timers(t->super.loop), &t->timer);
     cl_loop_flush_cancel(t->super.loop, &t->later);
-    if (t->fly)
-        cl_block_unref(t->fly);
-    if (t->fill)
-        cl_block_unref(t->fill);
+    cl_block_drop(&t->fly);
+    cl_block_drop(&t->fill);
     SSL_free(t->ssl);
     cl_tls_identity_del(t->identity);
     cl_tls_setup_unref(t->setup);
-    if (t->super.in)
-        cl_block_unref(t->super.in);
+    cl_block_drop(&t->super.in);
     cl_free(t);
 }
 

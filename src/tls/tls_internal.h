@@ -77,7 +77,7 @@ struct cl_tls {
     int iov_count;
     struct cl_file_part *file;
     uint64_t batches;    /* sealed */
-    size_t taken;        /* bytes read by OpenSSL; counted until the handshake is over */
+    size_t taken;        /* bytes read by OpenSSL; a handshake has its limit */
     const char *failure; /* of the handshake; static */
     struct cl_tls_identity *identity;
     enum cl_tls_state state;

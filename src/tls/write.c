@@ -117,8 +117,7 @@ int cl_tls_push(struct cl_tls *t) {
     int err = cl_stream_send(t->lower, &t->fly_iov, 1);
     if (err == CELLO_EAGAIN)
         return err;
-    cl_block_unref(t->fly);
-    t->fly = NULL;
+    cl_block_drop(&t->fly);
     return err;
 }
 
@@ -203,8 +202,7 @@ int cl_tls_send(struct cl_stream *s, struct iovec *iov, int count) {
 
 void cl_tls_on_sent(struct cl_stream *lower, int err) {
     struct cl_tls *t = lower->protocol;
-    cl_block_unref(t->fly);
-    t->fly = NULL;
+    cl_block_drop(&t->fly);
     if (CL_UNLIKELY(t->state == CL_TLS_CLOSED)) {
         if (err || cl_tls_push(t) != CELLO_EAGAIN)
             cl_tls_leave(t);
