@@ -4,8 +4,6 @@
 #include "handler/constant.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 static void test_constants(void **state) {
     (void)state;
     struct fixture f;

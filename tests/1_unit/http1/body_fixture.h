@@ -1,29 +1,8 @@
-/* A client whose body is not collected, and a reader of it that counts what it is told. */
+/* A reader of a body that is not collected, which counts what it is told. */
 #ifndef CL_TEST_BODY_FIXTURE_H
 #define CL_TEST_BODY_FIXTURE_H
 
 #include "support/fixture.h"
-
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST(target, fields) "POST " target " HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
-#define CHUNKED "Transfer-Encoding: chunked\r\n"
-#define MS 1000000ull
-
-struct pair {
-    struct fixture f;
-    struct client c;
-};
-
-/* cfg: NULL is the default. */
-static inline void begin(struct pair *p, const struct cello_server_config *cfg) {
-    fixture_init(&p->f, cfg);
-    client_open(&p->f, &p->c);
-}
-
-static inline void finish(struct pair *p) {
-    client_free(&p->c);
-    fixture_free(&p->f);
-}
 
 struct told {
     struct cello_reader reader;

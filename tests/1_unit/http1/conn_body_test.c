@@ -8,8 +8,8 @@ static void test_read(void **state) {
             POST("/read", CHUNKED) "3\r\n012\r\n2;a=b\r\n34\r\n0\r\nA: b\r\n\r\n" GET("/read")
                 GET("/");
     for (size_t cut = 0; cut < sizeof text; cut++) {
-        struct pair p;
-        begin(&p, NULL);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         if (cut == 0)
             cl_mem_set_chunk(p.c.stream, 1);
         client_push(&p.c, text, cut);
@@ -21,7 +21,7 @@ static void test_read(void **state) {
         client_expect(&p.c, 200, "hello");
         client_expect_nothing(&p.c);
         assert_int_equal(fixture_used(&p.f), 0);
-        finish(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -31,8 +31,8 @@ static void test_tee(void **state) {
     static const char text[] = POST("/tee", "Content-Length: 10\r\n") "0123456789" POST(
         "/tee", CHUNKED) "3\r\n012\r\n2\r\n34\r\n0\r\n\r\n" GET("/");
     for (size_t cut = 0; cut < sizeof text; cut++) {
-        struct pair p;
-        begin(&p, NULL);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_push(&p.c, text, cut);
         client_push(&p.c, text + cut, sizeof text - 1 - cut);
         for (size_t want = 10; want; want -= 5) {
@@ -50,10 +50,10 @@ static void test_tee(void **state) {
         }
         client_expect(&p.c, 200, "hello");
         client_expect_nothing(&p.c);
-        finish(&p);
+        h1_pair_end(&p);
     }
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/tee", CHUNKED));
     for (int i = 0; i < 3; i++) { /* each chunk is answered before the next is sent */
         size_t before = client_received(&p.c);
@@ -62,7 +62,7 @@ static void test_tee(void **state) {
     }
     client_send(&p.c, "0\r\n\r\n");
     client_expect(&p.c, 200, "3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n");
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* However much is sent: what nobody reads stays with the client, and the handler may take its time.
@@ -71,8 +71,8 @@ static void test_sender_waits(void **state) {
     (void)state;
     static char body[1 << 20];
     for (int chunked = 0; chunked < 2; chunked++) {
-        struct pair p;
-        begin(&p, NULL);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, chunked ? POST("/later", CHUNKED) "100000\r\n"
                                   : POST("/later", "Content-Length: 1048576\r\n"));
         client_push(&p.c, body, sizeof body);
@@ -98,14 +98,14 @@ static void test_sender_waits(void **state) {
         fixture_turn(&p.f);
         client_expect(&p.c, 200, "read");
         client_expect(&p.c, 200, "hello");
-        finish(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void test_piece_stays(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/later", "Content-Length: 20\r\n") "0123456789");
     struct cl_request *r = fixture_take(&p.f);
     struct cl_str piece, again;
@@ -119,7 +119,7 @@ static void test_piece_stays(void **state) {
     assert_int_equal(cello_request_read(r, NULL, &again), CELLO_ECANCELED);
     cello_respond_bytes(r, CL_STR("late"));
     cello_request_unref(r);
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 static void test_answers_before_the_body(void **state) {
@@ -137,8 +137,8 @@ static void test_answers_before_the_body(void **state) {
     };
     for (size_t i = 0; i < CL_ARRAY_LEN(cases); i++) {
         for (int read_first = 0; read_first < 2; read_first++) {
-            struct pair p;
-            begin(&p, NULL);
+            struct h1_pair p;
+            h1_pair_begin(&p, NULL);
             client_send(&p.c, cases[i].text);
             struct cl_request *r = fixture_take(&p.f);
             struct cl_str piece;
@@ -158,7 +158,7 @@ static void test_answers_before_the_body(void **state) {
                 client_expect_closed(&p.c);
             else
                 client_expect(&p.c, 200, "hello");
-            finish(&p);
+            h1_pair_end(&p);
         }
     }
 }
@@ -166,8 +166,8 @@ static void test_answers_before_the_body(void **state) {
 /* 100 Continue goes out when the body is wanted, and only then. */
 static void test_continue_when_read(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/read", "Expect: 100-continue\r\nContent-Length: 3\r\n"));
     client_expect(&p.c, 100, NULL);
     client_send(&p.c, "abc");
@@ -191,7 +191,7 @@ static void test_continue_when_read(void **state) {
     assert_null(strstr(client_text(&p.c) + 100, "100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer"));
     client_send(&p.c, "abc");
     client_expect(&p.c, 200, "3\r\nabc\r\n0\r\n\r\n");
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 static void test_bad_bodies_that_are_read(void **state) {
@@ -209,23 +209,23 @@ static void test_bad_bodies_that_are_read(void **state) {
         {POST("/read", CHUNKED) "3\r\nabc\r\n", "3 bytes, cancelled", true},
     };
     for (size_t i = 0; i < CL_ARRAY_LEN(cases); i++) {
-        struct pair p;
-        begin(&p, NULL);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, cases[i].text);
         if (cases[i].eof)
             client_eof(&p.c);
         assert_true(client_expect(&p.c, 200, cases[i].answer).close);
         client_expect_closed(&p.c);
-        finish(&p);
+        h1_pair_end(&p);
     }
     static char big[1 << 20];
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/read", "Content-Length: 1048577\r\n"));
     client_expect(&p.c, 413, NULL);
     assert_int_equal(p.f.handled, 0);
-    finish(&p);
-    begin(&p, NULL);
+    h1_pair_end(&p);
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/read", CHUNKED) "7fffffff\r\n");
     cl_mem_set_chunk(p.c.stream, 8000); /* some of it comes while the reader waits */
     client_push(&p.c, big, sizeof big);
@@ -234,7 +234,7 @@ static void test_bad_bodies_that_are_read(void **state) {
     struct response r = client_expect(&p.c, 200, NULL);
     assert_true(r.close && memmem(r.body, r.body_len, "1048576 bytes, body too large", 29));
     client_expect_closed(&p.c);
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 static void test_client_leaves_a_reader(void **state) {
@@ -243,21 +243,21 @@ static void test_client_leaves_a_reader(void **state) {
                                         POST("/read", CHUNKED) "3\r\nab",
                                         POST("/tee", "Content-Length: 10\r\n") "0123"};
     for (size_t i = 0; i < CL_ARRAY_LEN(texts); i++) {
-        struct pair p;
-        begin(&p, NULL);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, texts[i]);
         cl_mem_reset(p.c.stream);
         fixture_turn(&p.f);
         assert_int_equal(p.f.read + p.f.stopped, 1);
-        finish(&p);
+        h1_pair_end(&p);
     }
-    struct pair p; /* its side ended in the middle of the body, and of the answer */
-    begin(&p, NULL);
+    struct h1_pair p; /* its side ended in the middle of the body, and of the answer */
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, texts[2]);
     client_eof(&p.c);
     assert_null(p.c.stream);
     assert_null(strstr(client_text(&p.c), "0\r\n\r\n")); /* the last chunk */
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* Whoever waits for the body is told there; others hear it as observers. */
@@ -267,8 +267,8 @@ static void test_reader_or_observer(void **state) {
         for (int reset = 0; reset < 2; reset++) {
             struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
             struct cl_str piece;
-            struct pair p;
-            begin(&p, NULL);
+            struct h1_pair p;
+            h1_pair_begin(&p, NULL);
             client_send(&p.c, POST("/later", "Content-Length: 10\r\n"));
             struct cl_request *r = fixture_take(&p.f);
             cello_request_observe(r, &told.observer);
@@ -284,7 +284,7 @@ static void test_reader_or_observer(void **state) {
             assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_ECANCELED);
             cello_respond_bytes(r, CL_STR("x"));
             cello_request_unref(r);
-            finish(&p);
+            h1_pair_end(&p);
         }
     }
 }
@@ -293,8 +293,8 @@ static void test_reader_or_observer(void **state) {
 static void test_told_piece_stays(void **state) {
     (void)state;
     struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/later", "Content-Length: 100000\r\n"));
     struct cl_request *r = fixture_take(&p.f);
     for (unsigned i = 0; i < 20; i++) {
@@ -309,7 +309,7 @@ static void test_told_piece_stays(void **state) {
     }
     cello_respond_bytes(r, CL_STR("enough"));
     cello_request_unref(r);
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* Time runs only while somebody waits for the client. */
@@ -317,8 +317,8 @@ static void test_times_of_a_reader(void **state) {
     (void)state;
     struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
     struct cl_str piece;
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/later", "Content-Length: 100000\r\n"));
     struct cl_request *r = fixture_take(&p.f);
     fixture_pass(&p.f, 1000000 * MS);
@@ -341,16 +341,16 @@ static void test_times_of_a_reader(void **state) {
     fixture_turn(&p.f);
     assert_true(client_expect(&p.c, 408, NULL).close);
     client_expect_closed(&p.c);
-    finish(&p);
+    h1_pair_end(&p);
 
-    begin(&p, NULL); /* in the middle of an answer: it is cut off */
+    h1_pair_begin(&p, NULL); /* in the middle of an answer: it is cut off */
     client_send(&p.c, POST("/tee", "Content-Length: 100000\r\n") "abc");
     fixture_pass(&p.f, 4000 * MS);
     assert_non_null(p.c.stream);
     fixture_pass(&p.f, 2000 * MS);
     assert_null(p.c.stream);
     assert_null(strstr(client_text(&p.c), "0\r\n\r\n")); /* the last chunk */
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* The handler's own time is not spent by waiting for the client, and begins again with each piece.
@@ -361,8 +361,8 @@ static void test_deadline_of_a_reader(void **state) {
     struct cl_str piece;
     struct cello_server_config cfg = fixture_config();
     cfg.timeouts = (struct cl_timeouts){0};
-    struct pair p;
-    begin(&p, &cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     client_send(&p.c, POST("/later", "Content-Length: 100000\r\n"));
     struct cl_request *r = fixture_take(&p.f);
     assert_int_equal(cello_request_read(r, &told.reader, &piece), CELLO_EAGAIN);
@@ -390,14 +390,14 @@ static void test_deadline_of_a_reader(void **state) {
     cello_request_unref(r);
     fixture_turn(&p.f);
     client_expect(&p.c, 504, NULL);
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 static void test_other_routes_are_not_read(void **state) {
     (void)state;
     struct cl_str piece;
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST("/hold", "Content-Length: 3\r\n") "abc");
     struct cl_request *r = fixture_take(&p.f);
     assert_int_equal(cello_request_read(r, NULL, &piece), CELLO_ESTATE);
@@ -405,7 +405,7 @@ static void test_other_routes_are_not_read(void **state) {
     cello_request_unref(r);
     fixture_turn(&p.f);
     client_expect(&p.c, 200, "abc");
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* All memory is with others: the reader is told, and may say so. */
@@ -414,8 +414,8 @@ static void test_no_memory_to_read_into(void **state) {
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_buffered_bytes = 3 * CL_BLOCK_SIZE;
     struct client other[2];
-    struct pair p;
-    begin(&p, &cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     client_send(&p.c, POST("/read", "Content-Length: 10000\r\n"));
     for (size_t i = 0; i < 2; i++) {
         client_open(&p.f, &other[i]);
@@ -426,7 +426,7 @@ static void test_no_memory_to_read_into(void **state) {
     assert_int_equal(p.f.read, 1); /* there was no room for an answer either */
     for (size_t i = 0; i < 2; i++)
         client_free(&other[i]);
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 #define T(name) cmocka_unit_test(test_##name)

@@ -2,7 +2,7 @@
 #include "http1/body_fixture.h"
 
 /* Read what there is; returns why there is no more. */
-static int read_on(struct pair *p, struct cl_request *r, struct told *told, size_t *got) {
+static int read_on(struct h1_pair *p, struct cl_request *r, struct told *told, size_t *got) {
     struct cl_str piece;
     int err;
     for (int i = 0; i < 2; i++) {
@@ -22,8 +22,8 @@ static void test_fast_bodies_are_gathered(void **state) {
     (void)state;
     static char body[CL_BODY_GATHER];
     struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     fixture_stop_clock();
     client_send(&p.c, POST("/later", "Content-Length: 1000000\r\n"));
     struct cl_request *r = fixture_take(&p.f);
@@ -65,7 +65,7 @@ static void test_fast_bodies_are_gathered(void **state) {
     client_expect(&p.c, 200, "read");
     client_send(&p.c, GET("/"));
     client_expect(&p.c, 200, "hello");
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* A reader with memory of its own, of what it was told to have. */
@@ -81,7 +81,7 @@ static struct cl_str read_by_hand(struct cl_request *r, struct told *told, char 
 
 /* A fast body until a piece lies in `memory`. How much was read; `*sent` is at least 10,000 bytes
  * more. */
-static size_t start_by_hand(struct pair *p, struct cl_request *r, struct told *told,
+static size_t start_by_hand(struct h1_pair *p, struct cl_request *r, struct told *told,
                             const char *body, char *memory, size_t *sent) {
     size_t got = 0;
     int result;
@@ -111,11 +111,11 @@ static void test_memory_of_the_reader(void **state) {
     static const char behind[] = GET("/");
     static char body[SIZE + sizeof behind], memory[CL_BODY_PIECE];
     struct told told = {.reader.on_ready = told_ready};
-    struct pair p;
+    struct h1_pair p;
     for (size_t i = 0; i < SIZE; i++)
         body[i] = (char)(i * 31 + i / 251);
     memcpy(body + SIZE, behind, sizeof behind - 1);
-    begin(&p, NULL);
+    h1_pair_begin(&p, NULL);
     fixture_stop_clock();
     client_send(&p.c, POST("/later", "Content-Length: 1048576\r\n"));
     struct cl_request *r = fixture_take(&p.f);
@@ -143,7 +143,7 @@ static void test_memory_of_the_reader(void **state) {
     fixture_turn(&p.f);
     client_expect(&p.c, 200, "read");
     client_expect(&p.c, 200, "hello");
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* A reader that comes without memory, or not for a while: the body waits as it does otherwise, and
@@ -153,8 +153,8 @@ static void test_memory_that_does_not_come(void **state) {
     static char body[1000000], memory[CL_BODY_PIECE];
     for (int i = 0; i < 4; i++) {
         struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
-        struct pair p;
-        begin(&p, NULL);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         fixture_stop_clock();
         client_send(&p.c, POST("/later", "Content-Length: 1000000\r\n"));
         struct cl_request *r = fixture_take(&p.f);
@@ -185,7 +185,7 @@ static void test_memory_that_does_not_come(void **state) {
         fixture_turn(&p.f);
         if (i < 2)
             assert_true(client_expect(&p.c, 200, "early").close);
-        finish(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -195,9 +195,9 @@ static void test_memory_waits_in_vain(void **state) {
     static char body[1000000], memory[CL_BODY_PIECE];
     for (int i = 0; i < 3; i++) {
         struct told told = {.reader.on_ready = told_ready};
-        struct pair p;
+        struct h1_pair p;
         int result = CELLO_OK;
-        begin(&p, NULL);
+        h1_pair_begin(&p, NULL);
         fixture_stop_clock();
         client_send(&p.c, POST("/later", "Content-Length: 1000000\r\n"));
         struct cl_request *r = fixture_take(&p.f);
@@ -222,7 +222,7 @@ static void test_memory_waits_in_vain(void **state) {
         assert_int_equal(result, i == 2 ? CELLO_ETIMEOUT : CELLO_ECANCELED);
         cello_respond_bytes(r, CL_STR("gone"));
         cello_request_unref(r);
-        finish(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -233,11 +233,11 @@ static void test_what_is_not_gathered(void **state) {
     for (int i = 0; i < 3; i++) {
         struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
         struct cello_server_config cfg = fixture_config();
-        struct pair p;
+        struct h1_pair p;
         size_t got = 0;
         if (i == 1)
             cfg.timeouts.read_body_ns = 3 * CL_BODY_GATHER_NS;
-        begin(&p, &cfg);
+        h1_pair_begin(&p, &cfg);
         fixture_stop_clock();
         client_send(&p.c, i ? POST("/later", "Content-Length: 1000000\r\n")
                             : POST("/later", CHUNKED) "f4240\r\n");
@@ -252,7 +252,7 @@ static void test_what_is_not_gathered(void **state) {
         fixture_turn(&p.f);
         assert_true(client_expect(&p.c, 200, "early").close);
         client_expect_closed(&p.c);
-        finish(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -260,8 +260,8 @@ static void test_what_is_not_gathered(void **state) {
 static void test_gathered_bytes_count_in_time(void **state) {
     (void)state;
     static char body[400000];
-    struct pair p;
-    begin(&p, NULL);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     fixture_stop_clock();
     client_send(&p.c, POST("/read", "Content-Length: 1000000\r\n"));
     client_push(&p.c, body, 100000);
@@ -276,7 +276,7 @@ static void test_gathered_bytes_count_in_time(void **state) {
     client_push(&p.c, body, 400000);
     client_push(&p.c, body, 99996);
     client_expect(&p.c, 200, NULL);
-    finish(&p);
+    h1_pair_end(&p);
 }
 
 /* Nothing at all comes after a fast start: the silence is that of every body, and so is the end. */
@@ -285,9 +285,9 @@ static void test_fast_bodies_end_in_time(void **state) {
     static char body[100000];
     for (int eof = 0; eof < 2; eof++) {
         struct told told = {.reader.on_ready = told_ready, .observer = {told_event}};
-        struct pair p;
+        struct h1_pair p;
         size_t got = 0;
-        begin(&p, NULL);
+        h1_pair_begin(&p, NULL);
         fixture_stop_clock();
         client_send(&p.c, POST("/later", "Content-Length: 1000000\r\n"));
         struct cl_request *r = fixture_take(&p.f);
@@ -309,7 +309,7 @@ static void test_fast_bodies_end_in_time(void **state) {
         fixture_turn(&p.f);
         client_expect(&p.c, 408, NULL);
         client_expect_closed(&p.c);
-        finish(&p);
+        h1_pair_end(&p);
     }
 }
 

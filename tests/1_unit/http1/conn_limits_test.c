@@ -5,26 +5,6 @@
 #include "base/alloc.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define POST(target, fields) "POST " target " HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
-#define MS 1000000ull
-
-struct pair {
-    struct fixture f;
-    struct client c;
-};
-
-/* The client points to the fixture, so both are opened where they stay. */
-#define BEGIN(p, cfg)                                                                              \
-    struct pair p;                                                                                 \
-    fixture_init(&p.f, &(cfg));                                                                    \
-    client_open(&p.f, &p.c)
-
-static void end(struct pair *p) {
-    client_free(&p->c);
-    fixture_free(&p->f);
-}
-
 /* ---- sizes ---- */
 
 static void test_head_sizes(void **state) {
@@ -100,14 +80,15 @@ static void test_requests_per_connection(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_requests_per_connection = 3;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     client_send(&p.c, GET("/") GET("/") GET("/") GET("/"));
     for (int i = 0; i < 3; i++) {
         struct response r = client_expect(&p.c, 200, "hello");
         assert_int_equal(r.close, i == 2);
     }
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_inflight(void **state) {
@@ -142,7 +123,8 @@ static void test_no_memory_for_a_body(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_buffered_bytes = 50000;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     static char text[60000] = POST("/echo", "Content-Length: 55000\r\n");
     size_t head = strlen(text);
     memset(text + head, 'b', 55000);
@@ -155,14 +137,15 @@ static void test_no_memory_for_a_body(void **state) {
     client_open(&p.f, &p.c); /* others are served */
     client_send(&p.c, GET("/"));
     client_expect(&p.c, 200, "hello");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_no_memory_for_chunks(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_buffered_bytes = 30000;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     static char text[40000] = POST("/echo", "Transfer-Encoding: chunked\r\n") "8000\r\n";
     size_t head = strlen(text);
     memset(text + head, 'b', 0x8000);
@@ -171,7 +154,7 @@ static void test_no_memory_for_chunks(void **state) {
     struct response r = client_expect(&p.c, 503, NULL);
     assert_true(r.close);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* Many clients with half a request each use up the blocks; whoever comes next is told so, also when
@@ -214,7 +197,8 @@ static void test_pipelined_answers_wait_for_the_reader(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_pipelined = 4;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     cl_mem_hold_sends(p.c.stream, true);
     char text[2000] = "";
     for (int i = 0; i < 20; i++)
@@ -230,14 +214,15 @@ static void test_pipelined_answers_wait_for_the_reader(void **state) {
         fixture_turn(&p.f);
     for (int i = 0; i < 20; i++)
         client_expect(&p.c, 200, "1,");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_bytes_wait_for_the_reader(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_send_buffer = 10000;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     cl_mem_hold_sends(p.c.stream, true);
     char text[2000] = "";
     for (int i = 0; i < 20; i++)
@@ -249,7 +234,7 @@ static void test_bytes_wait_for_the_reader(void **state) {
         fixture_turn(&p.f);
     for (int i = 0; i < 20; i++)
         assert_int_equal(client_expect(&p.c, 200, NULL).body_len, 4000);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* ---- time ---- */
@@ -269,19 +254,21 @@ static struct cello_server_config quick(void) {
 static void test_silent_client(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     fixture_pass(&p.f, 4900 * MS);
     assert_non_null(p.c.stream);
     fixture_pass(&p.f, 200 * MS);
     assert_null(p.c.stream);
     assert_int_equal(client_received(&p.c), 0);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_slow_head(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     client_send(&p.c, "GET / H");
     for (int i = 0; i < 4; i++) { /* a byte now and then does not help */
         fixture_pass(&p.f, 1200 * MS);
@@ -291,7 +278,7 @@ static void test_slow_head(void **state) {
     fixture_pass(&p.f, 400 * MS);
     client_expect(&p.c, 408, NULL);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* The head of the next request has its own time, whatever the answer before it does. */
@@ -299,7 +286,8 @@ static void test_slow_head_behind_an_answer(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
     cfg.timeouts.write_ns = 0;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, GET("/") "GET / H");
     assert_true(cl_mem_finish_send(p.c.stream, CELLO_OK));
@@ -308,14 +296,15 @@ static void test_slow_head_behind_an_answer(void **state) {
     fixture_pass(&p.f, 5100 * MS);
     client_expect(&p.c, 408, NULL);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_silent_body(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
     cfg.timeouts.min_body_rate = 0;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     client_send(&p.c, POST("/echo", "Expect: 100-continue\r\nContent-Length: 100000\r\n"));
     client_expect(&p.c, 100, NULL);
     for (int i = 0; i < 3; i++) {
@@ -326,14 +315,15 @@ static void test_silent_body(void **state) {
     fixture_pass(&p.f, 31000 * MS);
     client_expect(&p.c, 408, NULL);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_body_below_the_minimum_rate(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
     for (int chunked = 0; chunked < 2; chunked++) {
-        BEGIN(p, cfg);
+        struct h1_pair p;
+        h1_pair_begin(&p, &cfg);
         client_send(&p.c, chunked ? POST("/echo", "Transfer-Encoding: chunked\r\n") "8000\r\n"
                                   : POST("/echo", "Content-Length: 100000\r\n"));
         char second[301];
@@ -350,14 +340,15 @@ static void test_body_below_the_minimum_rate(void **state) {
         }
         client_expect(&p.c, 408, NULL);
         client_expect_closed(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void test_slow_reader(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, GET("/pinned/100000"));
     cl_mem_read_some(p.c.stream); /* at once, unseen: the whole timeout follows all the same */
@@ -367,14 +358,15 @@ static void test_slow_reader(void **state) {
     fixture_pass(&p.f, 1000 * MS);
     assert_null(p.c.stream);
     assert_true(p.c.was_reset);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* Bytes that the peer took count, although the send as a whole is not finished. */
 static void test_slow_reader_is_kept(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, GET("/pinned/100000"));
     for (int i = 0; i < 5; i++) {
@@ -385,14 +377,15 @@ static void test_slow_reader_is_kept(void **state) {
     for (int i = 0; i < 2; i++) /* the first finds what was read last */
         fixture_pass(&p.f, 21000 * MS);
     assert_null(p.c.stream);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_idle(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
     for (int late = 0; late < 2; late++) { /* sends that finish later have no say in it */
-        BEGIN(p, cfg);
+        struct h1_pair p;
+        h1_pair_begin(&p, &cfg);
         for (int i = 0; i < 3; i++) {
             cl_mem_hold_sends(p.c.stream, late);
             client_send(&p.c, GET("/"));
@@ -404,7 +397,7 @@ static void test_idle(void **state) {
         }
         fixture_pass(&p.f, 2000 * MS);
         client_expect_closed(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -413,7 +406,8 @@ static void test_long_answers_are_not_idleness(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
     cfg.timeouts.idle_ns = 1000 * MS;
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, GET("/pinned/100000"));
     fixture_pass(&p.f, 15000 * MS);
@@ -422,7 +416,7 @@ static void test_long_answers_are_not_idleness(void **state) {
     assert_int_equal(client_expect(&p.c, 200, NULL).body_len, 100000);
     fixture_pass(&p.f, 1100 * MS);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* Handlers and generators take the time they need, also behind an answer that was sent slowly. */
@@ -432,7 +426,8 @@ static void test_handlers_are_not_timed(void **state) {
     static const char *const targets[] = {GET("/") GET("/hold"), GET("/") GET("/stream/1?wait=1"),
                                           GET("/stream/1?wait=1")};
     for (size_t i = 0; i < CL_ARRAY_LEN(targets); i++) {
-        BEGIN(p, cfg);
+        struct h1_pair p;
+        h1_pair_begin(&p, &cfg);
         cl_mem_hold_sends(p.c.stream, true);
         client_send(&p.c, targets[i]);
         while (cl_mem_finish_send(p.c.stream, CELLO_OK))
@@ -451,7 +446,7 @@ static void test_handlers_are_not_timed(void **state) {
         if (i < 2)
             client_expect(&p.c, 200, "hello");
         client_expect(&p.c, 200, i ? "4\r\ndone\r\n0\r\n\r\n" : "done");
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -460,7 +455,8 @@ static void test_linger(void **state) {
     (void)state;
     struct cello_server_config cfg = quick();
     static char junk[200000];
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     client_send(&p.c, POST("/small", "Content-Length: 99999999\r\n"));
     client_expect(&p.c, 413, NULL);
     for (int i = 0; i < 5; i++)
@@ -478,14 +474,15 @@ static void test_linger(void **state) {
     assert_non_null(p.c.stream);
     fixture_pass(&p.f, 200 * MS);
     assert_null(p.c.stream);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_everything_off(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.timeouts = (struct cl_timeouts){0};
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     fixture_pass(&p.f, 10000000 * MS);
     client_send(&p.c, "GET");
     fixture_pass(&p.f, 10000000 * MS);
@@ -495,7 +492,7 @@ static void test_everything_off(void **state) {
     fixture_pass(&p.f, 10000000 * MS);
     client_expect(&p.c, 200, "hello");
     client_expect(&p.c, 200, "abc");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* ---- memory on the hot path ---- */
@@ -515,7 +512,8 @@ static void test_no_malloc_per_request(void **state) {
                                  echo,
                                  GET("/") GET("/item/1") GET("/sink/100"),
                                  GET("/none")};
-    BEGIN(p, cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     for (size_t i = 0; i < CL_ARRAY_LEN(texts); i++) {
         uint64_t before = 0;
         for (int round = 0; round < 100; round++) {
@@ -526,7 +524,7 @@ static void test_no_malloc_per_request(void **state) {
         }
         assert_int_equal(cl_alloc_count() - before, 0);
     }
-    end(&p);
+    h1_pair_end(&p);
 }
 
 #define T(name) cmocka_unit_test(test_##name)

@@ -50,7 +50,7 @@ static void on_form(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_bytes(r, cl_str(form.bytes, form.len));
 }
 
-static void begin_form(struct pair *p) {
+static void begin_form(struct h1_pair *p) {
     static struct cello_handler handler = {.on_request = on_form};
     static struct cl_step step = {.before = set_sink, .name = "sink"};
     static struct cl_step *const steps[] = {&step};
@@ -68,8 +68,8 @@ static void begin_form(struct pair *p) {
     client_open(&p->f, &p->c);
 }
 
-static void end_form(struct pair *p) {
-    finish(p);
+static void end_form(struct h1_pair *p) {
+    h1_pair_end(p);
     assert_int_equal(form.dels, 1);
     form.fail_at = 0;
     form.end_result = 0;
@@ -87,7 +87,7 @@ static void test_sink(void **state) {
     };
     for (size_t i = 0; i < CL_ARRAY_LEN(texts); i++) {
         for (size_t cut = 0; cut < strlen(texts[i]); cut++) {
-            struct pair p;
+            struct h1_pair p;
             begin_form(&p);
             if (cut == 0)
                 cl_mem_set_chunk(p.c.stream, 1);
@@ -106,7 +106,7 @@ static void test_sink_takes_constant_memory(void **state) {
     (void)state;
     static char body[5000];
     for (int chunked = 0; chunked < 2; chunked++) {
-        struct pair p;
+        struct h1_pair p;
         begin_form(&p);
         memset(body, 'b', sizeof body);
         client_send(&p.c, chunked ? POST("/form", CHUNKED) "186a0\r\n"
@@ -132,7 +132,7 @@ static void test_small_chunks_are_joined(void **state) {
     for (int i = 0; i < 1000; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "3\r\n%03d\r\n", i);
     n += (size_t)snprintf(text + n, sizeof text - n, "0\r\n\r\n");
-    struct pair p;
+    struct h1_pair p;
     begin_form(&p);
     client_push(&p.c, text, n);
     struct response r = client_expect(&p.c, 200, NULL);
@@ -153,7 +153,7 @@ static void test_sink_refuses(void **state) {
                                                                "0123456789\r\n0\r\n\r\n"};
     for (size_t i = 0; i < CL_ARRAY_LEN(heads); i++) {
         for (int at_end = 0; at_end < 2; at_end++) {
-            struct pair p;
+            struct h1_pair p;
             begin_form(&p);
             form.fail_at = at_end ? 0 : 5;
             form.end_result = at_end ? CELLO_EUTF8 : CELLO_OK;
@@ -180,7 +180,7 @@ static void test_bad_bodies_of_a_sink(void **state) {
         {POST("/form", "Content-Length: 100001\r\n"), 413, false},
     };
     for (size_t i = 0; i < CL_ARRAY_LEN(cases); i++) {
-        struct pair p;
+        struct h1_pair p;
         begin_form(&p);
         client_send(&p.c, cases[i].text);
         if (cases[i].eof)
@@ -191,7 +191,7 @@ static void test_bad_bodies_of_a_sink(void **state) {
         end_form(&p);
     }
     static char big[100001];
-    struct pair p;
+    struct h1_pair p;
     begin_form(&p);
     client_send(&p.c, POST("/form", CHUNKED) "7fffffff\r\n");
     client_push(&p.c, big, sizeof big);

@@ -4,34 +4,12 @@
 #include "http/response.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
-/* A server and one client, gone at the end of the test. */
-struct pair {
-    struct fixture f;
-    struct client c;
-};
-
-static void begin_with(struct pair *p, const struct cello_server_config *cfg) {
-    fixture_init(&p->f, cfg);
-    client_open(&p->f, &p->c);
-}
-
-static void begin(struct pair *p) {
-    begin_with(p, NULL);
-}
-
-static void end(struct pair *p) {
-    client_free(&p->c);
-    fixture_free(&p->f);
-}
-
 /* ---- answers ---- */
 
 static void test_keep_alive(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     for (int i = 0; i < 3; i++) {
         client_send(&p.c, GET("/"));
         struct response r = client_expect(&p.c, 200, "hello");
@@ -44,13 +22,13 @@ static void test_keep_alive(void **state) {
     struct response r = client_expect(&p.c, 200, "hello");
     assert_true(r.close);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_http_1_0(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     struct response r = client_expect(&p.c, 200, "hello");
     assert_true(response_field_is(&r, "Connection", "keep-alive"));
@@ -58,7 +36,7 @@ static void test_http_1_0(void **state) {
     r = client_expect(&p.c, 200, "hello");
     assert_true(r.close);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* Every byte of a request may come alone. */
@@ -69,8 +47,8 @@ static void test_any_split(void **state) {
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
         "\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\n\r\n" GET("/item/7?q=%41");
     for (size_t cut = 0; cut < sizeof text; cut++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         if (cut == 0)
             cl_mem_set_chunk(p.c.stream, 1);
         client_push(&p.c, text, cut);
@@ -79,14 +57,14 @@ static void test_any_split(void **state) {
         client_expect(&p.c, 200, "abcde");
         client_expect(&p.c, 200, "7,A");
         client_expect_nothing(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void test_pipelined_answers_leave_with_one_write(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     char text[4096] = "";
     for (int i = 0; i < 32; i++)
         strncat(text, GET("/"), sizeof text - strlen(text) - 1);
@@ -95,13 +73,13 @@ static void test_pipelined_answers_leave_with_one_write(void **state) {
         client_expect(&p.c, 200, "hello");
     client_expect_nothing(&p.c);
     assert_int_equal(p.c.sends, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_pipelined_of_all_kinds(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     static const size_t sizes[] = {0, 1, 4096, 4097, 7000, 8200, 50000};
     for (size_t round = 0; round < 2; round++) {
         for (size_t i = 0; i < CL_ARRAY_LEN(sizes); i++) {
@@ -122,13 +100,13 @@ static void test_pipelined_of_all_kinds(void **state) {
         }
     }
     assert_int_equal(p.f.pinned, p.f.released);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_head(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     static const char *const targets[] = {"/",       "/sink/9000",       "/pinned/9000",
                                           "/item/1", "/stream/3",        "/stream/3?length=30",
                                           "/none",   "/stream/3?wait=1", "/static/70000"};
@@ -143,13 +121,13 @@ static void test_head(void **state) {
     }
     assert_int_equal(p.f.streams, 3);
     assert_int_equal(p.f.stopped, 3);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_methods(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
     struct response r = client_expect(&p.c, 204, NULL);
     assert_true(response_field_is(&r, "Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"));
@@ -171,13 +149,13 @@ static void test_methods(void **state) {
                   "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,\"detail\":"
                   "\"No route matches this path.\",\"instance\":\"/none\"}");
     client_expect_nothing(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_urls(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/a/../item/./5?q=%C3%A4+b"));
     client_expect(&p.c, 200, "5,\xc3\xa4 b");
     client_send(&p.c, GET("/%69tem/5"));
@@ -194,7 +172,7 @@ static void test_urls(void **state) {
     client_send(&p.c, GET("/slash"));
     client_expect(&p.c, 404, NULL); /* strict unless asked for */
     client_expect_nothing(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_slash_redirect(void **state) {
@@ -250,8 +228,8 @@ static void test_slash_redirect_stays_here(void **state) {
 
 static void test_bodies(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     static char body[200001];
     memset(body, 'b', sizeof body - 1);
     static const size_t sizes[] = {1, 100, 4096, 8000, 8064, 8128, 8129, 20000, 25000, 200000};
@@ -273,13 +251,13 @@ static void test_bodies(void **state) {
         }
     }
     assert_int_equal(fixture_used(&p.f), 0);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_chunked_body(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     static char text[70000] =
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     size_t total = 0, n = strlen(text);
@@ -297,7 +275,7 @@ static void test_chunked_body(void **state) {
         client_expect(&p.c, 200, "hello");
         client_expect_nothing(&p.c);
     }
-    end(&p);
+    h1_pair_end(&p);
 }
 
 #define POST_EXPECT(path, length)                                                                  \
@@ -306,8 +284,8 @@ static void test_chunked_body(void **state) {
 
 static void test_expect_continue(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, POST_EXPECT("/echo", "3"));
     client_expect(&p.c, 100, NULL);
     client_expect_nothing(&p.c);
@@ -317,7 +295,7 @@ static void test_expect_continue(void **state) {
     client_expect(&p.c, 200, "abc");
     client_send(&p.c, POST_EXPECT("/echo", "0"));
     client_expect(&p.c, 200, "");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* 100 is the answer to a request that will be read; others get their answer instead. */
@@ -337,8 +315,8 @@ static void test_expect_continue_refused(void **state) {
 
 static void test_early_answer_to_a_body(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     /* The body lies here: it is skipped, and the connection lives on. */
     client_send(&p.c, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" GET("/"));
     client_expect(&p.c, 404, NULL);
@@ -353,7 +331,7 @@ static void test_early_answer_to_a_body(void **state) {
     assert_true(r.close);
     client_send(&p.c, "d" GET("/"));
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
     struct fixture f;
     fixture_init(&f, NULL);
     REFUSED("POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" GET("/"),
@@ -403,20 +381,20 @@ static void test_bad_input(void **state) {
 
 static void test_answers_before_bad_input_arrive(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/") GET("/item/2") "GET / HTTP/1.1\r\nbad\r\n\r\n" GET("/"));
     client_expect(&p.c, 200, "hello");
     client_expect(&p.c, 200, "2,");
     client_expect(&p.c, 400, NULL);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_content_coding(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
 #define CODED(coding) "POST /echo HTTP/1.1\r\nHost: a\r\n" coding "Content-Length: 2\r\n\r\nab"
     client_send(&p.c, CODED("Content-Encoding: gzip\r\n"));
     client_expect(&p.c, 415, NULL);
@@ -425,13 +403,13 @@ static void test_content_coding(void **state) {
     client_send(&p.c, CODED("Content-Encoding: Identity\r\n"));
     client_expect(&p.c, 200, "ab");
     client_expect_nothing(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_header_injection(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     static const char *const refused[] = {GET("/header?name=X&value=a%0D%0AEvil:%20b"),
                                           GET("/header?name=X&value=a%0Ab"),
                                           GET("/header?name=X%0D%0AY&value=a"),
@@ -450,14 +428,14 @@ static void test_header_injection(void **state) {
     client_send(&p.c, GET("/header?name=X-A&value=b%20c"));
     struct response r = client_expect(&p.c, 200, "");
     assert_true(response_field_is(&r, "X-A", "b c"));
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* A status that is none would break the framing of everything behind it. */
 static void test_informational_status_is_no_answer(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     for (int status = 100; status < 800; status += 300) {
         client_send(&p.c, GET("/hold"));
         struct cl_request *r = fixture_take(&p.f);
@@ -467,15 +445,15 @@ static void test_informational_status_is_no_answer(void **state) {
         fixture_turn(&p.f);
         client_expect(&p.c, status == 400 ? 400 : 500, "x");
     }
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* ---- streams ---- */
 
 static void test_streams(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/3") GET("/stream/0") GET("/stream/2?length=20")
                           GET("/stream/0?length=0") GET("/"));
     client_expect(&p.c, 200, "a\r\n0123456789\r\na\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n");
@@ -489,18 +467,18 @@ static void test_streams(void **state) {
     struct response r = client_expect(&p.c, 200, "01234567890123456789");
     assert_true(r.close && !r.chunked && !r.has_length);
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* The last chunk may be empty; a body that ends with the connection must end it then. */
 static void test_stream_that_ends_empty(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "GET /stream/0 HTTP/1.0\r\n\r\n");
     client_expect(&p.c, 200, "");
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_stream_that_breaks_its_word(void **state) {
@@ -508,21 +486,21 @@ static void test_stream_that_breaks_its_word(void **state) {
     static const char *const targets[] = {GET("/stream/2?length=21"), GET("/stream/2?length=19"),
                                           GET("/stream/2?length=0")};
     for (size_t i = 0; i < CL_ARRAY_LEN(targets); i++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, targets[i]);
         client_send(&p.c, GET("/"));
         assert_null(p.c.stream); /* closed in the middle: nobody takes it for complete */
         assert_null(strstr(client_text(&p.c), "hello"));
         assert_int_equal(p.f.stopped, 1);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void test_long_stream_to_slow_reader(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, GET("/stream/20000") GET("/"));
     unsigned writes = 0;
@@ -532,36 +510,33 @@ static void test_long_stream_to_slow_reader(void **state) {
     struct response r = client_expect(&p.c, 200, NULL);
     assert_int_equal(r.body_len, 20000 * 15 + 5);
     client_expect(&p.c, 200, "hello");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* More bytes than one connection may send in a turn. */
 static void test_very_long_stream(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/60000"));
     fixture_turn(&p.f);
     struct response r = client_expect(&p.c, 200, NULL);
     assert_int_equal(r.body_len, 60000 * 15 + 5);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_stream_that_is_answered_later(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/1?wait=1") GET("/"));
     for (int i = 0; i < 3; i++) {
-        struct cl_request *r = fixture_take(&p.f);
-        cello_response_chunk(r, i == 1 ? cl_str(NULL, 0) : CL_STR("ab"), i == 2);
-        cello_request_unref(r);
-        fixture_turn(&p.f);
+        fixture_give(&p.f, i == 1 ? cl_str(NULL, 0) : CL_STR("ab"), i == 2);
     }
     client_expect(&p.c, 200, "2\r\nab\r\n2\r\nab\r\n0\r\n\r\n");
     client_expect(&p.c, 200, "hello");
     assert_int_equal(p.f.stopped, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* A generator that has nothing to say again and again does not keep the others waiting. */
@@ -581,8 +556,8 @@ static void empty_stop(struct cl_generator *g, struct cl_request *r) {
 static void test_stream_of_empty_chunks(void **state) {
     (void)state;
     static struct cl_generator empty = {empty_proceed, empty_stop};
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     struct cl_request *r = fixture_take(&p.f);
     cello_respond_stream(r, &empty, false, 0);
@@ -592,40 +567,33 @@ static void test_stream_of_empty_chunks(void **state) {
     while (empty_pulls < 100000)
         fixture_turn(&p.f);
     client_expect(&p.c, 200, "0\r\n\r\n");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* ---- handlers that answer later ---- */
 
-static void answer_held(struct fixture *f, const char *body) {
-    struct cl_request *r = fixture_take(f);
-    cello_respond_bytes(r, cl_str(body, strlen(body)));
-    cello_request_unref(r);
-    fixture_turn(f);
-}
-
 static void test_answers_keep_their_order(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/") GET("/hold") GET("/item/1") GET("/hold") GET("/"));
     client_expect(&p.c, 200, "hello");
     client_expect_nothing(&p.c);
-    answer_held(&p.f, "first");
+    fixture_answer(&p.f, "first");
     client_expect(&p.c, 200, "first");
     client_expect(&p.c, 200, "1,");
     client_expect_nothing(&p.c);
-    answer_held(&p.f, "second");
+    fixture_answer(&p.f, "second");
     client_expect(&p.c, 200, "second");
     client_expect(&p.c, 200, "hello");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* While a handler thinks, input is read up to its limit, and on again afterwards. */
 static void test_input_waits_for_the_handler(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     static char text[sizeof GET("/item/1") * 3000];
     size_t n = 0;
@@ -635,34 +603,34 @@ static void test_input_waits_for_the_handler(void **state) {
     }
     client_push(&p.c, text, n);
     assert_in_range(fixture_used(&p.f), 1, 65536);
-    answer_held(&p.f, "now");
+    fixture_answer(&p.f, "now");
     client_expect(&p.c, 200, "now");
     for (int i = 0; i < 3000; i++)
         client_expect(&p.c, 200, "1,");
     client_expect_nothing(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* The same, where what waits is most of a body: it goes on beyond the limit of heads. */
 static void test_body_waits_for_the_handler(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     static char body[30001];
     memset(body, 'b', sizeof body - 1);
     client_send(&p.c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n");
     client_send(&p.c, body);
-    answer_held(&p.f, "now");
+    fixture_answer(&p.f, "now");
     client_expect(&p.c, 200, "now");
     client_expect(&p.c, 200, body);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_request_outlives_its_connection(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "POST /hold?q=1 HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: 3\r\n\r\nabc");
     cl_mem_reset(p.c.stream);
     fixture_turn(&p.f);
@@ -676,15 +644,15 @@ static void test_request_outlives_its_connection(void **state) {
     cello_respond_bytes(r, CL_STR("too late"));
     cello_request_unref(r);
     assert_int_equal(cl_worker_live_requests(&p.f.server->worker), 0);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* A request that stays for long keeps no block of input, and says what it said before. */
 static void test_compact(void **state) {
     (void)state;
     for (int with_body = 0; with_body < 2; with_body++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, with_body ? "POST /hold?q=%41&r=2 HTTP/1.1\r\nHost: a\r\nCookie: k=v\r\n"
                                       "Content-Length: 3\r\n\r\nabc"
                                     : "GET /hold?q=%41&r=2 HTTP/1.1\r\nHost: a\r\nCookie: k=v\r\n"
@@ -717,7 +685,7 @@ static void test_compact(void **state) {
         client_expect(&p.c, 200, "done");
         client_send(&p.c, GET("/"));
         client_expect(&p.c, 200, "hello");
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -731,8 +699,8 @@ static void test_many_fields(void **state) {
         n += (size_t)snprintf(text + n, sizeof text - n, "X-%d: v%d\r\n", i, i);
     n += (size_t)snprintf(text + n, sizeof text - n, "\r\n");
     for (int cut = 0; cut < 2; cut++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         for (size_t i = 0; i < n; i += cut ? 1 : n)
             client_push(&p.c, text + i, cut ? 1 : n);
         struct cl_request *r = fixture_take(&p.f);
@@ -745,7 +713,7 @@ static void test_many_fields(void **state) {
         cello_request_unref(r);
         fixture_turn(&p.f);
         client_expect(&p.c, 200, "ok");
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -756,35 +724,32 @@ static void test_half_close(void **state) {
     static const char *const texts[] = {GET("/"), GET("/item/1") GET("/"),
                                         GET("/bytes/9000") GET("/"), GET("/stream/3") GET("/")};
     for (size_t i = 0; i < CL_ARRAY_LEN(texts); i++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         assert_int_equal(cl_mem_push(p.c.stream, texts[i], strlen(texts[i])), CELLO_OK);
         client_eof(&p.c);
         assert_null(p.c.stream);
         for (size_t k = 0; k < (i ? 2 : 1); k++)
             client_expect(&p.c, 200, NULL);
         client_expect_nothing(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
-    struct pair p; /* the answer comes later */
-    begin(&p);
+    struct h1_pair p; /* the answer comes later */
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     client_eof(&p.c);
     assert_non_null(p.c.stream);
-    answer_held(&p.f, "late");
+    fixture_answer(&p.f, "late");
     client_expect(&p.c, 200, "late");
     client_expect_closed(&p.c);
-    end(&p);
-    begin(&p); /* in the middle of a stream */
+    h1_pair_end(&p);
+    h1_pair_begin(&p, NULL); /* in the middle of a stream */
     client_send(&p.c, GET("/stream/1?wait=1"));
     client_eof(&p.c);
-    struct cl_request *r = fixture_take(&p.f);
-    cello_response_chunk(r, CL_STR("ab"), true);
-    cello_request_unref(r);
-    fixture_turn(&p.f);
+    fixture_give(&p.f, CL_STR("ab"), true);
     client_expect(&p.c, 200, "2\r\nab\r\n0\r\n\r\n");
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_end_inside_a_request(void **state) {
@@ -794,13 +759,13 @@ static void test_end_inside_a_request(void **state) {
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab",
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"};
     for (size_t i = 0; i < CL_ARRAY_LEN(texts); i++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, texts[i]);
         client_eof(&p.c);
         client_expect(&p.c, 400, NULL);
         client_expect_closed(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -814,15 +779,15 @@ static void test_client_vanishes_anywhere(void **state) {
                      "chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
     for (size_t n = 0; n <= sizeof text - 1; n++) {
         for (int slow = 0; slow < 2; slow++) {
-            struct pair p;
-            begin(&p);
+            struct h1_pair p;
+            h1_pair_begin(&p, NULL);
             cl_mem_hold_sends(p.c.stream, slow);
             client_push(&p.c, text, n);
             if (n % 3 == 1 && slow)
                 (void)cl_mem_finish_send(p.c.stream, CELLO_OK);
             if (n % 3 == 2 && slow)
                 (void)cl_mem_finish_send(p.c.stream, CELLO_ESYS);
-            end(&p);
+            h1_pair_end(&p);
         }
     }
 }
@@ -833,8 +798,8 @@ static void test_stop_comes_once_in_every_ending(void **state) {
     for (int i = 0; i < 12; i++) {
         int ending = i % 6;
         bool chunked = i < 6;
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         cl_mem_hold_sends(p.c.stream, ending >= 3);
         client_send(&p.c,
                     chunked ? GET("/stream/1?wait=1") : "GET /stream/1?wait=1 HTTP/1.0\r\n\r\n");
@@ -860,15 +825,15 @@ static void test_stop_comes_once_in_every_ending(void **state) {
         assert_int_equal(p.c.was_reset, !chunked && ending != 1);
         assert_true(!chunked || !strstr(client_text(&p.c), "0\r\n\r\n") == (ending != 1));
         assert_int_equal(p.f.stopped, 1);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 /* Behind an answer that is being sent, streams without a body end at once. */
 static void test_stop_of_streams_that_send_nothing(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, GET("/pinned/100000"));
     for (int i = 0; i < 2; i++)
@@ -882,7 +847,7 @@ static void test_stop_of_streams_that_send_nothing(void **state) {
     struct response r;
     for (int i = 0; i < 2; i++)
         client_answer_to_head(&p.c, &r);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static bool send_is_over, stopped_in_time;
@@ -903,8 +868,8 @@ static void late_stop(struct cl_generator *g, struct cl_request *r) {
 static void test_stop_waits_for_bytes_in_flight(void **state) {
     (void)state;
     static struct cl_generator g = {late_proceed, late_stop};
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     cl_mem_hold_sends(p.c.stream, true);
     struct cl_request *r = fixture_take(&p.f);
@@ -916,7 +881,7 @@ static void test_stop_waits_for_bytes_in_flight(void **state) {
     send_is_over = true;
     fixture_turn(&p.f);
     assert_true(stopped_in_time);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 #define T(name) cmocka_unit_test(test_##name)

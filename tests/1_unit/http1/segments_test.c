@@ -6,33 +6,14 @@
 #include "http/response.h"
 #include "support/fixture.h"
 
-struct pair {
-    struct fixture f;
-    struct client c;
-};
-
-static void begin_with(struct pair *p, const struct cello_server_config *cfg) {
-    fixture_init(&p->f, cfg);
-    client_open(&p->f, &p->c);
-}
-
-static void begin(struct pair *p) {
-    begin_with(p, NULL);
-}
-
-static void end(struct pair *p) {
-    client_free(&p->c);
-    fixture_free(&p->f);
-}
-
-static void get(struct pair *p, const char *query, size_t n) {
+static void get(struct h1_pair *p, const char *query, size_t n) {
     char text[200];
     snprintf(text, sizeof text, "GET /segments/%zu%s HTTP/1.1\r\nHost: a\r\n\r\n", n, query);
     client_send(&p->c, text);
 }
 
 /* Read the body of n bytes in `parts`, with `bytes` behind each. */
-static void expect_body(struct pair *p, size_t n, size_t parts, size_t bytes) {
+static void expect_body(struct h1_pair *p, size_t n, size_t parts, size_t bytes) {
     struct response r = client_expect(&p->c, 200, NULL);
     assert_int_equal(r.body_len, n + parts * (1 + bytes));
     const char *at = r.body;
@@ -50,8 +31,8 @@ static void test_sizes(void **state) {
     static const size_t sizes[] = {0,     1,     100,   4096,   7168,   7169,   10240,
                                    32768, 40000, 65536, 100000, 262145, 1 << 20};
     for (size_t i = 0; i < CL_ARRAY_LEN(sizes); i++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         for (int round = 0; round < 2; round++) {
             get(&p, "", sizes[i]);
             expect_body(&p, sizes[i], 1, 1);
@@ -59,31 +40,31 @@ static void test_sizes(void **state) {
             assert_int_equal(p.f.released, round + 1);
             assert_int_equal(fixture_used(&p.f), 0);
         }
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void test_small_files_leave_with_one_write(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     get(&p, "", 7000);
     expect_body(&p, 7000, 1, 1);
     assert_int_equal(p.c.sends, 1);
     get(&p, "?parts=10", 1000);
     expect_body(&p, 1000, 10, 1);
     assert_int_equal(p.c.sends, 2);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_the_head_leaves_with_the_file(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     get(&p, "?bytes=0", 1 << 20);
     expect_body(&p, 1 << 20, 1, 0);
     assert_int_equal(p.c.sends, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_many_parts(void **state) {
@@ -105,14 +86,14 @@ static void test_many_parts(void **state) {
         {5000000, 100, 4097, "?parts=100&bytes=4097"},
     };
     for (size_t i = 0; i < CL_ARRAY_LEN(cases); i++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         get(&p, cases[i].query, cases[i].n);
         expect_body(&p, cases[i].n, cases[i].parts, cases[i].bytes);
         client_expect_nothing(&p.c);
         assert_int_equal(p.f.released, 1);
         assert_int_equal(fixture_used(&p.f), 0);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -120,8 +101,8 @@ static void test_pipelined(void **state) {
     (void)state;
     static const size_t sizes[] = {0, 5000, 30000, 50000, 300000};
     for (int late = 0; late < 2; late++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         cl_mem_hold_sends(p.c.stream, late);
         char text[4000] = "";
         for (size_t i = 0; i < CL_ARRAY_LEN(sizes); i++) {
@@ -141,14 +122,14 @@ static void test_pipelined(void **state) {
             assert_int_equal(client_expect(&p.c, 200, NULL).body_len, 5000);
         }
         client_expect_nothing(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void expect_head_only(const char *request, int status, const char *length) {
-    struct pair p;
+    struct h1_pair p;
     struct response r;
-    begin(&p);
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, request);
     client_answer_to_head(&p.c, &r);
     assert_int_equal(r.status, status);
@@ -158,7 +139,7 @@ static void expect_head_only(const char *request, int status, const char *length
     client_expect_nothing(&p.c);
     assert_int_equal(p.f.pinned, 1);
     assert_int_equal(p.f.released, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_answers_without_a_body(void **state) {
@@ -172,21 +153,21 @@ static void test_answers_without_a_body(void **state) {
 
 static void test_old_clients(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "GET /segments/50000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     expect_body(&p, 50000, 1, 1);
     client_send(&p.c, "GET /segments/50000 HTTP/1.0\r\n\r\n");
     expect_body(&p, 50000, 1, 1);
     client_expect_closed(&p.c);
     assert_false(p.c.was_reset);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_connection_close(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "GET /segments/500 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     expect_body(&p, 500, 1, 1);
     client_expect_closed(&p.c);
@@ -196,15 +177,15 @@ static void test_connection_close(void **state) {
     expect_body(&p, 50000, 1, 1);
     client_expect_closed(&p.c);
     assert_false(p.c.was_reset);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* A client that has said all it had to say still gets everything. */
 static void test_half_close(void **state) {
     (void)state;
     for (int late = 0; late < 2; late++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         cl_mem_hold_sends(p.c.stream, true);
         get(&p, "?bytes=5000", 50000);
         if (late)
@@ -215,21 +196,21 @@ static void test_half_close(void **state) {
         expect_body(&p, 50000, 1, 5000);
         client_expect_closed(&p.c);
         assert_false(p.c.was_reset);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 /* ---- what goes wrong ---- */
 
 static void expect_reset(const char *query, size_t n) {
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     get(&p, query, n);
     assert_null(p.c.stream);
     assert_true(p.c.was_reset);
     assert_true(p.c.out_len < n + 200); /* nothing stands in for what is missing */
     assert_int_equal(p.f.released, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_a_file_that_became_shorter(void **state) {
@@ -246,7 +227,7 @@ static void test_a_file_that_became_shorter(void **state) {
 }
 
 /* What was sent of an answer that a client did not wait for. */
-static void expect_logged(struct pair *p, uint64_t bytes) {
+static void expect_logged(struct h1_pair *p, uint64_t bytes) {
     struct cl_request *r = fixture_take(&p->f);
     assert_int_equal(r->response.bytes_sent, bytes);
     cello_request_unref(r);
@@ -254,8 +235,8 @@ static void expect_logged(struct pair *p, uint64_t bytes) {
 
 static void test_bytes_for_the_log(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     get(&p, "?keep=1", 5000);
     expect_logged(&p, 5002);
     get(&p, "?keep=1", 50000);
@@ -264,14 +245,14 @@ static void test_bytes_for_the_log(void **state) {
     expect_logged(&p, 0);
     get(&p, "?keep=1&size=10003", 50000);
     expect_logged(&p, 1 + 10000);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_a_client_that_leaves(void **state) {
     (void)state;
     for (int how = 0; how < 3; how++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         cl_mem_hold_sends(p.c.stream, true);
         get(&p, "?keep=1&bytes=5000", 50000);
         assert_int_equal(p.f.released, 0);
@@ -288,15 +269,15 @@ static void test_a_client_that_leaves(void **state) {
         fixture_turn(&p.f);
         assert_int_equal(p.f.released, 1);
         expect_logged(&p, how == 2 ? 55001 : 1);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 /* The answer waits behind an earlier one that the client does not read. */
 static void test_a_client_that_leaves_before(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     cl_mem_hold_sends(p.c.stream, true);
     client_send(&p.c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     get(&p, "?keep=1", 50000);
@@ -305,7 +286,7 @@ static void test_a_client_that_leaves_before(void **state) {
     fixture_turn(&p.f);
     assert_int_equal(p.f.released, 1);
     expect_logged(&p, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void count(void *ctx) {
@@ -315,8 +296,8 @@ static void count(void *ctx) {
 /* The handler answers when nobody is there any more. */
 static void test_a_client_that_left(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     cl_mem_reset(p.c.stream);
     fixture_turn(&p.f);
@@ -326,13 +307,13 @@ static void test_a_client_that_left(void **state) {
     cello_respond_segments(r, &s, 1, count, &released);
     assert_int_equal(released, 1);
     cello_request_unref(r);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_a_client_that_reads_nothing(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     uint64_t write_ns = p.f.cfg.timeouts.write_ns;
     cl_mem_hold_sends(p.c.stream, true);
     get(&p, "", 50000);
@@ -346,7 +327,7 @@ static void test_a_client_that_reads_nothing(void **state) {
     assert_null(p.c.stream);
     assert_true(p.c.was_reset);
     assert_int_equal(p.f.released, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* More segments than the request may have memory for. */
@@ -354,8 +335,8 @@ static void test_too_many_segments(void **state) {
     (void)state;
     struct cello_server_config cfg = fixture_config();
     cfg.limits.max_request_arena = 16384;
-    struct pair p;
-    begin_with(&p, &cfg);
+    struct h1_pair p;
+    h1_pair_begin(&p, &cfg);
     get(&p, "?parts=100", 300);
     expect_body(&p, 300, 100, 1);
     get(&p, "?parts=256", 300);
@@ -363,7 +344,7 @@ static void test_too_many_segments(void **state) {
     assert_int_equal(p.f.released, 2);
     get(&p, "", 300);
     expect_body(&p, 300, 1, 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_no_malloc(void **state) {
@@ -371,8 +352,8 @@ static void test_no_malloc(void **state) {
 #if defined(CL_POISON)
     skip();
 #endif
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     uint64_t before = 0;
     for (int round = 0; round < 20; round++) {
         if (round == 10)
@@ -382,7 +363,7 @@ static void test_no_malloc(void **state) {
         cl_mem_output_clear(p.c.stream);
     }
     assert_int_equal(cl_alloc_count(), before);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 #define T(name) cmocka_unit_test(test_##name)

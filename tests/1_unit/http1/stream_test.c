@@ -2,68 +2,44 @@
  * side. */
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
-struct pair {
-    struct fixture f;
-    struct client c;
-};
-
-static void begin(struct pair *p) {
-    fixture_init(&p->f, NULL);
-    client_open(&p->f, &p->c);
-}
-
-static void end(struct pair *p) {
-    client_free(&p->c);
-    fixture_free(&p->f);
-}
-
-static void give(struct pair *p, struct cl_str bytes, bool last) {
-    struct cl_request *r = fixture_take(&p->f);
-    cello_response_chunk(r, bytes, last);
-    cello_request_unref(r);
-    fixture_turn(&p->f);
-}
-
 /* ---- when bytes leave ---- */
 
 static void test_what_is_there_at_once_leaves_in_one_write(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/3"));
     assert_int_equal(p.c.sends, 1);
     client_expect(&p.c, 200, "a\r\n0123456789\r\na\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_the_head_waits_for_nothing(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/1?wait=1"));
     assert_int_equal(p.c.sends, 1);
     assert_non_null(strstr(client_text(&p.c), "\r\n\r\n"));
     assert_int_equal(fixture_used(&p.f), CL_BLOCK_SIZE); /* the request's head, and no output */
-    give(&p, CL_STR("ab"), false);
+    fixture_give(&p.f, CL_STR("ab"), false);
     assert_int_equal(p.c.sends, 2);
     assert_non_null(strstr(client_text(&p.c), "2\r\nab\r\n"));
-    give(&p, CL_STR("cd"), true);
+    fixture_give(&p.f, CL_STR("cd"), true);
     client_expect(&p.c, 200, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* Small chunks are gathered, not without end. */
 static void test_small_chunks_are_gathered(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/20000"));
     assert_in_range(p.c.sends, 2, 30);
     struct response r = client_expect(&p.c, 200, NULL);
     assert_int_equal(r.body_len, 20000 * 15 + 5);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* Large ones are sent from where they lie, before the generator is asked again. */
@@ -71,37 +47,37 @@ static void test_large_chunks_are_not_copied(void **state) {
     (void)state;
     static char large[100000];
     memset(large, 'x', sizeof large);
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/1?wait=1"));
     cl_mem_hold_sends(p.c.stream, true);
-    give(&p, cl_str(large, sizeof large), false);
+    fixture_give(&p.f, cl_str(large, sizeof large), false);
     assert_int_equal(p.f.held_count, 0);
     assert_true(fixture_used(&p.f) <= 2 * CL_BLOCK_SIZE);
     assert_true(cl_mem_finish_send(p.c.stream, CELLO_OK));
     fixture_turn(&p.f);
     assert_int_equal(p.f.held_count, 1);
     cl_mem_hold_sends(p.c.stream, false);
-    give(&p, cl_str(NULL, 0), true);
+    fixture_give(&p.f, cl_str(NULL, 0), true);
     struct response r = client_expect(&p.c, 200, NULL);
     assert_int_equal(r.body_len, sizeof large + sizeof "186a0\r\n\r\n0\r\n\r\n" - 1);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* ---- trailers ---- */
 
 static void test_trailers(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/1?wait=1") GET("/"));
     struct cl_request *r = p.f.held[0];
     assert_int_equal(cello_response_trailer(r, CL_STR("Digest"), CL_STR("abc")), CELLO_OK);
     assert_int_equal(cello_response_trailer(r, CL_STR("X-Rows"), CL_STR("")), CELLO_OK);
-    give(&p, CL_STR("ab"), true);
+    fixture_give(&p.f, CL_STR("ab"), true);
     client_expect(&p.c, 200, "2\r\nab\r\n0\r\nDigest: abc\r\nX-Rows: \r\n\r\n");
     client_expect(&p.c, 200, "hello");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_trailers_that_must_stand_before_the_body(void **state) {
@@ -110,8 +86,8 @@ static void test_trailers_that_must_stand_before_the_body(void **state) {
         "Content-Length", "Transfer-Encoding", "Host", "Trailer",
         "Set-Cookie",     "Content-Type",      "Vary", "a b",
         "Authorization",  "Content-Range",     "",     "Connection"};
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/stream/1?wait=1"));
     struct cl_request *r = p.f.held[0];
     for (size_t i = 0; i < CL_ARRAY_LEN(names); i++) {
@@ -122,9 +98,9 @@ static void test_trailers_that_must_stand_before_the_body(void **state) {
     for (uint32_t i = 0; i < p.f.cfg.limits.max_headers; i++)
         assert_int_equal(cello_response_trailer(r, CL_STR("A"), CL_STR("x")), CELLO_OK);
     assert_int_equal(cello_response_trailer(r, CL_STR("A"), CL_STR("x")), CELLO_ENOMEM);
-    give(&p, cl_str(NULL, 0), true);
+    fixture_give(&p.f, cl_str(NULL, 0), true);
     client_expect(&p.c, 200, NULL);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* A body with a length, or one that ends with the connection, has no place for them. */
@@ -133,15 +109,15 @@ static void test_trailers_without_chunks_are_left_out(void **state) {
     static const char *const requests[] = {"GET /stream/1?wait=1 HTTP/1.0\r\n\r\n",
                                            GET("/stream/1?wait=1&length=2")};
     for (size_t i = 0; i < CL_ARRAY_LEN(requests); i++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         client_send(&p.c, requests[i]);
         assert_int_equal(cello_response_trailer(p.f.held[0], CL_STR("Digest"), CL_STR("abc")),
                          CELLO_OK);
-        give(&p, CL_STR("ab"), true);
+        fixture_give(&p.f, CL_STR("ab"), true);
         client_expect(&p.c, 200, "ab");
         client_expect_nothing(&p.c);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
@@ -153,8 +129,8 @@ static const struct cello_field LINK[] = {
 
 static void test_early_hints(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     struct cl_request *r = fixture_take(&p.f);
     assert_int_equal(cello_response_early_hints(r, LINK, 1), CELLO_OK);
@@ -169,15 +145,15 @@ static void test_early_hints(void **state) {
     p.c.at = hints;
     client_expect(&p.c, 200, "done");
     cello_request_unref(r);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_early_hints_that_are_not_sent(void **state) {
     (void)state;
     static const struct cello_field bad[] = {
         {{"Link", 4}, {"a\r\nb", 4}}, {{"Content-Length", 14}, {"1", 1}}, {{"", 0}, {"x", 1}}};
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, "GET /hold HTTP/1.0\r\n\r\n");
     struct cl_request *r = fixture_take(&p.f);
     assert_int_equal(cello_response_early_hints(r, LINK, 1), CELLO_OK); /* HTTP/1.0 has none */
@@ -189,13 +165,13 @@ static void test_early_hints_that_are_not_sent(void **state) {
     cello_request_unref(r);
     fixture_turn(&p.f);
     client_expect(&p.c, 200, "x");
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_early_hints_to_nobody(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     cl_mem_reset(p.c.stream);
     fixture_turn(&p.f);
@@ -203,7 +179,7 @@ static void test_early_hints_to_nobody(void **state) {
     assert_int_equal(cello_response_early_hints(r, LINK, 1), CELLO_OK);
     cello_respond_bytes(r, CL_STR("x"));
     cello_request_unref(r);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* A client that reads none does not make the server gather them for ever. */
@@ -212,8 +188,8 @@ static void test_early_hints_to_a_client_that_does_not_read(void **state) {
     static char value[3000];
     memset(value, 'v', sizeof value);
     const struct cello_field field = {{"Link", 4}, {value, sizeof value}};
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_send(&p.c, GET("/hold"));
     cl_mem_hold_sends(p.c.stream, true);
     struct cl_request *r = fixture_take(&p.f);
@@ -225,7 +201,7 @@ static void test_early_hints_to_a_client_that_does_not_read(void **state) {
     cello_response_close(r);
     cello_respond_empty(r);
     cello_request_unref(r);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 /* ---- a client that ends its side ---- */
@@ -234,8 +210,8 @@ static void test_early_hints_to_a_client_that_does_not_read(void **state) {
 static void test_half_closed_client_that_has_to_wait(void **state) {
     (void)state;
     for (int before = 0; before < 2; before++) {
-        struct pair p;
-        begin(&p);
+        struct h1_pair p;
+        h1_pair_begin(&p, NULL);
         if (before) { /* the end comes with the request */
             client_push(&p.c, GET("/stream/1?wait=1"), sizeof GET("/stream/1?wait=1") - 1);
             client_eof(&p.c);
@@ -246,27 +222,27 @@ static void test_half_closed_client_that_has_to_wait(void **state) {
         fixture_turn(&p.f);
         for (int i = 0; i < 5; i++) { /* one that goes on is not cut */
             fixture_pass(&p.f, 100 * CL_NS_PER_MS);
-            give(&p, CL_STR("ab"), false);
+            fixture_give(&p.f, CL_STR("ab"), false);
         }
         assert_int_equal(p.f.stopped, 0);
         fixture_pass(&p.f, CL_NS_PER_S);
         fixture_turn(&p.f);
         assert_int_equal(p.f.stopped, 1);
         assert_null(p.c.stream);
-        end(&p);
+        h1_pair_end(&p);
     }
 }
 
 static void test_half_closed_client_gets_what_is_there(void **state) {
     (void)state;
-    struct pair p;
-    begin(&p);
+    struct h1_pair p;
+    h1_pair_begin(&p, NULL);
     client_push(&p.c, GET("/stream/3"), sizeof GET("/stream/3") - 1);
     client_eof(&p.c);
     fixture_turn(&p.f);
     client_expect(&p.c, 200, "a\r\n0123456789\r\na\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n");
     client_expect_closed(&p.c);
-    end(&p);
+    h1_pair_end(&p);
 }
 
 int main(void) {

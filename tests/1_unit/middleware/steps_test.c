@@ -3,24 +3,12 @@
 
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
-struct pair {
-    struct fixture f;
-    struct client c;
-};
-
-static void begin(struct pair *p, struct cl_step *step) {
+static void begin(struct h1_pair *p, struct cl_step *step) {
     assert_non_null(step);
     fixture_begin(&p->f, NULL);
     assert_int_equal(cello_app_use(p->f.app, step), CELLO_OK);
     fixture_serve(&p->f);
     client_open(&p->f, &p->c);
-}
-
-static void end(struct pair *p) {
-    client_free(&p->c);
-    fixture_free(&p->f);
 }
 
 /* ---- request ids ---- */
@@ -31,7 +19,7 @@ static bool is_made(const char *id, size_t len) {
 
 static void test_ids_are_made(void **state) {
     (void)state;
-    struct pair p;
+    struct h1_pair p;
     begin(&p, cello_step_request_id(CL_STR("X-Request-ID")));
     static const char *const requests[] = {
         GET("/"),
@@ -56,12 +44,12 @@ static void test_ids_are_made(void **state) {
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(seen[k], seen[i]);
     }
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_ids_are_taken_over(void **state) {
     (void)state;
-    struct pair p;
+    struct h1_pair p;
     begin(&p, cello_step_request_id(CL_STR("X-Trace")));
     char long_id[130];
     memset(long_id, 'a', 129);
@@ -92,7 +80,7 @@ static void test_ids_are_taken_over(void **state) {
         assert_true(ids[i].good || is_made(sent, len));
         cello_request_unref(held);
     }
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_bad_id_headers(void **state) {
@@ -113,7 +101,7 @@ static void test_security_headers(void **state) {
         .csp = CL_STR_INIT("default-src 'self'"),
         .coop = CL_STR_INIT("same-origin"),
     };
-    struct pair p;
+    struct h1_pair p;
     begin(&p, cello_step_security_headers(&cfg));
     static const char *const requests[] = {GET("/"), GET("/none"), GET("/stream/1"), GET("/%")};
     for (size_t i = 0; i < CL_ARRAY_LEN(requests); i++) {
@@ -135,7 +123,7 @@ static void test_security_headers(void **state) {
     client_answer(&p.c, &r);
     assert_true(response_field_is(&r, "X-Frame-Options", "SAMEORIGIN"));
     assert_null(memmem(r.head, r.head_len, "DENY", 4));
-    end(&p);
+    h1_pair_end(&p);
 }
 
 static void test_bad_security_headers(void **state) {
@@ -184,7 +172,7 @@ static void test_order(void **state) {
                                       {{.before = before, .after = after}, 'c'}};
     static struct cello_handler *handler;
     struct cl_step *own[] = {&tracers[2].super};
-    struct pair p;
+    struct h1_pair p;
     char err[200];
     fixture_begin(&p.f, NULL);
     assert_int_equal(cello_app_use(p.f.app, &tracers[0].super), CELLO_OK);
@@ -217,7 +205,7 @@ static void test_order(void **state) {
         assert_int_equal(r.status == 403, cases[i].answer);
         assert_string_equal(trace, cases[i].want);
     }
-    end(&p);
+    h1_pair_end(&p);
 }
 
 int main(void) {

@@ -11,8 +11,6 @@
 #include "base/log.h"
 #include "support/fixture.h"
 
-#define MS 1000000ull
-
 /* A server whose log is a pipe that keeps writes apart. */
 struct logged {
     struct fixture f;
@@ -159,16 +157,16 @@ static void count_errors(void *ctx, enum cl_log_level level, const char *line) {
     warnings += level == CL_LOG_ERROR;
 }
 
-#define GET "GET /item/1234 HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET_ITEM GET("/item/1234")
 
 /* A reader that has stopped holds nobody up; what finds no room is counted. */
 static void test_full_pipe(void **state) {
     (void)state;
     struct logged l;
     begin(&l, "");
-    char many[sizeof GET * 50] = "";
+    char many[sizeof GET_ITEM * 50] = "";
     for (int i = 0; i < 50; i++)
-        append(many, GET);
+        append(many, GET_ITEM);
     for (int i = 0; i < 600; i++) {
         client_send(&l.c, many);
         cl_mem_output_clear(l.c.stream);
@@ -199,9 +197,9 @@ static void test_closed_pipe(void **state) {
     struct logged l;
     begin(&l, "");
     close(l.pipe[0]);
-    client_send(&l.c, GET);
+    client_send(&l.c, GET_ITEM);
     fixture_pass(&l.f, 200 * MS);
-    client_send(&l.c, GET);
+    client_send(&l.c, GET_ITEM);
     client_expect(&l.c, 200, "1234,");
     client_expect(&l.c, 200, "1234,");
     l.pipe[0] = dup(l.pipe[1]);

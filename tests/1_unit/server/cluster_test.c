@@ -9,12 +9,10 @@
 #include "base/clock.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 enum { PATIENCE_MS = 10000, LIMIT_S = 60, WAIT_MS = 200, SETTLE_TURNS = 20 };
 enum { FIRST, SECOND, SERVERS };
 
-static const uint64_t MS = CL_NS_PER_MS, NEVER = 60 * CL_NS_PER_S;
+static const uint64_t NEVER = 60 * CL_NS_PER_S;
 
 /* A socket that listens, kept open as a supervisor does, and two servers of one application. */
 struct cluster {

@@ -5,8 +5,6 @@
 #include "base/alloc.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 enum { INBOX = 1 << 21, FULL = CELLO_CONNECTION_BUFFER_BYTES };
 
 /* One end of a connection, and what it has received. */
@@ -232,8 +230,7 @@ static void test_a_failure_is_no_end(void **state) {
     struct cl_request *r = fixture_take(&f);
     cello_response_chunk(r, CL_STR("half"), false);
     fixture_turn(&f);
-    while (f.held_count)
-        cello_request_unref(fixture_take(&f));
+    fixture_drop(&f);
     cello_response_abort(r);
     cello_request_unref(r);
     assert_int_equal(receive_all(&f, &e), CELLO_ESYS);
@@ -253,10 +250,7 @@ static void test_hanging_up(void **state) {
     fixture_turn(&f);
     close_end(&e);
     fixture_turn(&f);
-    struct cl_request *r = fixture_take(&f);
-    cello_respond_bytes(r, CL_STR("late"));
-    cello_request_unref(r);
-    fixture_turn(&f);
+    fixture_answer(&f, "late");
     assert_int_equal(stats(&f).connections, 0);
     open_end(&f, &e);
     send_text(&e, GET("/static/1000000"));

@@ -4,7 +4,6 @@
 
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define SECOND CELLO_SECOND
 
 struct watcher {

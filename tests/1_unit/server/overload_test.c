@@ -11,9 +11,6 @@
 #include "base/log.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define MS 1000000ull
-
 enum { LIMIT_S = 60, TURNS_MAX = 5000, FLOODERS = 20 };
 
 /* ---- accept(2) fails as the test wants ---- */

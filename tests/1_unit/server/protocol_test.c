@@ -2,7 +2,6 @@
 #include "http2/conn.h"
 #include "support/dial.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define SETTINGS "\0\0\0\4\0\0\0\0\0"
 #define HEADER_TIME (5 * CELLO_SECOND)
 

@@ -3,7 +3,6 @@
 
 #include "support/dial.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define PROXY "10.1.2.3"
 #define LINE "PROXY TCP4 192.0.2.7 198.51.100.1 4242 443\r\n"
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"

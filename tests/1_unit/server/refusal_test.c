@@ -1,8 +1,6 @@
 /* Handlers of the program for requests that no route answers. */
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 struct own {
     struct cello_handler super;
     int status;

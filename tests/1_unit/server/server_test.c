@@ -15,9 +15,6 @@
 #include "net/listen.h"
 #include "support/fixture.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-#define MS 1000000ull
-
 enum { PATIENCE_MS = 10000, LIMIT_S = 60, INBOX = 1 << 21, PEERS_MAX = 4 };
 
 /* A client's socket and what came from it. */

@@ -597,6 +597,16 @@ void client_expect_closed(struct client *c) {
     client_expect_nothing(c);
 }
 
+void h1_pair_begin(struct h1_pair *p, const struct cello_server_config *cfg) {
+    fixture_init(&p->f, cfg);
+    client_open(&p->f, &p->c);
+}
+
+void h1_pair_end(struct h1_pair *p) {
+    client_free(&p->c);
+    fixture_free(&p->f);
+}
+
 void expect_refused(struct fixture *f, const char *text, size_t len, int status) {
     struct client c;
     client_open(f, &c);

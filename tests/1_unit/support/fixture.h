@@ -13,9 +13,17 @@
 
 #include <cello/cello.h>
 
+#include "base/clock.h"
 #include "net/mem.h"
 #include "server/server_internal.h"
 #include "support/response_check.h"
+
+/* Requests, with `fields` that end their lines. */
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define POST(target, fields) "POST " target " HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
+#define CHUNKED "Transfer-Encoding: chunked\r\n"
+
+#define MS CL_NS_PER_MS
 
 enum { HELD_MAX = 128 };
 
@@ -117,6 +125,14 @@ struct response client_expect(struct client *c, int status, const char *body);
 /* No byte is left unread. */
 void client_expect_nothing(struct client *c);
 void client_expect_closed(struct client *c);
+
+/* A server and one client of it. cfg NULL: the default. */
+struct h1_pair {
+    struct fixture f;
+    struct client c;
+};
+void h1_pair_begin(struct h1_pair *p, const struct cello_server_config *cfg);
+void h1_pair_end(struct h1_pair *p);
 
 /* Send `text` on a connection of its own and expect one answer, then the end. */
 void expect_refused(struct fixture *f, const char *text, size_t len, int status);
