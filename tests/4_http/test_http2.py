@@ -160,6 +160,19 @@ def test_curl(served: Server, tmp_path: Path) -> None:
     assert done.stdout == b"root1.1", done
 
 
+def test_answers_before_the_body(served: Server, client: httpx.Client, tmp_path: Path) -> None:
+    """Clients that send a large body for nothing read the answer all the same, and stop."""
+    (tmp_path / "body").write_bytes(BIG * 20)
+    words = ["curl", "-sS", "--http2-prior-knowledge", "-H", "Expect:", "-o", str(tmp_path / "out")]
+    words += ["-w", "%{http_code} %{size_upload}", "--data-binary", f"@{tmp_path / 'body'}"]
+    for _ in range(5):
+        done = run(*words, served.url + "/small")
+        status, uploaded = done.stdout.split()
+        assert status == b"413" and int(uploaded) < 10 * len(BIG), done
+    # One that looks at nothing before it has sent all: up to 1 MiB is taken.
+    assert client.post("/small", content=BIG).status_code == 413
+
+
 def test_nghttp(served: Server) -> None:
     assert shutil.which("nghttp"), "package nghttp2-client"
     done = run("nghttp", "-v", served.url + "/", served.url + "/none", served.url + "/big")
