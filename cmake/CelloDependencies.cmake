@@ -7,6 +7,18 @@ pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl>=3.0)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 pkg_check_modules(liburing IMPORTED_TARGET liburing>=2.3)
 
+# Limits of nghttp2's own: newer versions have them, and older ones to which they were added.
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::nghttp2)
+foreach(option stream_reset_rate_limit glitch_rate_limit max_continuations)
+  string(TOUPPER CELLO_HAVE_NGHTTP2_${option} have)
+  check_symbol_exists(nghttp2_option_set_${option} nghttp2/nghttp2.h ${have})
+  if(${have})
+    list(APPEND cello_features ${have}=1)
+  endif()
+endforeach()
+unset(CMAKE_REQUIRED_LIBRARIES)
+
 if(NOT liburing_FOUND)
   message(STATUS "liburing >= 2.3 is absent: building with the epoll back end only")
 endif()

@@ -9,6 +9,7 @@ function(cello_add_library)
   target_include_directories(cello PUBLIC include PRIVATE src)
   target_link_libraries(cello PUBLIC Threads::Threads m
     PRIVATE cello_flags PkgConfig::pcre2 PkgConfig::openssl PkgConfig::nghttp2)
+  target_compile_definitions(cello PRIVATE ${cello_features})
   if(liburing_FOUND)
     target_link_libraries(cello PRIVATE PkgConfig::liburing)
     target_compile_definitions(cello PRIVATE CELLO_HAVE_URING=1)

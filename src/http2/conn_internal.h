@@ -24,9 +24,6 @@ struct cl_h2_context {
 /* Without memory: until the next try. */
 #define CL_H2_MEMORY_NS (20 * CL_NS_PER_MS)
 
-/* WINDOW_UPDATE frames that a request may be worth to a client. */
-enum { CL_H2_EARN = 4 };
-
 enum {
     CL_H2_FRAME_HEAD = 9,          /* RFC 9113, 4.1 */
     CL_H2_SEND_HEAD_MAX = 1 << 20, /* bytes of an answer's head */
@@ -146,13 +143,12 @@ struct cl_h2 {
     int32_t reset_ids[CL_H2_RESETS];
     int32_t forgotten_id; /* the last of those that were in reset_ids */
     unsigned reset_count;
-    uint64_t requests;
+    struct cl_h2_work work;
     uint64_t heard_ns;
     struct cl_write_watch write_watch;
     uint64_t ping_progress;
     uint64_t due_ns[CL_H2_DUES];
-    size_t spent;    /* of this turn's budget */
-    size_t unearned; /* bytes of bodies that were sent, less than a WINDOW_UPDATE is worth */
+    size_t spent; /* of this turn's budget */
     struct cl_timer timer;
     struct cl_flush flush;
     struct cl_sink sink; /* in `bodies`; base is NULL: nobody writes */

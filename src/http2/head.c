@@ -59,9 +59,8 @@ struct cl_h2_stream *cl_h2_stream_new(struct cl_h2 *c, int32_t id) {
     r->method = CL_METHOD_OTHER;
     r->exchange = st;
     c->first = false;
-    c->requests++;
+    c->work.requests++;
     link_stream(c, st);
-    cl_h2_abuse_earn(&c->abuse, CL_H2_ACT_WINDOW, CL_H2_EARN);
     return st;
 }
 
@@ -331,7 +330,7 @@ void cl_h2_head_complete(struct cl_h2_stream *st, bool has_body) {
     struct cl_request *r = st->req;
     struct cl_worker *w = r->worker;
     uint64_t max = w->limits.max_requests_per_connection;
-    if (CL_UNLIKELY(max && c->requests >= max))
+    if (CL_UNLIKELY(max && c->work.requests >= max))
         cl_h2_go_gracefully(c);
     st->body_pending = has_body;
     int err = st->head_err ? st->head_err : read_target(r);

@@ -3,14 +3,24 @@
 
 #include "base/alloc.h"
 
-/* The most CONTINUATION frames behind a HEADERS frame: with them a head may take as many bytes on
- * the wire as several times the limits allow decoded. */
-enum { CONTINUATIONS_MAX = 6 };
+/* The most CONTINUATION frames behind a HEADERS frame, beyond those that a head of the largest size
+ * takes: with them it may have as many bytes on the wire as several times the limits allow decoded,
+ * and be answered. */
+enum { CONTINUATIONS = 6, FRAME_USUAL = 16384 };
+
+/* A stream that was there for this long was one of the few that a client may have at once, and held
+ * the place as long as many that are answered: who cancels such ones asks no more of the server
+ * than who waits. */
+#define STREAM_HELD_NS (10 * CL_NS_PER_MS)
 
 /* The window of a connection is this many times that of a stream: handlers that do not read their
  * bodies hold up theirs, and not the others'. */
 enum { WINDOW_STREAMS = 4 };
 #define WINDOW_MAX ((uint64_t)INT32_MAX)
+
+static unsigned continuations_max(const struct cello_http2_config *cfg) {
+    return CONTINUATIONS + cfg->max_header_list_size / FRAME_USUAL;
+}
 
 static struct cl_h2 *of_user(void *user) {
     return user;
@@ -28,7 +38,7 @@ static int go_on(const struct cl_h2 *c) {
 }
 
 static int count(struct cl_h2 *c, enum cl_h2_act act) {
-    if (CL_UNLIKELY(!cl_h2_abuse_count(&c->abuse, act, cl_h2_now(c))))
+    if (CL_UNLIKELY(!cl_h2_abuse_count(&c->abuse, act, &c->work, cl_h2_now(c))))
         c->doom = NGHTTP2_ENHANCE_YOUR_CALM;
     return go_on(c);
 }
@@ -79,9 +89,9 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     case NGHTTP2_DATA: return begin_data(c, hd);
     case NGHTTP2_HEADERS: return begin_headers(c, hd);
     case NGHTTP2_CONTINUATION:
-        if (++c->continuations > CONTINUATIONS_MAX)
+        if (++c->continuations > continuations_max(&c->context->cfg))
             c->doom = NGHTTP2_ENHANCE_YOUR_CALM;
-        return count(c, CL_H2_ACT_EMPTY);
+        return hd->length ? go_on(c) : count(c, CL_H2_ACT_EMPTY);
     case NGHTTP2_PRIORITY:
         if (hd->stream_id == 0) /* the session does not look at them: RFC 9113, 6.3 */
             c->doom = NGHTTP2_PROTOCOL_ERROR;
@@ -124,7 +134,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
             if (st)
                 cl_h2_body_complete(st);
-        } else if (CL_UNLIKELY(frame->hd.length && frame->hd.length == frame->data.padlen)) {
+        } else if (CL_LIKELY(frame->hd.length > frame->data.padlen)) {
+            c->work.frames++;
+        } else if (frame->hd.length) {
             return count(c, CL_H2_ACT_EMPTY);
         }
         break;
@@ -146,14 +158,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int err,
                             void *user) {
     (void)session;
-    (void)err;
     struct cl_h2 *c = of_user(user);
     if (frame->hd.type == NGHTTP2_HEADERS) {
         end_head(c);
         if (!stream_of(c, frame->hd.stream_id))
             remember_reset(c, frame->hd.stream_id);
     }
-    return count(c, CL_H2_ACT_REFUSED);
+    return count(c, err == NGHTTP2_ERR_REFUSED_STREAM ? CL_H2_ACT_EAGER : CL_H2_ACT_REFUSED);
 }
 
 /* ---- heads ---- */
@@ -232,6 +243,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
         frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
+        c->work.answers++;
         if (st)
             cl_h2_end_request(st);
     }
@@ -252,6 +264,12 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
     return go_on(c);
 }
 
+/* It has ended as it should, or cost the server no more than if it had. */
+static bool is_free_reset(const struct cl_h2_stream *st) {
+    return st->over || st->blameless || st->cut || st->req->response.bytes_sent ||
+           cl_h2_now(st->conn) - st->req->start_ns >= STREAM_HELD_NS;
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user) {
     (void)session;
     (void)code;
@@ -263,9 +281,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         end_head(c);
     if (c->data == st)
         c->data = NULL;
-    bool early = !st->over && !st->blameless && !st->cut;
+    bool free = is_free_reset(st);
     cl_h2_stream_closed(st);
-    return early ? count(c, CL_H2_ACT_RESET) : go_on(c);
+    return free ? go_on(c) : count(c, CL_H2_ACT_RESET);
 }
 
 /* ---- set up ---- */
@@ -284,6 +302,21 @@ static void set_callbacks(nghttp2_session_callbacks *k) {
     nghttp2_session_callbacks_set_send_data_callback(k, cl_h2_put_data);
 }
 
+/* Some versions of the session have limits of their own, for every reset and every frame that is
+ * unusual. Those in abuse.c are in their place: they know what was paid for. */
+static void lift_limits(struct cl_h2_context *x) {
+    (void)x;
+#ifdef CELLO_HAVE_NGHTTP2_STREAM_RESET_RATE_LIMIT
+    nghttp2_option_set_stream_reset_rate_limit(x->option, INT32_MAX, INT32_MAX);
+#endif
+#ifdef CELLO_HAVE_NGHTTP2_GLITCH_RATE_LIMIT
+    nghttp2_option_set_glitch_rate_limit(x->option, INT32_MAX, INT32_MAX);
+#endif
+#ifdef CELLO_HAVE_NGHTTP2_MAX_CONTINUATIONS
+    nghttp2_option_set_max_continuations(x->option, continuations_max(&x->cfg) + 1);
+#endif
+}
+
 struct cl_h2_context *cl_h2_context_new(const struct cello_http2_config *cfg) {
     struct cl_h2_context *x = cl_calloc(1, sizeof *x);
     if (!x)
@@ -299,6 +332,7 @@ struct cl_h2_context *cl_h2_context_new(const struct cello_http2_config *cfg) {
     nghttp2_option_set_no_closed_streams(x->option, 1);
     nghttp2_option_set_builtin_recv_extension_type(x->option, NGHTTP2_PRIORITY_UPDATE);
     nghttp2_option_set_max_send_header_block_length(x->option, CL_H2_SEND_HEAD_MAX);
+    lift_limits(x);
     return x;
 }
 

@@ -7,9 +7,7 @@ enum {
     COPY_MAX = 2048,        /* payload up to this is copied behind the head of its frame */
     OUT_MAX = 131072,       /* bytes of one send */
     FILE_ROOM = 65536 - 64, /* a block for the frames of a file, which stand together in it */
-    /* That a client has received are worth one WINDOW_UPDATE, however they were cut into frames:
-     * windows that end amid a frame make short ones, and many clients answer each. */
-    EARN_BYTES = 1024,
+    FRAME_MIN = 1024,       /* bytes of a frame that is work, though a window has cut it */
 };
 
 /* ---- bytes of bodies ---- */
@@ -131,6 +129,8 @@ ssize_t cl_h2_pull(nghttp2_session *session, int32_t id, uint8_t *buf, size_t ro
     if (end && finish(st, flags))
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     st->sent_ns = cl_h2_now(c);
+    c->work.bytes += n;
+    c->work.frames += n < room || n >= FRAME_MIN;
     return (ssize_t)n;
 }
 
@@ -219,9 +219,6 @@ int cl_h2_put_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     st->req->response.bytes_sent += n;
-    c->unearned += n;
-    cl_h2_abuse_earn(&c->abuse, CL_H2_ACT_WINDOW, (unsigned)(c->unearned / EARN_BYTES));
-    c->unearned %= EARN_BYTES;
     return 0;
 }
 
