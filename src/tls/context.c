@@ -8,12 +8,22 @@
 #include "tls/kernel.h"
 #include "tls/tls_internal.h"
 
+enum { ALL_MODES = 07777 };
+
 /* What tells that a file is another one than before. */
 struct stamp {
     dev_t dev;
     ino_t ino;
+    mode_t mode;
     off_t size;
-    struct timespec changed;
+    struct timespec changed; /* also with the mode */
+};
+
+struct watched {
+    const char *path;
+    bool is_key;
+    struct stamp known; /* of what was loaded, or could not be */
+    struct stamp seen;  /* by the last call of reload */
 };
 
 struct cl_tls_context {
@@ -22,10 +32,9 @@ struct cl_tls_context {
     struct cl_tls_setup *setup;
     struct cl_tls_keys *keys;
     bool h2;
+    bool warned; /* of these files, by the process that checked them for its workers */
     size_t file_count;
-    const char **files;
-    struct stamp *known; /* of what was loaded, or could not be */
-    struct stamp *seen;  /* by the last call of reload */
+    struct watched *files;
 };
 
 /* ---- a copy of the configuration ------------------------------------------------------------ */
@@ -90,25 +99,22 @@ static int keep_config(struct cl_tls_context *c, const struct cello_tls_config *
 
 /* ---- the files ------------------------------------------------------------------------------ */
 
-static void add_file(struct cl_tls_context *c, const char *path) {
+static void add_file(struct cl_tls_context *c, const char *path, bool is_key) {
     if (path)
-        c->files[c->file_count++] = path;
+        c->files[c->file_count++] = (struct watched){.path = path, .is_key = is_key};
 }
 
 static int keep_files(struct cl_tls_context *c) {
-    size_t most = 4 + 2 * c->cfg.name_count;
-    c->files = cl_calloc(most, sizeof *c->files);
-    c->known = cl_calloc(most, sizeof *c->known);
-    c->seen = cl_calloc(most, sizeof *c->seen);
-    if (!c->files || !c->known || !c->seen)
+    c->files = cl_calloc(4 + 2 * c->cfg.name_count, sizeof *c->files);
+    if (!c->files)
         return CELLO_ENOMEM;
-    add_file(c, c->cfg.cert_path);
-    add_file(c, c->cfg.key_path);
-    add_file(c, c->cfg.ca_path);
-    add_file(c, c->cfg.ocsp_response);
+    add_file(c, c->cfg.cert_path, false);
+    add_file(c, c->cfg.key_path, true);
+    add_file(c, c->cfg.ca_path, false);
+    add_file(c, c->cfg.ocsp_response, false);
     for (size_t i = 0; i < c->cfg.name_count; i++) {
-        add_file(c, c->cfg.names[i].cert_path);
-        add_file(c, c->cfg.names[i].key_path);
+        add_file(c, c->cfg.names[i].cert_path, false);
+        add_file(c, c->cfg.names[i].key_path, true);
     }
     return CELLO_OK;
 }
@@ -118,7 +124,7 @@ static struct stamp look(const char *path) {
     struct stat st;
     if (stat(path, &st))
         return (struct stamp){0};
-    return (struct stamp){st.st_dev, st.st_ino, st.st_size, st.st_ctim};
+    return (struct stamp){st.st_dev, st.st_ino, st.st_mode, st.st_size, st.st_ctim};
 }
 
 static bool same(const struct stamp *a, const struct stamp *b) {
@@ -131,17 +137,52 @@ static bool same(const struct stamp *a, const struct stamp *b) {
 static void look_at_files(struct cl_tls_context *c, bool *as_loaded, bool *as_seen) {
     *as_loaded = *as_seen = true;
     for (size_t i = 0; i < c->file_count; i++) {
-        struct stamp now = look(c->files[i]);
-        *as_loaded &= same(&now, &c->known[i]);
-        *as_seen &= same(&now, &c->seen[i]);
-        c->seen[i] = now;
+        struct watched *w = &c->files[i];
+        struct stamp now = look(w->path);
+        *as_loaded &= same(&now, &w->known);
+        *as_seen &= same(&now, &w->seen);
+        w->seen = now;
+    }
+}
+
+/* ---- keys that are not secret --------------------------------------------------------------- */
+
+/* A group may be there to read keys (Debian has one, ssl-cert), but not to write them. */
+static const char *who_else(mode_t mode) {
+    if (!S_ISREG(mode))
+        return NULL;
+    if (mode & (S_IWGRP | S_IWOTH))
+        return "others may change it";
+    return mode & S_IROTH ? "everybody may read it" : NULL;
+}
+
+static bool is_listed_before(const struct cl_tls_context *c, const struct watched *w) {
+    for (const struct watched *other = c->files; other < w; other++)
+        if (other->is_key && other->seen.dev == w->seen.dev && other->seen.ino == w->seen.ino)
+            return true;
+    return false;
+}
+
+/* Once for each file, and again when it has changed. */
+static void warn_of_keys(const struct cl_tls_context *c) {
+    for (size_t i = 0; i < c->file_count; i++) {
+        const struct watched *w = &c->files[i];
+        const char *trouble = w->is_key ? who_else(w->seen.mode) : NULL;
+        if (trouble && !same(&w->seen, &w->known) && !is_listed_before(c, w))
+            cl_log(CL_LOG_WARNING,
+                   "the key '%s' is not secret: its mode is %04o, %s; chmod 600 (or 640) it",
+                   w->path, (unsigned)(w->seen.mode & ALL_MODES), trouble);
     }
 }
 
 /* Files that change while they are read are met again by the next look. */
 static int load(struct cl_tls_context *c, char why[CELLO_TLS_WHY]) {
     struct cl_tls_setup *setup;
-    memcpy(c->known, c->seen, c->file_count * sizeof *c->known);
+    if (!c->warned)
+        warn_of_keys(c);
+    c->warned = false;
+    for (size_t i = 0; i < c->file_count; i++)
+        c->files[i].known = c->files[i].seen;
     int err = cl_tls_setup_new(&setup, &c->cfg, c->keys, why);
     if (err)
         return err;
@@ -168,6 +209,7 @@ int cl_tls_context_new(struct cl_tls_context **out, const struct cello_tls_confi
     snprintf(why, CELLO_TLS_WHY, "out of memory");
     if (!c)
         return err;
+    c->warned = area != NULL;
     err = keep_config(c, cfg);
     if (!err)
         err = keep_files(c);
@@ -196,8 +238,6 @@ void cl_tls_context_del(struct cl_tls_context *c) {
         OPENSSL_cleanse((char *)(uintptr_t)c->cfg.key_password.ptr, c->cfg.key_password.len);
     cl_free(c->memory);
     cl_free(c->files);
-    cl_free(c->known);
-    cl_free(c->seen);
     cl_free(c);
 }
 

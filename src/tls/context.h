@@ -27,7 +27,9 @@ struct cl_tls_context;
 /* Everything in cfg is copied. `area`: zeroed memory for the keys of tickets, shared by the
  * processes of a server, valid as long as the context; NULL: memory of its own.
  * Errors, with one sentence in `why` that names the file: CELLO_EINVAL, CELLO_ESYS (a file cannot
- * be read), CELLO_ENOMEM. An expired certificate is a warning in the log. */
+ * be read), CELLO_ENOMEM. Warnings in the log: an expired certificate; a key that everybody may
+ * read or others may change, once for a file until it changes, and with an `area` not at first,
+ * since whoever shares it has looked at the files before. */
 int cl_tls_context_new(struct cl_tls_context **out, const struct cello_tls_config *cfg,
                        struct cl_ticket_area *area, char why[CELLO_TLS_WHY]) CL_MUST_USE;
 /* NULL is ignored. Connections keep what they use. */

@@ -66,3 +66,15 @@ def test_sessions_resume_at_any_worker(
         processes.expect_all(r"^worker 0 .*has ended", r"^worker 1 .*has ended")
         assert session_of(port, context, session)[1]
         assert processes.stop() == 0
+
+
+def test_a_key_that_is_not_secret_is_warned_of_once(tmp_path: Path) -> None:
+    files = certificates()
+    key = tmp_path / "site.key"
+    key.write_bytes(files.key.read_bytes())
+    key.chmod(0o644)
+    with cluster(written(tmp_path, PROGRAM), str(files.certificate), str(key)) as processes:
+        processes.expect(r"^Cello [\d.]+ on https://")
+        warned = f"the key '{key}' is not secret: its mode is 0644, everybody may read it"
+        assert processes.stop() == 0
+        assert processes.text.count(warned) == 1, processes.text

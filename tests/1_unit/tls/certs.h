@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/common.h"
 
@@ -79,6 +80,7 @@ CL_UNUSED static void write_certs(const char *path, const struct cert *first,
 CL_UNUSED static void write_key(const char *path, const struct cert *c, const char *password) {
     FILE *f = fopen(path, "w");
     assert_non_null(f);
+    assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(PEM_write_PKCS8PrivateKey(f, c->key, password ? EVP_aes_256_cbc() : NULL,
                                                password, password ? (int)strlen(password) : 0, NULL,
                                                NULL),

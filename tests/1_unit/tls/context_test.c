@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "tls/fixture.h"
 #include "tls/kernel.h"
+#include "tls/tickets.h"
 
 static struct site site;
 static char logged[600], detail[600]; /* the last warning, the last line for debugging */
@@ -289,6 +290,89 @@ static void test_broken_reload(void **state) {
     cert_free(&next);
 }
 
+/* ---- keys that are not secret --------------------------------------------------------------- */
+
+static int warnings;
+
+static void count_warning(void *ctx, enum cl_log_level level, const char *line) {
+    log_line(ctx, level, line);
+    warnings += level == CL_LOG_WARNING;
+}
+
+static void expect_warnings(int n) {
+    assert_int_equal(warnings, n);
+    warnings = 0;
+}
+
+/* Loaded anew, with the key in this mode. */
+static void load_with_mode(mode_t mode) {
+    cl_tls_context_del(site.context);
+    site.context = NULL;
+    assert_int_equal(chmod(site.key_path, mode), 0);
+    site_load(&site);
+}
+
+static void test_modes_of_keys(void **state) {
+    (void)state;
+    static const mode_t quiet[] = {0400, 0600, 0640, 0440, 0700, 0750};
+    static const mode_t loud[] = {0602, 0620, 0660, 0666, 0646};
+    char expected[CELLO_TLS_WHY];
+    cl_log_set_sink(count_warning, NULL);
+    for (size_t i = 0; i < CL_ARRAY_LEN(quiet); i++)
+        load_with_mode(quiet[i]);
+    expect_warnings(0);
+    for (size_t i = 0; i < CL_ARRAY_LEN(loud); i++) {
+        load_with_mode(loud[i]);
+        expect_warnings(1);
+        assert_non_null(strstr(logged, "others may change it"));
+    }
+    load_with_mode(0644);
+    expect_warnings(1);
+    snprintf(expected, sizeof expected,
+             "the key '%s' is not secret: its mode is 0644, everybody may read it; chmod 600 (or "
+             "640) it",
+             site.key_path);
+    assert_string_equal(logged, expected);
+}
+
+/* The same file by another name and for another host; certificates are for everybody. */
+static void test_a_key_is_warned_of_once(void **state) {
+    (void)state;
+    char link_path[100], cert_path[100];
+    const struct cello_tls_name names[] = {
+        {"one.example", site_path(&site, cert_path, "cert.pem"), site.key_path},
+        {"two.example", cert_path, site_path(&site, link_path, "link.key")},
+    };
+    cl_log_set_sink(count_warning, NULL);
+    assert_int_equal(symlink(site.key_path, link_path), 0);
+    site.cfg.names = names;
+    site.cfg.name_count = CL_ARRAY_LEN(names);
+    load_with_mode(0644);
+    expect_warnings(1);
+    assert_int_equal(reload(true), CELLO_OK);
+    expect_warnings(0);
+    assert_int_equal(chmod(site.key_path, 0604), 0);
+    assert_int_equal(reload(false), CELLO_EAGAIN);
+    assert_int_equal(reload(false), CELLO_OK);
+    expect_warnings(1);
+    assert_int_equal(chmod(site.key_path, 0600), 0);
+    assert_int_equal(reload(true), CELLO_OK);
+    expect_warnings(0);
+}
+
+/* One process has warned for all. */
+static void test_a_key_of_workers(void **state) {
+    (void)state;
+    static struct cl_ticket_area area;
+    cl_log_set_sink(count_warning, NULL);
+    assert_int_equal(chmod(site.key_path, 0644), 0);
+    assert_int_equal(cl_tls_context_new(&site.context, &site.cfg, &area, site.why), CELLO_OK);
+    expect_warnings(0);
+    assert_int_equal(chmod(site.key_path, 0604), 0);
+    assert_int_equal(reload(true), CELLO_OK);
+    expect_warnings(1);
+}
+
 static void test_offer_stays(void **state) {
     (void)state;
     struct pair p;
@@ -396,6 +480,9 @@ int main(void) {
         TEST(test_kernel),
         TEST(test_reload),
         TEST(test_broken_reload),
+        TEST(test_modes_of_keys),
+        TEST(test_a_key_is_warned_of_once),
+        TEST(test_a_key_of_workers),
         TEST(test_offer_stays),
         TEST(test_staple),
     };
