@@ -34,8 +34,11 @@ void cl_request_release(struct cl_request *r) {
     struct cl_worker *w = r->worker;
     if (r->head_block)
         cl_block_unref(r->head_block);
-    if (r->body_block)
+    if (r->body_block) {
         cl_block_unref(r->body_block);
+        if (CL_UNLIKELY(r->has_rest))
+            cl_block_unref(r->body_rest);
+    }
     if (CL_UNLIKELY(r->body_sink != NULL))
         r->body_sink->del(r->body_sink);
 #if !defined(CL_POISON)
@@ -169,11 +172,29 @@ void cl_request_draining(struct cl_request *r) {
 
 /* ---- read ---- */
 
+void cl_request_leave_rest(struct cl_request *r, struct cl_block *b) {
+    r->body = cl_str(cl_block_rd(b), cl_block_len(b));
+    r->has_rest = r->body_block != NULL; /* somebody may be looking at the piece in that */
+    if (r->has_rest)
+        r->body_rest = b;
+    else
+        r->body_block = b;
+}
+
+/* The connection has done with it. */
+static int read_rest(struct cl_request *r, struct cl_str *bytes) {
+    *bytes = r->body;
+    r->body = cl_str(NULL, 0);
+    if (bytes->len)
+        return CELLO_OK;
+    return r->body_end ? r->body_end : CELLO_ECANCELED;
+}
+
 int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {
     if (r->body_mode != CELLO_BODY_STREAM)
         return CELLO_ESTATE;
     if (!r->conn)
-        return r->body_end ? r->body_end : CELLO_ECANCELED;
+        return read_rest(r, bytes);
     r->reader = reader;
     int err = r->conn->ops->read(r, bytes);
     if (err != CELLO_EAGAIN)

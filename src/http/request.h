@@ -100,6 +100,7 @@ struct cl_request {
     bool watched;    /* `watch` is filled */
     bool secure;     /* its stream is, or was; from on_head on */
     bool left;       /* the client has gone, or ended its side; other threads may look */
+    bool has_rest;   /* there is a body_rest */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */
@@ -130,6 +131,7 @@ struct cl_request {
     struct cl_arena arena;                  /* what is in front of it is zeroed for each request */
     struct cl_credentials peer_credentials; /* valid with peer_host */
     struct cl_request_watch watch;
+    struct cl_block *body_rest; /* of `body`, when body_block is of a piece before it */
     uint32_t param_count;
     uint32_t header_count;
     struct cl_param params[CL_MAX_PARAMS];
@@ -169,6 +171,9 @@ int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl
 void cl_request_unread(struct cl_request *r);
 /* Tell r->reader. r may be gone afterwards unless the caller holds it. */
 void cl_request_tell_reader(struct cl_request *r);
+/* For protocols: what lies in b, whose reference is taken over, can be read once conn has gone, and
+ * before the body's end. */
+CL_COLD void cl_request_leave_rest(struct cl_request *r, struct cl_block *b);
 
 /* The first header of that id or name (ASCII case-insensitive); NULL: none. */
 const struct cl_header *cl_request_header(const struct cl_request *r, enum cl_header_id id);

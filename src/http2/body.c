@@ -54,6 +54,10 @@ void cl_h2_body_timeout(struct cl_h2_stream *st) {
         cl_h2_reset(st, NGHTTP2_NO_ERROR);
         return;
     }
+    if (st->tunnel) {
+        cl_h2_tunnel_timeout(st);
+        return;
+    }
     bool waits = st->body_pending && !st->discard && (st->reading || !st->delivered);
     if (!waits) {
         cl_h2_stalled(st);
@@ -86,7 +90,8 @@ static void stop_waiting(struct cl_h2_stream *st) {
         return;
     st->reading = false;
     cl_body_watch_rest(&st->body_watch, cl_h2_now(st->conn));
-    stop_clock(st);
+    if (!st->tunnel) /* whose clock is that of what it says */
+        stop_clock(st);
 }
 
 void cl_h2_run_ready(struct cl_h2 *c) {
@@ -115,7 +120,7 @@ static int wait_for_more(struct cl_h2_stream *st) {
     cl_body_watch_wait(&st->body_watch, cl_h2_now(c));
     st->reading = true;
     cl_loop_need_turn(c->super.worker->loop);
-    if (progress(st) == CELLO_OK)
+    if (st->tunnel || progress(st) == CELLO_OK)
         return CELLO_EAGAIN;
     stop_waiting(st);
     return r->body_end = CELLO_ETIMEOUT;
@@ -200,7 +205,7 @@ static int collect(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
 
 static int take(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
     struct cl_request *r = st->req;
-    if (st->received > r->max_body)
+    if (st->received > r->max_body && !st->tunnel)
         return CELLO_EBODY_TOO_LARGE;
     if (r->body_mode == CELLO_BODY_STREAM) {
         int err = append(st->conn, &st->in, bytes, 0);
@@ -289,6 +294,8 @@ void cl_h2_body_ended_early(struct cl_h2_stream *st) {
 
 void cl_h2_body_begin(struct cl_h2_stream *st) {
     struct cl_request *r = st->req;
+    if (CL_UNLIKELY(st->tunnel)) /* there is nothing that could be complete */
+        r->body_mode = CELLO_BODY_STREAM;
     bool streamed = r->body_mode == CELLO_BODY_STREAM;
     if (st->content_length > r->max_body) {
         cl_h2_fail_err(st, CELLO_EBODY_TOO_LARGE);

@@ -5,6 +5,7 @@
  *                      -> body.c -> collected,        in the arena of its request: what the
  *                                   fed or read       connection knows of it; request->exchange
  *     send  <- write.c <- session <- respond.c <- answers
+ *                                    tunnel.c: both at once, as long as they like
  *
  * What is said in a turn leaves with one send at its end (write.c): the session is asked for frames
  * while the output has room, and it asks for bytes of bodies while the windows have. Payload of any
@@ -26,6 +27,25 @@ struct cl_h2_context;
 struct cl_h2_context *cl_h2_context_new(const struct cello_http2_config *cfg) CL_MUST_USE;
 /* No connection may be left. NULL is ignored. */
 void cl_h2_context_del(struct cl_h2_context *x);
+
+/* Extended CONNECT (RFC 8441) of this protocol, which outlives x, becomes a request of the method
+ * CONNECT; clients are told that they may. Of other protocols it is answered 501 (RFC 9220, 3).
+ * Without this call it is malformed. Before the first connection.
+ *
+ * How a protocol takes such a stream over:
+ *   - A route of the method CONNECT, with CELLO_BODY_STREAM, has it like any other path. Fields are
+ *     those of the client, and `upgrade`, which is the protocol: HTTP/1.1 says it with that.
+ *   - Any answer but 2xx refuses it. cello_respond_stream with 2xx opens the tunnel: what the
+ *     generator gives goes to the client, what the client sends is read with cello_request_read, at
+ *     the same time, each as far as the reader at its other end allows. Frames mean nothing.
+ *   - The last chunk ends our side, CELLO_EOF is the end of the client's; the other goes on. Who
+ *     holds a reference reads to the end, also when the stream has gone meanwhile. Without one what
+ *     the client sends behind the last chunk is dropped.
+ *   - cello_response_abort resets the stream (CANCEL), as the client may: stop() is called, and the
+ *     reader, or the next read, is told CELLO_ECANCELED.
+ *   - Its own deadlines (cello_request_set_deadline) and the drain are told to the observer.
+ * Limits of bodies do not hold; what still ends the stream stands in tunnel.c. */
+void cl_h2_context_offer_connect(struct cl_h2_context *x, struct cl_str protocol);
 
 /* What a client sends first: RFC 9113, 3.4. It is the connection's to read. */
 #define CL_H2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -19,6 +19,7 @@ struct cl_h2_context {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     struct cl_h2_memory memory; /* of all sessions */
+    struct cl_str connect;      /* the protocol of extended CONNECT; empty: there is none */
 };
 
 /* Without memory: until the next try. */
@@ -91,6 +92,8 @@ struct cl_h2_stream {
     bool last;         /* nothing comes behind `out` */
     bool cut;          /* the body cannot be completed */
     bool blameless;    /* the server has reset it, for a reason of its own */
+    bool tunnel;       /* extended CONNECT, and not refused: tunnel.c */
+    bool half;         /* of it only the client's side is open */
     struct cl_str out; /* the next bytes of the body */
     struct cl_block *out_block; /* in which they lie; NULL: elsewhere */
     uint64_t sent_ns;           /* when some of it was sent last */
@@ -252,6 +255,17 @@ void cl_h2_close_conn(struct cl_conn *super);
 extern const struct cl_conn_ops cl_h2_conn_ops;
 int cl_h2_send_continue(struct cl_h2_stream *st) CL_MUST_USE;
 int cl_h2_send_trailers(struct cl_h2_stream *st) CL_MUST_USE;
+
+/* tunnel.c */
+/* False: it is an ordinary answer, and there is no tunnel any more. */
+CL_COLD bool cl_h2_tunnel_answered(struct cl_h2_stream *st);
+/* Our side has ended. */
+CL_COLD void cl_h2_tunnel_said(struct cl_h2_stream *st);
+/* Both have. What the client has said can still be read. */
+CL_COLD void cl_h2_tunnel_complete(struct cl_h2_stream *st);
+CL_COLD void cl_h2_tunnel_timeout(struct cl_h2_stream *st);
+/* Nothing but data may stand on it: RFC 9113, 8.5. */
+CL_COLD void cl_h2_tunnel_trailers(struct cl_h2_stream *st);
 
 /* write.c */
 void cl_h2_flush(struct cl_flush *f);

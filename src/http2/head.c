@@ -120,7 +120,7 @@ void cl_h2_stream_returned(struct cl_h2_stream *st) {
     st->lent = false;
     if (st->closed)
         cl_h2_stream_free(st);
-    else if (st->over)
+    else if (st->over || st->half)
         cl_response_end_body(st->req);
     else if (!st->asked)
         cl_h2_resume(st);
@@ -152,7 +152,8 @@ static struct cl_str keep(struct cl_request *r, nghttp2_rcbuf *buf) {
 /* Most requests have few fields. NULL: out of memory. */
 static struct cl_header *add_header(struct cl_request *r) {
     if (CL_UNLIKELY(r->header_count == CL_REQUEST_HEADERS && r->headers == r->few_headers)) {
-        size_t max = CL_MAX(r->worker->limits.max_headers, (uint32_t)CL_REQUEST_HEADERS) + 1;
+        /* and those that are made of :authority and :protocol */
+        size_t max = CL_MAX(r->worker->limits.max_headers, (uint32_t)CL_REQUEST_HEADERS) + 2;
         struct cl_header *all = cl_arena_alloc(&r->arena, max * sizeof *all);
         if (!all)
             return NULL;
@@ -197,6 +198,16 @@ static void read_length(struct cl_h2_stream *st, struct cl_str digits) {
         st->content_length = st->content_length * 10 + (uint64_t)(digits.ptr[i] - '0');
 }
 
+/* Who asks for Upgrade finds it, as a request of HTTP/1.1 says the same. No other field can be
+ * mistaken for it: RFC 9113, 8.2.2. Without it nobody takes the request. */
+static int protocol(struct cl_h2_stream *st, struct cl_str name) {
+    struct cl_str offered = st->conn->context->connect;
+    st->tunnel = true;
+    if (!cl_str_ieq(name, offered))
+        return CELLO_OK;
+    return add_field(st->req, CL_HEADER_UPGRADE, cl_header_name(CL_HEADER_UPGRADE), offered);
+}
+
 static int pseudo(struct cl_h2_stream *st, struct cl_str name, nghttp2_rcbuf *value) {
     struct cl_request *r = st->req;
     struct cl_str text = text_of(value);
@@ -212,7 +223,7 @@ static int pseudo(struct cl_h2_stream *st, struct cl_str name, nghttp2_rcbuf *va
         return r->target.ptr ? CELLO_OK : CELLO_ENOMEM;
     }
     if (!cl_str_eq(name, CL_STR(":authority")))
-        return CELLO_OK;
+        return CL_UNLIKELY(cl_str_eq(name, CL_STR(":protocol"))) ? protocol(st, text) : CELLO_OK;
     /* Who asks for Host finds it, whatever carried the request. */
     st->has_authority = true;
     r->host = keep(r, value);
@@ -306,15 +317,23 @@ static bool is_visible(struct cl_str s) {
 }
 
 /* What is asked for, and of whom. */
-static int read_target(struct cl_request *r) {
+static int read_target(const struct cl_h2_stream *st) {
+    struct cl_request *r = st->req;
+    enum cl_method method = r->method;
     struct cl_uri uri;
-    if (r->method == CL_METHOD_CONNECT)
-        r->target = r->host;
+    if (CL_UNLIKELY(method == CL_METHOD_CONNECT)) {
+        if (!st->tunnel)
+            r->target = r->host;
+        else if (cl_request_header(r, CL_HEADER_CONTENT_LENGTH))
+            return CELLO_EFRAMING; /* what follows is no content */
+        else
+            method = CL_METHOD_GET; /* the target is that of any request: RFC 8441, 4 */
+    }
     if (!cl_uri_authority_valid(r->host))
         return CELLO_EHOST;
     if (!r->target.len || !is_visible(r->target))
         return CELLO_ETARGET;
-    int err = cl_uri_parse(r->target, r->method, &uri);
+    int err = cl_uri_parse(r->target, method, &uri);
     if (err)
         return err;
     if (uri.form == CL_URI_ABSOLUTE)
@@ -333,7 +352,7 @@ void cl_h2_head_complete(struct cl_h2_stream *st, bool has_body) {
     if (CL_UNLIKELY(max && c->work.requests >= max))
         cl_h2_go_gracefully(c);
     st->body_pending = has_body;
-    int err = st->head_err ? st->head_err : read_target(r);
+    int err = st->head_err ? st->head_err : read_target(st);
     if (CL_UNLIKELY(err)) {
         cl_h2_fail_err(st, err);
         return;

@@ -215,6 +215,7 @@ static void answer_without_memory(struct cl_h2_stream *st) {
     s->content_type = cl_str(NULL, 0);
     s->header_count = 0;
     st->out = cl_str(NULL, 0);
+    st->tunnel = false;
     if (submit(st, true, 0, false))
         cl_h2_reset(st, NGHTTP2_INTERNAL_ERROR);
 }
@@ -242,6 +243,8 @@ static void respond(struct cl_request *r) {
     bool bare =
         none || r->method == CL_METHOD_HEAD || (has_length && !length && s->kind != CL_BODY_STREAM);
     int err = CELLO_OK;
+    if (CL_UNLIKELY(st->tunnel) && cl_h2_tunnel_answered(st))
+        has_length = false;
     if (!bare && s->kind == CL_BODY_BYTES)
         err = take_bytes(st);
     else if (s->kind == CL_BODY_SINK)

@@ -120,6 +120,8 @@ static void on_headers(struct cl_h2 *c, const nghttp2_frame *frame) {
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (!st->in_trailers)
         cl_h2_head_complete(st, !end);
+    else if (CL_UNLIKELY(st->tunnel))
+        cl_h2_tunnel_trailers(st);
     else if (end)
         cl_h2_body_complete(st);
 }
@@ -244,7 +246,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         struct cl_h2_stream *st = stream_of(c, frame->hd.stream_id);
         c->work.answers++;
-        if (st)
+        if (st && CL_UNLIKELY(st->tunnel))
+            cl_h2_tunnel_said(st);
+        else if (st)
             cl_h2_end_request(st);
     }
     return go_on(c);
@@ -281,6 +285,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         end_head(c);
     if (c->data == st)
         c->data = NULL;
+    if (CL_UNLIKELY(st->half && !st->body_pending))
+        cl_h2_tunnel_complete(st);
     bool free = is_free_reset(st);
     cl_h2_stream_closed(st);
     return free ? go_on(c) : count(c, CL_H2_ACT_RESET);
@@ -345,6 +351,10 @@ void cl_h2_context_del(struct cl_h2_context *x) {
     cl_free(x);
 }
 
+void cl_h2_context_offer_connect(struct cl_h2_context *x, struct cl_str protocol) {
+    x->connect = protocol;
+}
+
 static int submit_settings(struct cl_h2 *c) {
     const struct cello_http2_config *cfg = &c->context->cfg;
     const nghttp2_settings_entry settings[] = {
@@ -353,11 +363,12 @@ static int submit_settings(struct cl_h2 *c) {
         {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, cfg->max_frame_size},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, cfg->max_header_list_size},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
+    size_t count = CL_ARRAY_LEN(settings) - (c->context->connect.len == 0);
     uint64_t window = (uint64_t)cfg->initial_window_size * WINDOW_STREAMS;
     window = CL_MIN(CL_MAX(window, (uint64_t)NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE), WINDOW_MAX);
-    int err =
-        nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, CL_ARRAY_LEN(settings));
+    int err = nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, count);
     return err ? err
                : nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0,
                                                        (int32_t)window);

@@ -65,7 +65,7 @@ static size_t join_chunks(struct cl_h2_stream *st, uint8_t *buf, size_t room) {
 static int finish(struct cl_h2_stream *st, uint32_t *flags) {
     const struct cl_response *s = &st->req->response;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (!s->trailer_count || s->kind != CL_BODY_STREAM || s->has_length)
+    if (!s->trailer_count || s->kind != CL_BODY_STREAM || s->has_length || st->tunnel)
         return CELLO_OK;
     *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     return cl_h2_send_trailers(st);
@@ -239,8 +239,11 @@ void cl_h2_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
 
 void cl_h2_abort(struct cl_request *r) {
     struct cl_h2_stream *st = r->exchange;
-    if (!st->submitted) { /* nothing was answered, and nothing will be: the client has left */
+    if (!st->submitted || st->tunnel) {
+        /* Nothing was answered, and nothing will be: the client has left. Or both sides of a tunnel
+         * end at once, which is said like this: RFC 8441, 5. */
         cl_h2_reset(st, NGHTTP2_CANCEL);
+        st->blameless = st->submitted;
         return;
     }
     st->cut = true;

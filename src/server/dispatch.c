@@ -144,6 +144,12 @@ static int unmatched(struct cl_server *s, struct cl_request *r, enum cl_route_re
     return refuse(r, 404, "No route matches this path.");
 }
 
+/* Of CONNECT only the extended one has a path, and only one whose protocol the server has offered
+ * says it (http2/conn.h). */
+static bool is_tunnel(const struct cl_request *r) {
+    return r->method == CL_METHOD_CONNECT && r->path.len && cl_request_header(r, CL_HEADER_UPGRADE);
+}
+
 /* Requests that need no route: unknown methods, OPTIONS * and CONNECT. */
 static int without_route(struct cl_server *s, struct cl_request *r) {
     if (before_steps(r, &s->app->chain) != CELLO_OK)
@@ -164,7 +170,9 @@ static int screen(struct cl_server *s, struct cl_request *r) {
             r->response.close = true;
         return refuse(r, 503, "The server handles as many requests as it may.");
     }
-    if (r->method == CL_METHOD_OTHER || r->method == CL_METHOD_CONNECT || r->path.ptr[0] == '*')
+    bool odd =
+        r->method == CL_METHOD_OTHER || r->method == CL_METHOD_CONNECT || r->path.ptr[0] == '*';
+    if (CL_UNLIKELY(odd) && !is_tunnel(r))
         return without_route(s, r);
     int err = normalize(r);
     if (!err)

@@ -34,6 +34,12 @@ static struct h2_bytes make_script(void) {
     (void)h2_post(&h, "/tee", NULL, large, UPLOAD, false);
     (void)h2_post(&h, "/later", NULL, large, UPLOAD, true);
     (void)h2_post(&h, "/small", NULL, large, UPLOAD, false);
+    for (int open = 0; open < 2; open++) {
+        m = h2_tunnel(&h, "/tunnel", "websocket");
+        m->upload = large;
+        m->upload_left = UPLOAD;
+        m->upload_open = open;
+    }
     h2_gather(&h, &s);
     assert_int_equal(nghttp2_submit_ping(h.session, NGHTTP2_FLAG_NONE, NULL), 0);
     assert_int_equal(nghttp2_submit_window_update(h.session, NGHTTP2_FLAG_NONE, 0, 1 << 20), 0);
@@ -58,6 +64,7 @@ static void run_begin(struct run *r) {
     fixture_init(&r->f, NULL);
     r->context = cl_h2_context_new(&cfg);
     assert_non_null(r->context);
+    cl_h2_context_offer_connect(r->context, CL_STR("websocket"));
     client_connect(&r->f, &r->c, &cl_h2_stream_handler);
     r->open = cl_h2_open(r->context, &r->f.server->worker, r->c.stream) == CELLO_OK;
     if (!r->open)
@@ -168,6 +175,8 @@ static void test_memory_fails_everywhere(void **state) {
         before = cl_alloc_count();
         cl_alloc_fail_nth(n);
         r.context = cl_h2_context_new(&cfg);
+        if (r.context)
+            cl_h2_context_offer_connect(r.context, CL_STR("websocket"));
         r.open = r.context && cl_h2_open(r.context, &r.f.server->worker, r.c.stream) == CELLO_OK;
         if (!r.open)
             cl_stream_close(r.c.stream);

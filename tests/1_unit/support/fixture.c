@@ -368,6 +368,7 @@ static const struct {
     {CELLO_GET | CELLO_POST, "/read", 10, 1 << 20, CELLO_BODY_STREAM},
     {CELLO_POST, "/tee", 11, 1 << 20, CELLO_BODY_STREAM},
     {CELLO_POST, "/later", 7, 1 << 20, CELLO_BODY_STREAM},
+    {1u << CL_METHOD_CONNECT, "/tunnel", 11, 10, CELLO_BODY_STREAM},
 };
 
 int fixture_routes(struct fixture *f, struct cl_app *app) {

@@ -61,6 +61,7 @@ struct cello_server_config fixture_config(void);
  *   POST /read        a body that is read: "n bytes, e", e being what it ended with
  *   POST /tee         the same body, streamed back while it comes
  *   POST /later       held[], with the body unread
+ *   CONNECT /tunnel   as /tee
  *   GET, HEAD /segments/{n:int}  n bytes of a file from offset 3 on, in ?parts=P parts; "[" before
  *                     each and ?bytes=B times 'x' behind it. ?size=S: the file is shorter or
  *                     longer. ?status=. ?keep=1: the request is in held[], already answered

@@ -107,33 +107,46 @@ static void make_session(struct h2_client *h, bool narrow) {
 }
 
 static void connect_with(struct fixture *f, struct h2_client *h,
-                         const struct cello_http2_config *cfg, bool narrow) {
+                         const struct cello_http2_config *cfg, bool narrow, bool offering) {
     static const struct cello_http2_config standard = CELLO_HTTP2_CONFIG_DEFAULT;
     memset(h, 0, sizeof *h);
     h->context = cl_h2_context_new(cfg ? cfg : &standard);
     assert_non_null(h->context);
+    if (offering)
+        cl_h2_context_offer_connect(h->context, CL_STR("websocket"));
     client_connect(f, &h->c, &cl_h2_stream_handler);
     assert_int_equal(cl_h2_open(h->context, &f->server->worker, h->c.stream), CELLO_OK);
     make_session(h, narrow);
 }
 
 void h2_connect(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg) {
-    connect_with(f, h, cfg, false);
+    connect_with(f, h, cfg, false, false);
+}
+
+/* Its windows are of this size; 0: of the usual one. */
+static void begin(struct h2_client *h, uint32_t window) {
+    nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window};
+    assert_int_equal(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, &entry, window ? 1 : 0),
+                     0);
+    h2_turn(h);
 }
 
 void h2_open(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg) {
-    connect_with(f, h, cfg, false);
-    assert_int_equal(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, NULL, 0), 0);
-    h2_turn(h);
+    connect_with(f, h, cfg, false, false);
+    begin(h, 0);
     assert_int_equal(h->settings[NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS],
                      cfg ? cfg->max_concurrent_streams : 100);
 }
 
 void h2_open_narrow(struct fixture *f, struct h2_client *h, uint32_t window) {
-    connect_with(f, h, NULL, true);
-    nghttp2_settings_entry entry = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window};
-    assert_int_equal(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, &entry, 1), 0);
-    h2_turn(h);
+    connect_with(f, h, NULL, true, false);
+    begin(h, window);
+}
+
+void h2_open_offering(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg,
+                      uint32_t window) {
+    connect_with(f, h, cfg, window != 0, true);
+    begin(h, window);
 }
 
 static void delete_context(struct h2_client *h) {
@@ -287,6 +300,13 @@ struct h2_message *h2_post(struct h2_client *h, const char *path, const char *co
     m->upload_left = len;
     m->upload_open = open;
     return submit(h, m, "POST", path, fields, true);
+}
+
+struct h2_message *h2_tunnel(struct h2_client *h, const char *path, const char *protocol) {
+    const char *fields[] = {":protocol", protocol, NULL};
+    struct h2_message *m = new_message(h);
+    m->upload_open = true;
+    return submit(h, m, "CONNECT", path, fields, true);
 }
 
 void h2_upload(struct h2_client *h, struct h2_message *m, const char *body, size_t len, bool open) {

@@ -50,6 +50,9 @@ void h2_open(struct fixture *f, struct h2_client *h, const struct cello_http2_co
 /* The same with windows of this size from the beginning, for streams and for the connection no
  * more than that; the session gives nothing back by itself. */
 void h2_open_narrow(struct fixture *f, struct h2_client *h, uint32_t window);
+/* The same (window 0: as h2_open) with a server that offers extended CONNECT of "websocket". */
+void h2_open_offering(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg,
+                      uint32_t window);
 /* Nothing is sent yet. */
 void h2_connect(struct fixture *f, struct h2_client *h, const struct cello_http2_config *cfg);
 void h2_free(struct h2_client *h);
@@ -75,6 +78,8 @@ struct h2_message *h2_get(struct h2_client *h, const char *path);
 /* With this body, which the caller keeps; `open`: and more of it, or its end, comes later. */
 struct h2_message *h2_post(struct h2_client *h, const char *path, const char *const *fields,
                            const char *body, size_t len, bool open);
+/* Extended CONNECT; what is said on it is given with h2_upload. */
+struct h2_message *h2_tunnel(struct h2_client *h, const char *path, const char *protocol);
 void h2_upload(struct h2_client *h, struct h2_message *m, const char *body, size_t len, bool open);
 void h2_reset(struct h2_client *h, struct h2_message *m, uint32_t code);
 
