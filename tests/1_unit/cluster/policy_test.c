@@ -175,6 +175,23 @@ static void running_init(struct cluster *c, const struct cl_policy_config *confi
     c->log[0] = '\0';
 }
 
+/* The same, and a stop has told them to end. */
+static void stopping_init(struct cluster *c) {
+    running_init(c, &CONFIG);
+    cl_policy_stop(c->policy, c->now);
+    assert_true(cl_policy_is_stopping(c->policy));
+    expect(c, "stopping; STOP 27.0 to 100; STOP 27.0 to 101; close; ");
+}
+
+/* The same, of which they hear ten seconds later. */
+static void delayed_stop_init(struct cluster *c) {
+    struct cl_policy_config config = CONFIG;
+    config.drain_delay_ns = 10 * SECOND;
+    running_init(c, &config);
+    cl_policy_stop(c->policy, c->now);
+    expect(c, "stopping; ");
+}
+
 /* ---- starting and restarting ---------------------------------------------------------------- */
 
 static void all_start_at_once(void **state) {
@@ -620,11 +637,7 @@ static void one_that_has_ended_by_itself_has_time_to_exit(void **state) {
 static void one_that_ends_during_the_delay_of_a_stop_is_missed_by_nobody(void **state) {
     (void)state;
     struct cluster c;
-    struct cl_policy_config config = CONFIG;
-    config.drain_delay_ns = 5 * SECOND;
-    running_init(&c, &config);
-    cl_policy_stop(c.policy, c.now);
-    expect(&c, "stopping; ");
+    delayed_stop_init(&c);
     ended(&c, 101);
     expect(&c, "hang up on 101; ADOPT 1 to 100; ");
     dies(&c, 101, EXIT(0));
@@ -637,10 +650,7 @@ static void one_that_ends_during_the_delay_of_a_stop_is_missed_by_nobody(void **
 static void a_stop_ends_the_first_worker_last(void **state) {
     (void)state;
     struct cluster c;
-    running_init(&c, &CONFIG);
-    cl_policy_stop(c.policy, c.now);
-    assert_true(cl_policy_is_stopping(c.policy));
-    expect(&c, "stopping; STOP 27.0 to 100; STOP 27.0 to 101; close; ");
+    stopping_init(&c);
     ended(&c, 100);
     expect(&c, "");
     dies(&c, 101, EXIT(0));
@@ -653,12 +663,8 @@ static void a_stop_ends_the_first_worker_last(void **state) {
 
 static void a_delayed_stop_still_serves(void **state) {
     (void)state;
-    struct cl_policy_config config = CONFIG;
     struct cluster c;
-    config.drain_delay_ns = 10 * SECOND;
-    running_init(&c, &config);
-    cl_policy_stop(c.policy, c.now);
-    expect(&c, "stopping; ");
+    delayed_stop_init(&c);
     dies(&c, 101, SIGSEGV);
     expect(&c, "ADOPT 1 to 100; "); /* its sockets are served, but nobody new comes */
     cl_policy_reload(c.policy);
@@ -671,12 +677,8 @@ static void a_delayed_stop_still_serves(void **state) {
 /* Without the first worker another one waits for the end of all. */
 static void somebody_is_the_last(void **state) {
     (void)state;
-    struct cl_policy_config config = CONFIG;
     struct cluster c;
-    config.drain_delay_ns = 10 * SECOND;
-    running_init(&c, &config);
-    cl_policy_stop(c.policy, c.now);
-    expect(&c, "stopping; ");
+    delayed_stop_init(&c);
     dies(&c, 100, SIGSEGV);
     expect(&c, "ADOPT 0 to 101; ");
     wait_between(&c, 10, 10);
@@ -691,9 +693,7 @@ static void somebody_is_the_last(void **state) {
 static void who_does_not_stop_in_time_is_killed(void **state) {
     (void)state;
     struct cluster c;
-    running_init(&c, &CONFIG);
-    cl_policy_stop(c.policy, c.now);
-    expect(&c, "stopping; STOP 27.0 to 100; STOP 27.0 to 101; close; ");
+    stopping_init(&c);
     ended(&c, 100);
     wait_between(&c, 30, 30);
     expect(&c, "kill 101; ");
@@ -709,20 +709,14 @@ static void who_does_not_stop_in_time_is_killed(void **state) {
 
 static void the_second_signal_hurries(void **state) {
     (void)state;
-    struct cl_policy_config config = CONFIG;
     struct cluster c;
-    config.drain_delay_ns = 10 * SECOND;
-    running_init(&c, &config);
-    cl_policy_stop(c.policy, c.now);
-    expect(&c, "stopping; ");
+    delayed_stop_init(&c);
     cl_policy_stop(c.policy, c.now);
     expect(&c, "STOP 0.0 to 100; STOP 0.0 to 101; close; ");
     wait_between(&c, 1, 1);
     expect(&c, "kill 101; ");
     cluster_free(&c);
-    running_init(&c, &CONFIG);
-    cl_policy_stop(c.policy, c.now);
-    expect(&c, "stopping; STOP 27.0 to 100; STOP 27.0 to 101; close; ");
+    stopping_init(&c);
     cl_policy_stop(c.policy, c.now);
     expect(&c, "STOP 0.0 to 100; STOP 0.0 to 101; ");
     wait_between(&c, 1, 1);

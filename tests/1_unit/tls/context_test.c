@@ -7,7 +7,6 @@
 #include "tls/kernel.h"
 #include "tls/tickets.h"
 
-static struct site site;
 static char logged[600], detail[600]; /* the last warning, the last line for debugging */
 
 static void log_line(void *ctx, enum cl_log_level level, const char *line) {

@@ -69,20 +69,6 @@ static void openssl_free(void *p, const char *file, int line) {
 /* Of OpenSSL for a connection that waits: without the buffers of records, 17 KB each. */
 enum { MOST_IDLE = 16000 };
 
-static struct site site;
-
-static int setup(void **state) {
-    (void)state;
-    site_init(&site);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    site_free(&site);
-    return 0;
-}
-
 /* ---- a server's side that may fail anywhere ------------------------------------------------- */
 
 struct life {
@@ -291,5 +277,5 @@ int main(void) {
     };
     if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
         return 1;
-    return cmocka_run_group_tests_name("tls faults", tests, setup, teardown);
+    return cmocka_run_group_tests_name("tls faults", tests, site_setup, site_teardown);
 }

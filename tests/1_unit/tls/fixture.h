@@ -75,6 +75,21 @@ CL_UNUSED static void site_free(struct site *s) {
     folder_free(&s->folder);
 }
 
+/* That of the program, for its tests one by one or for their group. */
+CL_UNUSED static struct site site;
+
+CL_UNUSED static int site_setup(void **state) {
+    (void)state;
+    site_init(&site);
+    return 0;
+}
+
+CL_UNUSED static int site_teardown(void **state) {
+    (void)state;
+    site_free(&site);
+    return 0;
+}
+
 enum { TAKEN_MAX = 4 << 20 };
 
 /* One connection: the server's stream and what it reported, and OpenSSL as its client. */

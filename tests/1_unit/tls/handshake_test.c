@@ -1,20 +1,6 @@
 /* Handshakes: what is chosen, what is refused and with which alert, and what they may cost. */
 #include "tls/fixture.h"
 
-static struct site site;
-
-static int setup(void **state) {
-    (void)state;
-    site_init(&site);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    site_free(&site);
-    return 0;
-}
-
 /* From here on connections follow what the test wrote into site.cfg. */
 static void use_config(void) {
     cl_tls_context_del(site.context);
@@ -547,5 +533,5 @@ int main(void) {
         cmocka_unit_test(test_alert_waits_for_a_while_only),
         cmocka_unit_test(test_close_in_every_state),
     };
-    return cmocka_run_group_tests_name("tls handshake", tests, setup, teardown);
+    return cmocka_run_group_tests_name("tls handshake", tests, site_setup, site_teardown);
 }

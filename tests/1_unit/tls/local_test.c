@@ -6,19 +6,11 @@
 
 #include "tls/fixture.h"
 
-static struct site site;
-
 static int setup(void **state) {
     (void)state;
     site_begin(&site);
     (void)unlink(site.cert_path);
     (void)unlink(site.key_path);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    site_free(&site);
     return 0;
 }
 
@@ -103,7 +95,7 @@ static void test_no_such_folder(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, site_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_it_serves),
         TEST(test_it_stays),

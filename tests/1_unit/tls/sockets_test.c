@@ -10,7 +10,6 @@
 
 enum { TEST_LIMIT_S = 60, LARGE = 3 << 20, BYE = 100 };
 
-static struct site site;
 static char large[LARGE];
 
 static char byte_at(size_t i) {

@@ -3,20 +3,6 @@
 
 #include "tls/fixture.h"
 
-static struct site site;
-
-static int setup(void **state) {
-    (void)state;
-    site_init(&site);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    site_free(&site);
-    return 0;
-}
-
 static void open_pair(struct pair *p) {
     pair_init(p, &site, 0);
     assert_int_equal(pair_shake(p), 1);
@@ -708,5 +694,5 @@ int main(void) {
         cmocka_unit_test(test_no_renegotiation),
         cmocka_unit_test(test_errors_stay_at_home),
     };
-    return cmocka_run_group_tests_name("tls stream", tests, setup, teardown);
+    return cmocka_run_group_tests_name("tls stream", tests, site_setup, site_teardown);
 }

@@ -102,20 +102,6 @@ static void test_derived(void **state) {
 
 /* ---- sessions ------------------------------------------------------------------------------- */
 
-static struct site site;
-
-static int setup(void **state) {
-    (void)state;
-    site_init(&site);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    site_free(&site);
-    return 0;
-}
-
 static int new_sessions;
 static SSL_SESSION *kept;
 
@@ -264,7 +250,7 @@ static void test_expired_client(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, site_setup, site_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs),
         cmocka_unit_test(test_killed_writer),
