@@ -1,4 +1,4 @@
-/* What must hold whatever a client sends, and what is counted for that. */
+/* What every fuzz target has: its entry, and the check that fails. */
 #ifndef CL_FUZZ_CHECK_H
 #define CL_FUZZ_CHECK_H
 
@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cello/cello.h>
-
 #include "base/common.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
@@ -18,9 +18,18 @@
         }                                                                                          \
     } while (0)
 
-enum { HELD_MAX = 8, MAX_BODY = 20000 };
+/* It lies inside `whole`. */
+CL_UNUSED static void check_span(struct cl_str s, struct cl_str whole) {
+    CHECK(s.len == 0 || (s.ptr >= whole.ptr && s.ptr + s.len <= whole.ptr + whole.len));
+}
 
-/* Made by handlers and not ended yet. */
-static unsigned generators, pins, readers;
+/* Bytes of their own, behind which a sanitizer sees every read; for free(). */
+CL_UNUSED static char *copy_bytes(const void *from, size_t size) {
+    char *copy = malloc(size ? size : 1);
+    CHECK(copy);
+    if (size)
+        memcpy(copy, from, size);
+    return copy;
+}
 
 #endif

@@ -2,15 +2,7 @@
  * cut. The first byte chooses the size of the pieces. */
 #include "http1/chunked.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
+#include "check.h"
 
 enum { MAX_TRAILERS = 4, MAX_TRAILER_SIZE = 256 };
 
@@ -53,9 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     size_t step = (size_t)data[0] + 1, len = size - 1;
-    char *in = malloc(len), *body = malloc(len), *again = malloc(len);
-    CHECK(in && body && again);
-    memcpy(in, data + 1, len);
+    char *in = copy_bytes(data + 1, len), *body = malloc(len), *again = malloc(len);
+    CHECK(body && again);
     size_t body_len, again_len, consumed, again_consumed;
     int result = decode(in, len, len, body, &body_len, &consumed);
     int pieces = decode(in, len, step, again, &again_len, &again_consumed);

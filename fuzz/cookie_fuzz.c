@@ -2,15 +2,7 @@
  */
 #include "http/cookie.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
+#include "check.h"
 
 enum { MAX_COOKIES = 32 };
 
@@ -33,10 +25,7 @@ static void check_round_trip(struct cl_pair pair, struct cl_arena *arena) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char *text = malloc(size ? size : 1);
-    CHECK(text);
-    if (size)
-        memcpy(text, data, size);
+    char *text = copy_bytes(data, size);
     struct cl_header header = {.value = cl_str(text, size), .id = CL_HEADER_COOKIE};
     struct cl_arena arena;
     cl_arena_init(&arena, 1 << 20);

@@ -41,7 +41,6 @@ static void check_answers(const uint8_t *data, size_t len) {
 
 static const struct script_protocol http1 = {&cl_h1_stream_handler, open_conn, push, check_answers};
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     run_script(&http1, data, len);
     return 0;

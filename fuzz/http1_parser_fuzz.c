@@ -2,17 +2,8 @@
  * that comes in pieces ends like the whole. The first byte chooses where to cut. */
 #include "http1/parser.h"
 
-#include <stdlib.h>
-
 #include "base/cpu.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
+#include "check.h"
 
 enum { MAX_HEADERS = 16 };
 
@@ -26,24 +17,21 @@ struct result {
     int err;
 };
 
-static void check_span(struct cl_str s, const char *buf, size_t len) {
-    CHECK(s.len == 0 || (s.ptr >= buf && s.ptr + s.len <= buf + len));
-}
-
 static void check_head(const struct result *r, const char *buf) {
     const struct cl_h1_head *h = &r->head;
-    check_span(h->method, buf, r->consumed);
-    check_span(h->target, buf, r->consumed);
-    check_span(h->host, buf, r->consumed);
-    check_span(h->uri.query, buf, r->consumed);
-    check_span(h->uri.authority, buf, r->consumed);
+    struct cl_str all = cl_str(buf, r->consumed);
+    check_span(h->method, all);
+    check_span(h->target, all);
+    check_span(h->host, all);
+    check_span(h->uri.query, all);
+    check_span(h->uri.authority, all);
     CHECK(cl_header_name_valid(h->method) && h->target.len <= limits.max_uri);
     CHECK(h->header_count <= MAX_HEADERS);
     CHECK(!(h->chunked && h->has_content_length));
     for (unsigned i = 0; i < h->header_count; i++) {
         const struct cl_header *field = &h->headers[i];
-        check_span(field->name, buf, r->consumed);
-        check_span(field->value, buf, r->consumed);
+        check_span(field->name, all);
+        check_span(field->value, all);
         CHECK(cl_header_name_valid(field->name) && cl_header_value_valid(field->value));
         CHECK(field->id == cl_header_id_from(field->name));
         CHECK(cl_header_set_has(&h->present, (enum cl_header_id)field->id));
@@ -65,9 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     size_t step = (size_t)data[0] + 1, len = size - 1;
-    char *buf = malloc(len ? len : 1); /* its own allocation, so that any overread is seen */
-    CHECK(buf);
-    memcpy(buf, data + 1, len);
+    char *buf = copy_bytes(data + 1, len);
 
     CHECK(cl_cpu_set_level(CL_CPU_SCALAR) == CELLO_OK);
     size_t scanned = 0;

@@ -105,7 +105,6 @@ static void check_frames(const uint8_t *data, size_t len) {
 
 static const struct script_protocol http2 = {&cl_h2_stream_handler, open_conn, push, check_frames};
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     run_script(&http2, data, len);
     return 0;

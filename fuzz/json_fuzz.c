@@ -1,16 +1,9 @@
 /* The JSON reader on any bytes: it never reads past them, and what it accepts means the same when
  * it is skipped in one go, and when it was written again. */
-#include <stdlib.h>
-
 #include "base/common.h"
+#include "check.h"
 #include "json/reader.h"
 #include "json/writer.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
 
 /* The token's text without escapes, in a heap block that the caller frees. */
 static struct cl_str plain_text(const struct cl_json_token *token) {
@@ -77,13 +70,8 @@ static void check_written_again(struct cl_str text, struct cl_str again) {
     } while (x.kind != CL_JSON_END);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char *copy = malloc(size ? size : 1);
-    CHECK(copy);
-    if (size)
-        memcpy(copy, data, size);
+    char *copy = copy_bytes(data, size);
     struct cl_str text = cl_str(copy, size);
     struct cl_heap_sink h;
     cl_heap_sink_init(&h, 64 + 32 * size);

@@ -2,21 +2,8 @@
  * quality is one. The part before the first NUL is the field, what follows is what is offered. */
 #include "http/media.h"
 
-#include <stdlib.h>
-
+#include "check.h"
 #include "http/header.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
-
-static void check_span(struct cl_str s, struct cl_str whole) {
-    CHECK(s.len == 0 || (s.ptr >= whole.ptr && s.ptr + s.len <= whole.ptr + whole.len));
-}
 
 static void check_media(struct cl_str field, struct cl_str name) {
     struct cl_media media;
@@ -39,12 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
     size_t len = nul ? (size_t)(nul - data) : size;
     size_t behind = nul ? size - len - 1 : 0;
-    char *text = malloc(len ? len : 1), *other = malloc(behind ? behind : 1);
-    CHECK(text && other);
-    if (len)
-        memcpy(text, data, len);
-    if (behind)
-        memcpy(other, nul + 1, behind);
+    char *text = copy_bytes(data, len), *other = copy_bytes(nul ? nul + 1 : NULL, behind);
     struct cl_str field = cl_str(text, len), offer = cl_str(other, behind);
     check_media(field, offer);
     CHECK(cl_accept_media(field, offer) <= 1000);

@@ -2,15 +2,7 @@
  * same however the input is cut. The first byte chooses the size of the pieces. */
 #include "form/multipart.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
+#include "check.h"
 
 enum { MAX_PARTS = 8, MAX_HEAD = 256 };
 
@@ -72,11 +64,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     size_t step = (size_t)data[0] + 1, len = size - 1;
     struct text whole = {.room = 4 * len + 16}, cut = {.room = 4 * len + 16};
-    char *in = malloc(len);
+    char *in = copy_bytes(data + 1, len);
     whole.bytes = malloc(whole.room);
     cut.bytes = malloc(cut.room);
-    CHECK(in && whole.bytes && cut.bytes);
-    memcpy(in, data + 1, len);
+    CHECK(whole.bytes && cut.bytes);
     int result = read_pieces(in, len, len, &whole);
     CHECK(read_pieces(in, len, step, &cut) == result);
     CHECK(cut.len == whole.len && memcmp(cut.bytes, whole.bytes, cut.len) == 0);

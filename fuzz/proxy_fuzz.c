@@ -2,23 +2,12 @@
  * address that can be shown. Networks read the same bytes as text. */
 #include "net/proxy.h"
 
-#include <stdlib.h>
-
+#include "check.h"
 #include "net/network.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 /* From memory of its own: a read beyond it is seen. */
 static int parse(const uint8_t *data, size_t n, struct cl_addr *client, size_t *length) {
-    char *copy = malloc(n ? n : 1);
-    CHECK(copy);
-    memcpy(copy, data, n);
+    char *copy = copy_bytes(data, n);
     int err = cl_proxy_parse(cl_str(copy, n), client, length);
     free(copy);
     return err;

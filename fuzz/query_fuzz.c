@@ -1,23 +1,12 @@
 /* Queries: what is parsed is also found, and the last value wins. */
 #include "http/query.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
+#include "check.h"
 
 enum { MAX_PAIRS = 32 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char *text = malloc(size ? size : 1);
-    CHECK(text);
-    if (size)
-        memcpy(text, data, size);
+    char *text = copy_bytes(data, size);
     struct cl_str raw = cl_str(text, size);
     struct cl_arena arena;
     cl_arena_init(&arena, 1 << 20);

@@ -3,17 +3,8 @@
  * representation, what follows is lines: Range, If-Range, If-Match, If-None-Match and dates. */
 #include "http/range.h"
 
-#include <stdlib.h>
-
+#include "check.h"
 #include "http/conditional.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 static void check_ranges(struct cl_str field, uint64_t size) {
     struct cl_range r[CL_RANGE_MAX];
@@ -68,9 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (count < LINES && p < end) {
         const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
         size_t n = (size_t)((stop ? stop : end) - p);
-        lines[count] = malloc(n ? n : 1); /* of its own: a read beyond it is seen */
-        CHECK(lines[count]);
-        memcpy(lines[count], p, n);
+        lines[count] = copy_bytes(p, n);
         headers[count] = (struct cl_header){.value = {lines[count], n}, .id = ids[count]};
         count++;
         p = stop ? stop + 1 : end;

@@ -2,7 +2,14 @@
 #ifndef CL_FUZZ_READING_HANDLERS_H
 #define CL_FUZZ_READING_HANDLERS_H
 
+#include <cello/cello.h>
+
 #include "check.h"
+
+enum { HELD_MAX = 8, MAX_BODY = 20000 };
+
+/* Made by handlers and not ended yet. */
+static unsigned generators, pins, readers;
 
 /* Of /later, which reads when the script says so. */
 static struct later {

@@ -1,21 +1,9 @@
 /* Patterns and paths: lines of a method digit and text; patterns up to an empty line, then paths.
  * Path lines are what clients send; patterns come from the application, but must not break it. */
-#include <stdlib.h>
-
+#include "check.h"
 #include "router/router.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { MAX_LINES = 64 };
-
-static void require(bool condition) {
-    if (!condition)
-        abort();
-}
-
-static bool inside(struct cl_str part, struct cl_str whole) {
-    return part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len;
-}
 
 static void check_path(const struct cl_router *r, unsigned method, struct cl_str path) {
     struct cl_route_match m;
@@ -25,19 +13,19 @@ static void check_path(const struct cl_router *r, unsigned method, struct cl_str
     if (cl_router_find(r, CL_ROUTER_MAX_METHODS, path, &again) == CL_ROUTE_FOUND)
         abort();
     aborted |= again.regex_aborted;
-    require((m.target != NULL) == (result == CL_ROUTE_FOUND));
-    require((m.allow_mask == 0) == (result == CL_ROUTE_NOT_FOUND));
-    require(result == CL_ROUTE_NOT_FOUND || (m.allow_mask >> CL_METHOD_OPTIONS & 1));
+    CHECK((m.target != NULL) == (result == CL_ROUTE_FOUND));
+    CHECK((m.allow_mask == 0) == (result == CL_ROUTE_NOT_FOUND));
+    CHECK(result == CL_ROUTE_NOT_FOUND || (m.allow_mask >> CL_METHOD_OPTIONS & 1));
     if (result == CL_ROUTE_FOUND && !aborted)
-        require((again.allow_mask & m.allow_mask) == m.allow_mask);
+        CHECK((again.allow_mask & m.allow_mask) == m.allow_mask);
     if (result == CL_ROUTE_NOT_ALLOWED && !aborted)
-        require(again.allow_mask == m.allow_mask);
+        CHECK(again.allow_mask == m.allow_mask);
     if (result == CL_ROUTE_NOT_ALLOWED && method != CL_METHOD_OPTIONS)
-        require(!(m.allow_mask >> method & 1));
-    require(!m.slash_redirect || result == CL_ROUTE_NOT_FOUND);
+        CHECK(!(m.allow_mask >> method & 1));
+    CHECK(!m.slash_redirect || result == CL_ROUTE_NOT_FOUND);
     for (unsigned i = 0; i < m.param_count; i++) {
-        require(m.params[i].raw.len > 0 && m.params[i].name.len > 0);
-        require(inside(m.params[i].raw, path));
+        CHECK(m.params[i].raw.len > 0 && m.params[i].name.len > 0);
+        check_span(m.params[i].raw, path);
     }
 }
 
@@ -67,9 +55,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (line.len == 0)
             break;
         int err = cl_router_add(r, method, line, "fuzz.py:1", r, why, sizeof(why));
-        require((err == CELLO_OK) == (why[0] == '\0'));
+        CHECK((err == CELLO_OK) == (why[0] == '\0'));
     }
-    require(cl_router_freeze(r) == CELLO_OK);
+    CHECK(cl_router_freeze(r) == CELLO_OK);
     for (int i = 0; i < MAX_LINES && rest.len > 0; i++)
         check_path(r, method, next_line(&rest, &method));
     cl_router_del(r);

@@ -1,19 +1,10 @@
 /* Scalars: what one parser takes is in range, and says the same when it is written out again. */
 #include <cello/scalar.h>
 
+#include "base/common.h"
+#include "check.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#include "base/common.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 static void check_numbers(struct cl_str text) {
     struct cello_int integer, again;
@@ -91,10 +82,7 @@ static void check_times(struct cl_str text) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char *copy = malloc(size ? size : 1);
-    CHECK(copy);
-    if (size)
-        memcpy(copy, data, size);
+    char *copy = copy_bytes(data, size);
     struct cl_str text = cl_str(copy, size);
     check_numbers(text);
     check_uuid(text);

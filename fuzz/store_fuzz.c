@@ -4,18 +4,10 @@
 #include "store/table.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "check.h"
 #include "store/rings.h"
 #include "store/segment.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 enum { KEYS = 16, VALUE_MAX = 255 * 16, RECORDS = 2, MESSAGES = 4096 };
 

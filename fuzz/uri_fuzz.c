@@ -2,19 +2,7 @@
  * The first byte chooses the method. */
 #include "http/uri.h"
 
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
-
-static void check_span(struct cl_str s, struct cl_str whole) {
-    CHECK(s.len == 0 || (s.ptr >= whole.ptr && s.ptr + s.len <= whole.ptr + whole.len));
-}
+#include "check.h"
 
 static void check_parse(struct cl_str target, enum cl_method method) {
     struct cl_uri uri;
@@ -61,9 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     size_t len = size - 1;
-    char *text = malloc(len), *a = malloc(len), *b = malloc(len);
-    CHECK(text && a && b);
-    memcpy(text, data + 1, len);
+    char *text = copy_bytes(data + 1, len), *a = malloc(len), *b = malloc(len);
+    CHECK(a && b);
     struct cl_str s = cl_str(text, len);
     check_parse(s, (enum cl_method)(data[0] % (CL_METHOD_COUNT + 1)));
     (void)cl_uri_authority_valid(s);

@@ -2,17 +2,8 @@
  * the same. The first byte chooses between a header and a media type; the rest is the field. */
 #include "router/versions.h"
 
-#include <stdlib.h>
-
+#include "check.h"
 #include "http/method.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static int targets[3];
@@ -28,9 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .kind = data[0] & 1 ? CL_VERSION_HEADER : CL_VERSION_MEDIA_TYPE,
         .fallback = data[0] & 2 ? CL_STR("2") : CL_STR(""),
     };
-    char *text = malloc(size);
-    CHECK(text);
-    memcpy(text, data + 1, size - 1);
+    char *text = copy_bytes(data + 1, size - 1);
     struct cl_str field = cl_str(text, size - 1);
     void *get = cl_versions_pick(&v, &rule, CL_METHOD_GET, field);
     CHECK(!get || get == &targets[0] || get == &targets[1]);

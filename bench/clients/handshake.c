@@ -11,9 +11,6 @@
 
 enum { THREADS_MAX = 64 };
 
-static const char REQUEST[] = "GET /constant HTTP/1.1\r\nHost: localhost\r\n\r\n";
-static const char WANTED[] = "Hello, World!";
-
 static struct {
     SSL_CTX *context;
     int port;
@@ -35,19 +32,6 @@ static int keep_ticket(SSL *ssl, SSL_SESSION *ticket) {
     return 1;
 }
 
-static void ask(SSL *ssl) {
-    char answer[CLIENT_HEAD_ROOM];
-    size_t len = 0;
-    tls_write(ssl, REQUEST, sizeof REQUEST - 1);
-    do {
-        if (len == sizeof answer - 1)
-            fail("an answer that is too long");
-        len += tls_read(ssl, answer + len, sizeof answer - 1 - len);
-        answer[len] = 0;
-    } while (!strstr(answer, WANTED));
-    check_status(answer);
-}
-
 /* Once: connection, handshake, request, answer. */
 static void shake(struct runner *runner, bool resumed) {
     SSL *ssl = SSL_new(plan.context);
@@ -55,7 +39,7 @@ static void shake(struct runner *runner, bool resumed) {
     tls_connect(ssl, plan.port, resumed ? runner->ticket : NULL);
     if (SSL_session_reused(ssl) != resumed)
         fail("the handshake was %s", resumed ? "not resumed" : "resumed");
-    ask(ssl);
+    link_ask(&(struct link){.ssl = ssl});
     tls_close(ssl);
 }
 

@@ -13,9 +13,6 @@ enum {
     H2_OK_WITHIN = 4
 }; /* `:status: 200`, behind the size of HPACK's table, if at all */
 
-static const char REQUEST[] = "GET /constant HTTP/1.1\r\nHost: localhost\r\n\r\n";
-static const char WANTED[] = "Hello, World!";
-
 /* The preface, SETTINGS without a setting, and HEADERS of stream 1 that end it: GET, the scheme,
  * /constant, localhost; indexed where HPACK's static table has them, literal else. */
 #define H2_OPENING(scheme)                                                                         \
@@ -27,46 +24,17 @@ static const char WANTED[] = "Hello, World!";
 static const char OPENING[] = H2_OPENING("\x86"), OPENING_TLS[] = H2_OPENING("\x87");
 static const char SETTINGS_ACK[] = "\0\0\0\x04\x01\0\0\0\0";
 
-struct link {
-    int fd;
-    SSL *ssl; /* NULL: plain */
-};
-
-static void put(struct link *l, const char *bytes, size_t len) {
-    if (l->ssl)
-        tls_write(l->ssl, bytes, len);
-    else
-        send_all(l->fd, bytes, len);
-}
-
-static size_t get(struct link *l, char *bytes, size_t room) {
-    return l->ssl ? tls_read(l->ssl, bytes, room) : receive(l->fd, bytes, room);
-}
-
-static void ask_h1(struct link *l) {
-    char answer[ROOM];
-    size_t len = 0;
-    put(l, REQUEST, sizeof REQUEST - 1);
-    do {
-        if (len == sizeof answer - 1)
-            fail("an answer that is too long");
-        len += get(l, answer + len, sizeof answer - 1 - len);
-        answer[len] = 0;
-    } while (!strstr(answer, WANTED));
-    check_status(answer);
-}
-
 /* Reads frames until stream 1 has ended, and acknowledges the server's settings. */
 static void ask_h2(struct link *l) {
     char in[ROOM];
     size_t len = 0;
     bool settled = false, ended = false;
     if (l->ssl)
-        put(l, OPENING_TLS, sizeof OPENING_TLS - 1);
+        link_put(l, OPENING_TLS, sizeof OPENING_TLS - 1);
     else
-        put(l, OPENING, sizeof OPENING - 1);
+        link_put(l, OPENING, sizeof OPENING - 1);
     while (!settled || !ended) {
-        len += get(l, in + len, sizeof in - len);
+        len += link_get(l, in + len, sizeof in - len);
         size_t used = 0;
         while (len - used >= FRAME_HEAD) {
             const uint8_t *f = (const uint8_t *)in + used;
@@ -78,7 +46,7 @@ static void ask_h2(struct link *l) {
             if (f[3] == H2_HEADERS && !memchr(f + FRAME_HEAD, H2_OK, H2_OK_WITHIN))
                 fail("answered another status than 200");
             if (f[3] == H2_SETTINGS && !(f[4] & ACK)) {
-                put(l, SETTINGS_ACK, sizeof SETTINGS_ACK - 1);
+                link_put(l, SETTINGS_ACK, sizeof SETTINGS_ACK - 1);
                 settled = true;
             }
             if (f[3] <= H2_HEADERS && f[8] == 1 && f[4] & END_STREAM)
@@ -104,7 +72,7 @@ int main(int argc, char **argv) {
         if (h2)
             ask_h2(&l);
         else
-            ask_h1(&l);
+            link_ask(&l);
     }
     puts("ready");
     fflush(stdout);

@@ -1,5 +1,6 @@
-/* What the clients over TLS share: a context that asks for nothing but TLS 1.3, a connection, and
- * one request on it. Certificates are not verified: they were made a moment ago. */
+/* What the clients over TLS share: a context that asks for nothing but TLS 1.3, a connection, which
+ * may be in clear, and one request on it. Certificates are not verified: they were made a moment
+ * ago. */
 #ifndef CLIENT_TLS_H
 #define CLIENT_TLS_H
 
@@ -51,6 +52,42 @@ static inline void tls_close(SSL *ssl) {
     SSL_shutdown(ssl);
     SSL_free(ssl);
     close(fd);
+}
+
+/* ---- either ---- */
+
+/* A connection, over TLS or in clear. */
+struct link {
+    int fd;
+    SSL *ssl; /* NULL: in clear */
+};
+
+static inline void link_put(const struct link *l, const char *bytes, size_t len) {
+    if (l->ssl)
+        tls_write(l->ssl, bytes, len);
+    else
+        send_all(l->fd, bytes, len);
+}
+
+/* At least one byte. */
+static inline size_t link_get(const struct link *l, char *bytes, size_t room) {
+    return l->ssl ? tls_read(l->ssl, bytes, room) : receive(l->fd, bytes, room);
+}
+
+/* One request of HTTP/1.1, and its answer. */
+static inline void link_ask(const struct link *l) {
+    static const char request[] = "GET /constant HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    static const char wanted[] = "Hello, World!";
+    char answer[CLIENT_HEAD_ROOM];
+    size_t len = 0;
+    link_put(l, request, sizeof request - 1);
+    do {
+        if (len == sizeof answer - 1)
+            fail("an answer that is too long");
+        len += link_get(l, answer + len, sizeof answer - 1 - len);
+        answer[len] = 0;
+    } while (!strstr(answer, wanted));
+    check_status(answer);
 }
 
 #endif
