@@ -92,6 +92,19 @@ static inline PyObject *cl_ext_str(struct cl_str s) {
     return PyUnicode_DecodeUTF8(s.ptr ? s.ptr : "", (Py_ssize_t)s.len, NULL);
 }
 
+/* What next() and send() give for what am_send gave: the end becomes a StopIteration that carries
+ * it. Takes the reference to `result`. */
+static inline PyObject *cl_ext_from_send(PySendResult how, PyObject *result) {
+    if (how != PYGEN_RETURN)
+        return how == PYGEN_NEXT ? result : NULL;
+    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+    if (stop)
+        PyErr_SetObject(PyExc_StopIteration, stop);
+    Py_XDECREF(stop);
+    Py_DECREF(result);
+    return NULL;
+}
+
 /* The exception that is set, normalized, with its traceback; nothing is set afterwards. NULL: none
  * was. */
 static inline PyObject *cl_ext_fetch_exception(void) {

@@ -276,21 +276,10 @@ static PySendResult runner_send(PyObject *o, PyObject *arg, PyObject **result) {
 
 /* ---- the coroutine's methods ---- */
 
-static PyObject *to_object(PySendResult how, PyObject *result) {
-    if (how != PYGEN_RETURN)
-        return how == PYGEN_NEXT ? result : NULL;
-    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-    if (stop)
-        PyErr_SetObject(PyExc_StopIteration, stop);
-    Py_XDECREF(stop);
-    Py_DECREF(result);
-    return NULL;
-}
-
 static PyObject *send_method(PyObject *o, PyObject *arg) {
     PyObject *result = NULL;
     PySendResult how = runner_send(o, arg, &result);
-    return to_object(how, result);
+    return cl_ext_from_send(how, result);
 }
 
 static PyObject *iternext(PyObject *o) {
@@ -316,7 +305,7 @@ static PyObject *throw_method(PyObject *o, PyObject *const *args, Py_ssize_t n) 
         return NULL;
     PySendResult how = runner_step(runner_of(o), exception, &result);
     Py_DECREF(exception);
-    return to_object(how, result);
+    return cl_ext_from_send(how, result);
 }
 
 static PyObject *close_method(PyObject *o, PyObject *ignored) {

@@ -283,14 +283,7 @@ static PySendResult step_send(PyObject *o, PyObject *ignored, PyObject **result)
 static PyObject *step_next(PyObject *o) {
     PyObject *result = NULL;
     PySendResult how = step_send(o, Py_None, &result);
-    if (how != PYGEN_RETURN)
-        return result;
-    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-    if (stop)
-        PyErr_SetObject(PyExc_StopIteration, stop);
-    Py_XDECREF(stop);
-    Py_DECREF(result);
-    return NULL;
+    return cl_ext_from_send(how, result);
 }
 
 static PyObject *step_send_method(PyObject *o, PyObject *ignored) {

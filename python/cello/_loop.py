@@ -52,19 +52,24 @@ async def _cancel_handlers(server: _cello.Server) -> None:
         await asyncio.wait(tasks)
 
 
+async def _end(server: _cello.Server, done: asyncio.Event) -> None:
+    """Wait until the server is done; a cancellation stops it at once."""
+    try:
+        await done.wait()
+    except asyncio.CancelledError:
+        server.stop(0)
+        await done.wait()
+        raise
+    finally:
+        await _cancel_handlers(server)
+
+
 async def _until_done(server: _cello.Server) -> None:
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
     _cello.attach_loop(server, loop, done.set)
     try:
-        try:
-            await done.wait()
-        except asyncio.CancelledError:
-            server.stop(0)
-            await done.wait()
-            raise
-        finally:
-            await _cancel_handlers(server)
+        await _end(server, done)
     finally:
         _cello.detach_loop(server)
 
@@ -135,14 +140,7 @@ async def _serve(server: _cello.Server) -> None:
     loop.add_reader(poll_fd, turn)
     schedule()
     try:
-        try:
-            await done.wait()
-        except asyncio.CancelledError:
-            server.stop(0)
-            await done.wait()
-            raise
-        finally:
-            await _cancel_handlers(server)
+        await _end(server, done)
     finally:
         if timer is not None:
             timer.cancel()

@@ -88,32 +88,29 @@ class JSONResponse(Response):
         super().__init__(content, status_code, headers, media_type)
 
 
-class PlainTextResponse(Response):
+class _TextResponse(Response):
+    _media_type: str
+
+    def __init__(
+        self,
+        content: str | bytes = "",
+        status_code: int = 200,
+        headers: Headers = None,
+        media_type: str | None = None,
+    ) -> None:
+        super().__init__(text_of(content), status_code, headers, media_type or self._media_type)
+
+
+class PlainTextResponse(_TextResponse):
     """text/plain."""
 
-    def __init__(
-        self,
-        content: str | bytes = "",
-        status_code: int = 200,
-        headers: Headers = None,
-        media_type: str | None = None,
-    ) -> None:
-        media_type = media_type or "text/plain; charset=utf-8"
-        super().__init__(text_of(content), status_code, headers, media_type)
+    _media_type = "text/plain; charset=utf-8"
 
 
-class HTMLResponse(Response):
+class HTMLResponse(_TextResponse):
     """text/html."""
 
-    def __init__(
-        self,
-        content: str | bytes = "",
-        status_code: int = 200,
-        headers: Headers = None,
-        media_type: str | None = None,
-    ) -> None:
-        media_type = media_type or "text/html; charset=utf-8"
-        super().__init__(text_of(content), status_code, headers, media_type)
+    _media_type = "text/html; charset=utf-8"
 
 
 class RedirectResponse(Response):
