@@ -3,10 +3,13 @@
 import http.client
 import json
 import socket
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from types import FrameType
 from typing import Any
 
 from cello import App, Server
@@ -173,3 +176,22 @@ def serving(app: App, **settings: Any) -> Iterator[Client]:
     start = app.start("127.0.0.1", 0, **settings)
     with start as server, Client(server.addresses[0], server) as client:
         yield client
+
+
+@contextmanager
+def profiled(app: App, **settings: Any) -> Iterator[tuple[Client, Counter[str]]]:
+    """The same, with the Python frames of the server's thread counted by function from now on."""
+    frames: Counter[str] = Counter()
+
+    def on_event(frame: FrameType, event: str, arg: object) -> None:
+        if event == "call":
+            frames[frame.f_code.co_qualname] += 1
+
+    @app.get("/profile")
+    def profile() -> None:
+        sys.setprofile(on_event)
+
+    with serving(app, **settings) as client:
+        client.get("/profile")
+        frames.clear()
+        yield client, frames

@@ -1,7 +1,6 @@
 """The pages /docs and /redoc in Chromium, which reaches no other server."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 from api_client import Client, serving
 from cello import App, HeaderVersioning, Query
-from selenium import webdriver
+from chromium import chromium
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -49,21 +48,8 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--window-size=1200,1400")
-    # Nothing but this machine has a name or an address.
-    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-    if os.geteuid() == 0:  # Chromium's sandbox is not for root
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
-    )
-    yield driver
-    driver.quit()
+    with chromium("--window-size=1200,1400") as driver:
+        yield driver
 
 
 class Page:

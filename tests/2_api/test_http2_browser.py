@@ -1,7 +1,5 @@
 """A page with its resources in Chromium, over HTTP/2: one connection, many requests at once."""
 
-import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,7 +8,7 @@ from typing import Any
 
 import pytest
 from cello import App, Request, Response, SseEvent, SseStream, TlsConfig
-from selenium import webdriver
+from chromium import chromium
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -34,18 +32,8 @@ PAGE = f"""<!doctype html><meta charset="utf-8"><title>HTTP/2</title>
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-    options.add_argument("--ignore-certificate-errors")
-    if os.geteuid() == 0:  # Chromium's sandbox is not for root
-        options.add_argument("--no-sandbox")
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+    with chromium("--ignore-certificate-errors") as driver:
+        yield driver
 
 
 def certificate(folder: Path) -> TlsConfig:

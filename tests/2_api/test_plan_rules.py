@@ -4,14 +4,12 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from types import FrameType
 from typing import Annotated, Any
 
 import msgspec
 import pydantic
-from api_client import serving
+from api_client import profiled
 from cello import App, Body, Depends, Header, Query, Request, Response
 
 
@@ -65,15 +63,6 @@ print(*heavy & (set(sys.modules) - before))
 
 def test_frames_of_a_typed_request() -> None:
     app = App()
-    frames: Counter[str] = Counter()
-
-    def on_event(frame: FrameType, event: str, arg: object) -> None:
-        if event == "call":
-            frames[frame.f_code.co_qualname] += 1
-
-    @app.get("/profile")
-    def profile() -> None:
-        sys.setprofile(on_event)
 
     @app.post("/all/{id}")
     def everything(
@@ -110,8 +99,7 @@ def test_frames_of_a_typed_request() -> None:
     }
     bodies = {"/all/7?tags=a": b'{"name":"n"}', "/model": b'{"model":{"name":"n"}}'}
     prefix = "test_frames_of_a_typed_request.<locals>."
-    with serving(app) as client:
-        client.get("/profile")
+    with profiled(app) as (client, frames):
         for (method, target), calls in expected.items():
             frames.clear()
             for _ in range(10):

@@ -9,14 +9,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import pytest
-from api_client import BACKENDS, Client, serving
+from api_client import BACKENDS, Client, profiled, serving
 from cello import App, Header, RequestIdConfig, SecurityHeadersConfig, StaticFilesConfig
 
 HERE = Path(__file__).parent
@@ -103,26 +101,6 @@ def test_def_only_traffic_never_imports_asyncio() -> None:
     assert script(DEF_ONLY).strip() == ""
 
 
-@contextmanager
-def profiled(app: App, backend: str) -> Iterator[tuple[Client, Counter[str]]]:
-    """Serves the application; counts the Python frames of the server's thread by function, from
-    the first request to /profile on."""
-    frames: Counter[str] = Counter()
-
-    def on_event(frame: FrameType, event: str, arg: object) -> None:
-        if event == "call":
-            frames[frame.f_code.co_qualname] += 1
-
-    @app.get("/profile")
-    def profile() -> None:
-        sys.setprofile(on_event)
-
-    with serving(app, backend=backend) as client:
-        client.get("/profile")
-        frames.clear()
-        yield client, frames
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_select_returns_far_less_often_than_requests_come(backend: str) -> None:
     app = App()
@@ -136,7 +114,7 @@ def test_select_returns_far_less_often_than_requests_come(backend: str) -> None:
         await asyncio.sleep(0)
         return "x"
 
-    with profiled(app, backend) as (client, frames):
+    with profiled(app, backend=backend) as (client, frames):
         for _ in range(500):
             assert client.get("/ready").text == "x"
         rounds = frames["BaseEventLoop._run_once"]
@@ -168,7 +146,7 @@ def test_frames_per_request(backend: str, tmp_path: Path) -> None:
     def typed(id: int, q: list[int], host: Annotated[str, Header()]) -> dict[str, Any]:
         return {"id": id, "q": q, "host": host}
 
-    with profiled(app, backend) as (client, frames):
+    with profiled(app, backend=backend) as (client, frames):
         assert client.get("/static/file").text == "x"
         files = ("/static/file", "/static/", "/static", "/static/none")
         for target in ("/native", "/nowhere", "/plain/x", *files):
@@ -188,7 +166,7 @@ def test_frames_per_request(backend: str, tmp_path: Path) -> None:
 def test_only_handlers_have_frames() -> None:
     app = App()
     app.get("/")(lambda: {"a": 1})
-    with profiled(app, "auto") as (client, frames):
+    with profiled(app, backend="auto") as (client, frames):
         for _ in range(10):
             client.get("/")
         assert sum(frames.values()) == 10

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import services
 from cello import App, LimitsConfig, Request, Server, TimeoutConfig
-from wire import Address, Client, eventually, fetch, request
+from wire import Client, address_of, eventually, fetch, request
 from wire_cluster import cluster, written
 from wire_process import listening, program
 from wire_proxies import find
@@ -63,11 +63,6 @@ def start(backend: str) -> Iterator[Start]:
     yield start_server
     for server in servers:
         server.stop(0)
-
-
-def address_of(server: Server) -> Address:
-    host, port = server.addresses[0]
-    return host.removeprefix("unix:") if port == 0 else (host, port)
 
 
 def line(host: str, port: int = 4242) -> bytes:

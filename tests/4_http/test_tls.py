@@ -22,7 +22,7 @@ from cello import (
     TimeoutConfig,
     TlsConfig,
 )
-from wire import Address, Client, connect_plain, eventually, fetch, request, speak
+from wire import Client, address_of, connect_plain, eventually, fetch, request, speak
 from wire_process import wait_readable
 from wire_tls import Certificates, TlsSocket, certificates
 
@@ -97,11 +97,6 @@ def start(backend: str) -> Iterator[Start]:
         yield start_server
     for server in servers:
         server.stop(0)
-
-
-def address_of(server: Server) -> Address:
-    host, port = server.addresses[0]
-    return host.removeprefix("unix:") if port == 0 else (host, port)
 
 
 def dial(server: Server, context: ssl.SSLContext | None = None, name: str = "test") -> TlsSocket:

@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from wire_tls import TlsSocket, certificates
 
@@ -110,6 +109,12 @@ def connect(address: Address, timeout: float = TIMEOUT) -> socket.socket:
     return secure  # type: ignore[return-value]
 
 
+def address_of(server: Any) -> Address:
+    """Of the first listener of a Server."""
+    host, port = server.addresses[0]
+    return host.removeprefix("unix:") if port == 0 else (host, port)
+
+
 def connect_plain(address: Address, timeout: float = TIMEOUT) -> socket.socket:
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX)
@@ -125,7 +130,19 @@ def connect_plain(address: Address, timeout: float = TIMEOUT) -> socket.socket:
     return sock
 
 
-class Client:
+class Closing:
+    """Closes its socket at the end of a with block."""
+
+    sock: socket.socket
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.sock.close()
+
+
+class Client(Closing):
     """One connection."""
 
     def __new__(cls, *args: Any, **more: Any) -> Client:
@@ -140,17 +157,6 @@ class Client:
         self.sock = connect(address, timeout)
         self._buffer = b""
         self._dated = dated
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.sock.close()
 
     # ---- sending ----
 

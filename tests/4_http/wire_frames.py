@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import hpack
 from h2.errors import ErrorCodes
@@ -23,7 +22,7 @@ from hyperframe.frame import (
     RstStreamFrame,
     SettingsFrame,
 )
-from wire import TIMEOUT, Address, Client, connect, eventually, request
+from wire import TIMEOUT, Address, Client, Closing, connect, eventually, request
 from wire_process import Process
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -74,7 +73,7 @@ def window_update(stream: int, increment: int) -> bytes:
     return frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", increment))
 
 
-class Frames:
+class Frames(Closing):
     """A connection that has sent its preface and these SETTINGS. What comes is kept by stream."""
 
     def __init__(self, address: Address, greeting: bytes = PREFACE + settings()) -> None:
@@ -90,17 +89,6 @@ class Frames:
         self.goaway: int | None = None
         self.at_end = False
         self.send(greeting)
-
-    def __enter__(self) -> Frames:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.sock.close()
 
     # ---- sending ----
 

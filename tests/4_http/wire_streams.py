@@ -9,14 +9,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import h2.connection
 import h2.events
 from h2.config import H2Configuration
 from hyperframe.frame import Frame, GoAwayFrame
-from wire import TIMEOUT, Address, Closed, connect
+from wire import TIMEOUT, Address, Closed, Closing, connect
 
 Fields = Iterable[tuple[str, str]]
 
@@ -46,7 +45,7 @@ class Stream:
         return dict(self.fields).get(name)
 
 
-class Streams:
+class Streams(Closing):
     """One connection. reads: bodies are acknowledged as they come, so that more may."""
 
     def __init__(
@@ -65,17 +64,6 @@ class Streams:
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
         self.flush()
-
-    def __enter__(self) -> Streams:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.sock.close()
 
     # ---- sending ----
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import sys
@@ -13,7 +12,7 @@ import asyncpg
 import redis.asyncio
 import uvloop
 from cello import App, Depends, Request, _loop
-from soak_report import census, report_of
+from soak_report import census, keep_quiet, report_of
 
 BIG = bytes(200_000)
 POOL = 8
@@ -196,8 +195,7 @@ async def serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    logging.getLogger("cello").addHandler(logging.NullHandler())
-    logging.getLogger("cello").propagate = False
+    keep_quiet()
     if sys.argv[2] == "engine":
         with app.start("127.0.0.1", 0, backend=sys.argv[1]) as server:
             engines.append(server)

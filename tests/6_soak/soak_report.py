@@ -1,10 +1,13 @@
 """What the servers of test_soak.py say of themselves."""
 
 import gc
+import logging
 import os
 import sys
 from collections import Counter
 from typing import Any
+
+from cello import App
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 COUNTED = ("Request", "MultiMap", "Response", "Task", "Context", "generator", "async_generator")
@@ -36,3 +39,19 @@ def report_of(server: Any) -> dict[str, Any]:
         "fds": len(os.listdir("/proc/self/fd")),
         "blocks": sys.getallocatedblocks(),
     }
+
+
+def keep_quiet() -> None:
+    logging.getLogger("cello").addHandler(logging.NullHandler())
+    logging.getLogger("cello").propagate = False
+
+
+def serve(app: App, referred: list[Any], **more: Any) -> None:
+    """On the back end that the command line names, until standard input ends. /report has `more`
+    beside what the server says; /census counts the references to `referred`."""
+    keep_quiet()
+    app.get("/report")(lambda: report_of(server) | more)
+    app.get("/census")(lambda: census(referred))
+    with app.start("127.0.0.1", 0, backend=sys.argv[1]) as server:
+        print(server.addresses[0][1], flush=True)
+        sys.stdin.read()

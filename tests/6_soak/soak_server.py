@@ -2,12 +2,11 @@
 /census."""
 
 import asyncio
-import logging
 import sys
 from typing import Any
 
 from cello import App, HTTPError, Request, Response
-from soak_report import census, report_of
+from soak_report import serve
 
 BIG = bytes(200_000)
 
@@ -113,20 +112,6 @@ def add_async_handlers() -> None:
         return BIG
 
 
-@app.get("/report")
-def report() -> Any:
-    return report_of(server)
-
-
-@app.get("/census")
-def count() -> Any:
-    return census([*handlers, app, BIG, HTTPError, Response, Request])
-
-
 if __name__ == "__main__":
-    logging.getLogger("cello").addHandler(logging.NullHandler())
-    logging.getLogger("cello").propagate = False
     {"def": add_def_handlers, "async": add_async_handlers}[sys.argv[2]]()
-    with app.start("127.0.0.1", 0, backend=sys.argv[1]) as server:
-        print(server.addresses[0][1], flush=True)
-        sys.stdin.read()
+    serve(app, [*handlers, app, BIG, HTTPError, Response, Request])

@@ -1,7 +1,6 @@
 """Typed handlers for test_soak.py: typed_server.py BACKEND def|async. The same routes for both."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
@@ -11,7 +10,7 @@ from uuid import UUID
 import msgspec
 import pydantic
 from cello import App, Body, Depends, Header, HTTPError, Query, Request, Response
-from soak_report import census, report_of
+from soak_report import serve
 
 
 class Item(msgspec.Struct):
@@ -187,20 +186,7 @@ def add_async_handlers() -> None:
         response.set_header("X-After", request.path)
 
 
-@app.get("/report")
-def report() -> Any:
-    return report_of(server) | {"opened": opened}
-
-
-@app.get("/census")
-def count() -> Any:
-    return census([*handlers, app, Item, Model, HTTPError, Response, Request])
-
-
 if __name__ == "__main__":
-    logging.getLogger("cello").addHandler(logging.NullHandler())
-    logging.getLogger("cello").propagate = False
     {"def": add_def_handlers, "async": add_async_handlers}[sys.argv[2]]()
-    with app.start("127.0.0.1", 0, backend=sys.argv[1]) as server:
-        print(server.addresses[0][1], flush=True)
-        sys.stdin.read()
+    referred = [*handlers, app, Item, Model, HTTPError, Response, Request]
+    serve(app, referred, opened=opened)
