@@ -7,14 +7,16 @@
  *      200..219  that many turns of the loop
  *      220..229  sends are held from now on, or not
  *      230..239  a held send finishes; every tenth fails
- *      240..243  the next answer of a handler that waits
+ *      240..243  the next answer of a handler that waits; when none does, one that talks (POST or
+ *                CONNECT of /talk) says a little, much, the last thing, or gives up
  *      244       early hints of a handler that waits
  *      245..249  input arrives in pieces of that many minus 244 bytes
  *      250, 251  the client closes its side; resets
- *      252       a handler that reads its body when it likes reads a piece
- *      253       the same, and waits when there is none; it may have been waiting
+ *      252       a handler that reads its body when it likes reads a piece; when there is none, one
+ *                that talks
+ *      253       the same, and waits when nothing has come; it may have been waiting
  *      254       it answers, whatever it has read
- *      255       it waits no more
+ *      255       it waits no more; nor does one that talks
  *
  * Always: generators are stopped once, nothing is held afterwards, and bodies that are read end,
  * are no longer than they may be, and never wait in more than their window. */
@@ -80,7 +82,10 @@ static size_t step(struct cl_server *s, struct cl_stream *stream, const uint8_t 
     } else if (op < 240) {
         (void)cl_mem_finish_send(stream, op == 239 ? CELLO_ESYS : CELLO_OK);
     } else if (op < 244) {
-        answer_held();
+        if (held_count)
+            answer_held();
+        else
+            say(op - 240);
     } else if (op == 244) {
         hint_held();
     } else if (op < 250) {
@@ -90,11 +95,15 @@ static size_t step(struct cl_server *s, struct cl_stream *stream, const uint8_t 
     } else if (op == 251) {
         cl_mem_reset(stream);
     } else if (op < 254) {
-        read_later(op == 253);
+        if (later_count)
+            read_later(op == 253);
+        else
+            hear(op == 253);
     } else if (op == 254) {
         answer_later();
     } else {
         unread_later();
+        hear_no_more();
     }
     return 1 + n;
 }
@@ -103,6 +112,7 @@ static void finish(struct cl_server *s, struct cl_stream *stream, const uint8_t 
     for (int i = 0; i < 50 && !got.closed; i++) {
         answer_held();
         answer_later();
+        say(2);
         (void)cl_mem_finish_send(stream, CELLO_OK);
         turns(s, 2);
     }
@@ -141,6 +151,8 @@ static void run_script(const struct script_protocol *p, const uint8_t *data, siz
         cello_request_unref(held[--held_count]);
     while (later_count)
         answer_later();
+    while (talk_count)
+        end_talk();
     CHECK(generators == 0 && pins == 0 && readers == 0);
     CHECK(cl_worker_live_requests(&s->worker) == 0 && s->worker.inflight == 0);
     CHECK(cl_loop_pool(s->worker.loop)->used == 0);

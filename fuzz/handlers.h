@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "base/sink.h"
-#include "reading_handlers.h"
+#include "http/method.h"
+#include "talking_handlers.h"
 
 static struct cl_app *app;
 static struct cl_request *held[HELD_MAX];
@@ -115,12 +116,13 @@ static void on_segments(const struct cello_handler *h, struct cl_request *r) {
     cello_respond_segments(r, segments, CL_ARRAY_LEN(segments), unpin, NULL);
 }
 
-static struct cello_handler handlers[] = {
-    {.on_request = on_echo},   {.on_request = on_sink},   {.on_request = on_hold},
-    {.on_request = on_pinned}, {.on_request = on_stream}, {.on_request = on_segments},
-    {.on_request = on_read},   {.on_request = on_tee},    {.on_request = on_later}};
+static struct cello_handler handlers[] = {{.on_request = on_echo},   {.on_request = on_sink},
+                                          {.on_request = on_hold},   {.on_request = on_pinned},
+                                          {.on_request = on_stream}, {.on_request = on_segments},
+                                          {.on_request = on_read},   {.on_request = on_tee},
+                                          {.on_request = on_later},  {.on_request = on_talk}};
 static const char *const paths[] = {"/echo/{a}", "/sink/{p:path}", "/hold", "/pinned", "/stream",
-                                    "/segments", "/read",          "/tee",  "/later"};
+                                    "/segments", "/read",          "/tee",  "/later",  "/talk"};
 enum { FIRST_READER = 6 };
 
 static void make_app(void) {
@@ -132,7 +134,7 @@ static void make_app(void) {
     CHECK(!cello_app_constant(app, CELLO_GET, CL_STR("/"), NULL, 200, CL_STR("text/plain"), NULL, 0,
                               CL_STR("hello"), err, sizeof err));
     for (size_t i = 0; i < CL_ARRAY_LEN(paths); i++) {
-        struct cello_route route = {.methods = CELLO_GET | CELLO_POST,
+        struct cello_route route = {.methods = CELLO_GET | CELLO_POST | 1u << CL_METHOD_CONNECT,
                                     .path = {paths[i], strlen(paths[i])},
                                     .handler = &handlers[i]};
         if (i >= FIRST_READER)

@@ -5,6 +5,8 @@
  *      101..199  a frame: a byte each for its type, flags and half its stream (31 stands for none),
  *                and that many minus 101 bytes of its payload
  *
+ * Extended CONNECT is offered to half of the scripts, by their length.
+ *
  * Always: the server sends whole frames, SETTINGS first (or GOAWAY, and no more), of known types,
  * on streams that clients open, header blocks in one piece, and nothing but WINDOW_UPDATE and
  * RST_STREAM on a stream that it has ended. */
@@ -15,9 +17,13 @@ enum { FRAME_HEAD = 9, STREAMS = 512 };
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION };
 enum { END_STREAM = 1, END_HEADERS = 4 };
 
+static bool offers;
+
 static int open_conn(struct cl_server *s, struct cl_stream *stream) {
     const struct cello_http2_config config = CELLO_HTTP2_CONFIG_DEFAULT;
     CHECK(!cello_server_use_http2(s, &config));
+    if (offers)
+        cl_h2_context_offer_connect(s->http2.context, CL_STR("websocket"));
     return cl_h2_open(s->http2.context, &s->worker, stream);
 }
 
@@ -106,6 +112,7 @@ static void check_frames(const uint8_t *data, size_t len) {
 static const struct script_protocol http2 = {&cl_h2_stream_handler, open_conn, push, check_frames};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
+    offers = len % 2;
     run_script(&http2, data, len);
     return 0;
 }
