@@ -578,6 +578,15 @@ def test_what_is_not_redirected(start: Start) -> None:
         assert plain(server, data, at=1).status == 400
 
 
+@pytest.mark.parametrize(
+    "host", ["a@b", "a/b", "a\\b", "a?b", "a#b", "a:x", "a:80:81", "[::1", "\xe4"]
+)
+def test_hosts_that_would_lead_elsewhere(start: Start, host: str) -> None:
+    """A redirect leads to the name that was asked for, and to nothing that could be made of it."""
+    answer = plain(start(redirect_http=0), request("//evil/x", host=host), at=1)
+    assert answer.status == 400 and answer.get("Location") is None
+
+
 def test_redirect_of_a_browser(start: Start) -> None:
     server = start(redirect_http=0)
     port = server.addresses[1][1]
