@@ -36,6 +36,14 @@ static inline uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The same in each run: xorshift, Marsaglia 2003. */
+static inline uint64_t random_bits(void) {
+    static uint64_t x = 88172645463325252u;
+    x ^= x << 13;
+    x ^= x >> 7;
+    return x ^= x << 17;
+}
+
 /* A blocking connection that gives up on a server that stays silent. */
 static inline int connect_to(int port) {
     int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);

@@ -76,13 +76,6 @@ static void hear(struct connection *c) {
         answered(c, now_ns());
 }
 
-static uint64_t random_bits(void) {
-    static uint64_t x = 88172645463325252u;
-    x ^= x << 13;
-    x ^= x >> 7;
-    return x ^= x << 17;
-}
-
 static void ask(uint64_t due_ns, bool counts) {
     if (!idle_count)
         fail("every connection waits: the server does not keep up");

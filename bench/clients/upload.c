@@ -17,13 +17,8 @@ static char piece[PIECE];
 
 /* Something that is not all zeros, and that a parser of forms has to look at. */
 static void fill_piece(void) {
-    uint64_t x = 88172645463325252u;
-    for (size_t i = 0; i < sizeof piece; i++) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        piece[i] = (char)x;
-    }
+    for (size_t i = 0; i < sizeof piece; i++)
+        piece[i] = (char)random_bits();
 }
 
 /* Reads one answer with Content-Length, or without a body. */

@@ -1,9 +1,8 @@
 """The streams of the bare ASGI application."""
 
 from data import FOLDER, TOKENS
-from topic import Topic
+from topic import events, short_events, tokens, topic
 
-topic = Topic()
 TEXT = [(b"content-type", b"text/plain")]
 EVENTS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
 
@@ -17,23 +16,6 @@ async def stream(send, headers, pieces):
     async for piece in pieces:
         await send({"type": "http.response.body", "body": piece.encode(), "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def tokens(count):
-    for i in range(count):
-        yield TOKENS[i]
-
-
-async def short_events():
-    for i in range(3):
-        yield f"data: {i}\n\n"
-
-
-async def events():
-    seen = topic.count
-    while True:
-        yield f"data: {seen}\n\n"
-        seen = await topic.after(seen)
 
 
 async def upload(receive):

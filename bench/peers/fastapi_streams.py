@@ -7,28 +7,10 @@ from typing import Annotated
 from data import FOLDER, HELLO, TOKENS
 from fastapi import APIRouter, File, Request, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
-from topic import Topic
+from topic import events, short_events, tokens, topic
 
 router = APIRouter()
-topic = Topic()
 NO_STORE = {"cache-control": "no-store"}
-
-
-async def tokens(count):
-    for i in range(count):
-        yield TOKENS[i]
-
-
-async def short_events():
-    for i in range(3):
-        yield f"data: {i}\n\n"
-
-
-async def events():
-    seen = topic.count
-    while True:
-        yield f"data: {seen}\n\n"
-        seen = await topic.after(seen)
 
 
 @router.get("/tokens")

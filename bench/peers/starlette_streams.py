@@ -6,27 +6,9 @@ import time
 from data import FOLDER, HELLO, TOKENS
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from topic import Topic
+from topic import events, short_events, tokens, topic
 
-topic = Topic()
 NO_STORE = {"cache-control": "no-store"}
-
-
-async def tokens(count):
-    for i in range(count):
-        yield TOKENS[i]
-
-
-async def short_events():
-    for i in range(3):
-        yield f"data: {i}\n\n"
-
-
-async def events():
-    seen = topic.count
-    while True:
-        yield f"data: {seen}\n\n"
-        seen = await topic.after(seen)
 
 
 def event_stream(pieces):

@@ -1,6 +1,9 @@
-"""One publisher, many asyncio tasks that follow it: what the events row does in each framework."""
+"""What the streams of asyncio frameworks give: tokens, and events of one publisher that many tasks
+follow."""
 
 import asyncio
+
+from data import TOKENS
 
 
 class Topic:
@@ -18,3 +21,23 @@ class Topic:
         if seen == self.count:
             await self.changed.wait()
         return seen + 1
+
+
+topic = Topic()
+
+
+async def tokens(count):
+    for i in range(count):
+        yield TOKENS[i]
+
+
+async def short_events():
+    for i in range(3):
+        yield f"data: {i}\n\n"
+
+
+async def events():
+    seen = topic.count
+    while True:
+        yield f"data: {seen}\n\n"
+        seen = await topic.after(seen)
