@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/cpu.h"
+#include "support/random.h"
 
 /* The answer for a heap copy of exactly the text's size, at every level, which must agree. */
 static size_t valid_prefix(const char *text, size_t n) {
@@ -95,15 +96,6 @@ static bool is_valid_by_decoding(const unsigned char *p, size_t n) {
         i += size;
     }
     return true;
-}
-
-static uint64_t random_state = 88172645463325252;
-
-static uint64_t next_random(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
 }
 
 /* Random characters, some of them then spoilt. */

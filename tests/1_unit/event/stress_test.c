@@ -2,6 +2,8 @@
  * stream, so that one lost, doubled or delivered to a stranger is seen. */
 #include "fixture.h"
 
+#include "support/random.h"
+
 enum { CONNS = 40, STEPS = 20000, OUT_MAX = 100000 };
 
 struct conn {
@@ -17,14 +19,11 @@ struct conn {
 
 static struct conn conns[CONNS];
 static struct cl_loop *loop;
-static uint32_t seed;
+static uint64_t seed;
 static int opened, closed_count;
 
 static uint32_t dice(uint32_t n) {
-    seed ^= seed << 13;
-    seed ^= seed >> 17;
-    seed ^= seed << 5;
-    return seed % n;
+    return (uint32_t)(random_next(&seed) % n);
 }
 
 static char byte_at(uint32_t salt, uint64_t at) {

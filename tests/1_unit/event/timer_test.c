@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "event/timer.h"
+#include "support/random.h"
 
 #define TICK_NS (CL_TIMER_TICK_MS * CL_NS_PER_MS)
 
@@ -204,37 +205,29 @@ static void a_leap_of_the_clock(void **state) {
     run_at(now_ns - TICK_NS); /* a clock that does not move is no trouble */
 }
 
-static uint32_t next_random(uint32_t *seed) {
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 17;
-    *seed ^= *seed << 5;
-    return *seed;
-}
-
 /* Ten thousand timers, set, moved and stopped at random, against the plain definition. */
 static void ten_thousand_timers(void **state) {
     (void)state;
     enum { N = 10000, STEPS = 3000 };
     static struct probe p[N];
-    uint32_t seed = 20260101;
     start(7 * CL_NS_PER_S);
     for (size_t i = 0; i < N; i++) {
         probe_init(&p[i]);
-        probe_set(&p[i], now_ns + next_random(&seed) % (60 * CL_NS_PER_S));
+        probe_set(&p[i], now_ns + next_random() % (60 * CL_NS_PER_S));
     }
     for (int step = 0; step < STEPS; step++) {
         for (int k = 0; k < 20; k++) {
-            struct probe *q = &p[next_random(&seed) % N];
+            struct probe *q = &p[next_random() % N];
             if (q->fired)
                 continue;
-            if (next_random(&seed) % 4 == 0) {
+            if (next_random() % 4 == 0) {
                 cl_timer_stop(&wheel, &q->super);
                 q->fired = -1;
             } else {
-                probe_set(q, now_ns + next_random(&seed) % (40 * CL_NS_PER_S));
+                probe_set(q, now_ns + next_random() % (40 * CL_NS_PER_S));
             }
         }
-        run_at(now_ns + next_random(&seed) % (2 * TICK_NS));
+        run_at(now_ns + next_random() % (2 * TICK_NS));
     }
     uint64_t limit_ns = now_ns + 61 * CL_NS_PER_S;
     while (wheel.count && now_ns < limit_ns)

@@ -342,31 +342,13 @@ static void test_host_and_authority(void **state) {
     h2_pair_end(&p);
 }
 
-/* A request whose pseudo-header fields are the caller's. */
-static struct h2_message *odd(struct h2_pair *p, const char *const *fields) {
-    nghttp2_nv nv[20];
-    size_t n = 0;
-    for (; fields[0]; fields += 2)
-        nv[n++] = (nghttp2_nv){(uint8_t *)(uintptr_t)fields[0], (uint8_t *)(uintptr_t)fields[1],
-                               strlen(fields[0]), strlen(fields[1]), 0};
-    struct h2_message *m = h2_request(&p->h, "GET", "/", NULL);
-    h2_turn(&p->h); /* the slot of an ordinary one */
-    m->status = 0;
-    m->ended = m->closed = false;
-    m->len = 0;
-    m->fields[0] = '\0';
-    m->id = nghttp2_submit_request(p->h.session, NULL, nv, n, NULL, NULL);
-    h2_turn(&p->h);
-    return m;
-}
-
 static void test_host_alone(void **state) {
     (void)state;
     struct h2_pair p;
     h2_pair_begin(&p);
     const char *fields[] = {":method", "GET",  ":scheme", "http", ":path",
                             "/hold",   "host", "a.b",     NULL};
-    struct h2_message *m = odd(&p, fields);
+    struct h2_message *m = h2_pair_bare(&p, fields);
     expect_str(cello_request_host(p.f.held[0]), "a.b");
     expect_held_header(&p, "host", "a.b");
     h2_pair_answer(&p, "done");
@@ -410,7 +392,7 @@ static void test_malformed_requests_are_reset(void **state) {
     h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(bad); i++) {
         unsigned handled = p.f.handled;
-        h2_expect_reset(odd(&p, bad[i]), NGHTTP2_PROTOCOL_ERROR);
+        h2_expect_reset(h2_pair_bare(&p, bad[i]), NGHTTP2_PROTOCOL_ERROR);
         assert_int_equal(p.f.handled, handled);
     }
     h2_expect(h2_pair_get(&p, "/"), 200, "hello"); /* nothing but streams went */
@@ -441,7 +423,7 @@ static void test_requests_that_are_answered_with_an_error(void **state) {
     struct h2_pair p;
     h2_pair_begin(&p);
     for (size_t i = 0; i < CL_ARRAY_LEN(bad); i++) {
-        struct h2_message *m = odd(&p, bad[i].fields);
+        struct h2_message *m = h2_pair_bare(&p, bad[i].fields);
         if (!m->status && m->error == NGHTTP2_PROTOCOL_ERROR)
             continue; /* the session knows it, too */
         h2_expect(m, bad[i].status, NULL);

@@ -15,11 +15,6 @@ static void expect_no_goaway(struct h2_pair *p) {
     h2_expect(h2_pair_get(p, "/"), 200, "hello");
 }
 
-static void drop_held(struct h2_pair *p) {
-    while (p->f.held_count)
-        cello_request_unref(fixture_take(&p->f));
-}
-
 /* ---- cancelling ---- */
 
 /* Whoever waits for a while before it gives up: its time limit, or a page that is left. */
@@ -36,7 +31,7 @@ static void test_time_limits_of_a_client(void **state) {
         for (int i = 0; i < 50; i++)
             h2_reset(&p.h, m[i], NGHTTP2_CANCEL);
         h2_turn(&p.h);
-        drop_held(&p);
+        fixture_drop(&p.f);
         h2_forget(&p.h);
     }
     expect_no_goaway(&p);
@@ -56,7 +51,7 @@ static void test_races(void **state) {
         for (int i = 0; i < 4; i++)
             h2_reset(&p.h, m[i], NGHTTP2_CANCEL);
         h2_turn(&p.h);
-        drop_held(&p);
+        fixture_drop(&p.f);
         h2_forget(&p.h);
     }
     expect_no_goaway(&p);
@@ -74,7 +69,7 @@ static void test_answers_that_are_cut_off(void **state) {
         assert_int_equal(m->len, 4);
         h2_reset(&p.h, m, NGHTTP2_CANCEL);
         h2_turn(&p.h);
-        drop_held(&p);
+        fixture_drop(&p.f);
         h2_forget(&p.h);
     }
     expect_no_goaway(&p);
@@ -117,7 +112,7 @@ static void test_an_answer_to_each_frame(void **state) {
     }
     assert_int_equal(m->len, MANY * 10);
     expect_no_goaway(&p);
-    drop_held(&p);
+    fixture_drop(&p.f);
     h2_pair_end(&p);
 }
 
@@ -224,7 +219,7 @@ static void test_more_streams_than_it_was_told(void **state) {
     fixture_turn(&p.f);
     assert_int_equal(p.f.held_count, 100);
     assert_false(cl_mem_was_shutdown(p.h.c.stream));
-    drop_held(&p);
+    fixture_drop(&p.f);
     h2_pair_end(&p);
 }
 

@@ -8,20 +8,12 @@
 
 #include "base/cpu.h"
 #include "base/utf8.h"
+#include "support/random.h"
 #include "json/escape.h"
 #include "json/scan.h"
 #include "json/transcode.h"
 
 enum { HEAD = 32, LONGEST = 200 };
-
-static uint64_t random_state = 88172645463325252;
-
-static uint64_t next_random(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
 
 /* Mostly letters, now and then a byte that matters. `block` is exactly HEAD + n bytes. */
 static void fill(char *block, size_t n) {

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "support/random.h"
 #include "json/double.h"
 #include "json/integer.h"
 
@@ -121,15 +122,6 @@ static void out_of_range(void **state) {
     assert_int_equal(read_text("-1.7976931348623159e308").kind, CL_JSON_NUMBER_RANGE);
     assert_int_equal(read_text("1e99999999999999999999").kind, CL_JSON_NUMBER_RANGE);
     reads_like_strtod("1e-99999999999999999999");
-}
-
-static uint64_t random_state = 88172645463325252;
-
-static uint64_t next_random(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
 }
 
 static double random_double(void) {

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "support/random.h"
 
 static struct cl_addr v4(uint32_t host) {
     struct cl_addr a = {.len = sizeof a.in};
@@ -85,11 +86,8 @@ static void test_random(void **state) {
     static uint32_t counts[CLIENTS];
     struct cl_ip_table t;
     cl_ip_table_init(&t);
-    uint64_t random = 88172645463325252ull;
     for (int step = 0; step < STEPS; step++) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
+        uint64_t random = next_random();
         /* Grows to nearly all clients, then shrinks, in turns. */
         bool add = (random >> 40) % 10 < (step / 20000 % 2 ? 3u : 7u);
         uint32_t i = (uint32_t)(random % CLIENTS);

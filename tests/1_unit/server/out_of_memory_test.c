@@ -139,17 +139,11 @@ static bool live(struct fixture *f, int log_fd) {
     return serving;
 }
 
-static void quiet(void *ctx, enum cl_log_level level, const char *line) {
-    (void)ctx;
-    (void)level;
-    (void)line;
-}
-
 static void test_each_allocation_fails(void **state) {
     (void)state;
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     alarm(LIMIT_S);
-    cl_log_set_sink(quiet, NULL);
+    cl_log_set_sink(fixture_no_log, NULL);
     struct fixture f = {0};
     uint64_t before = cl_alloc_count();
     bool whole = live(&f, null);

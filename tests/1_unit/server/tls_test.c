@@ -131,17 +131,11 @@ static void test_a_handshake_is_counted(void **state) {
     end(&t);
 }
 
-static void quiet(void *ctx, enum cl_log_level level, const char *line) {
-    (void)ctx;
-    (void)level;
-    (void)line;
-}
-
 static void test_each_allocation_fails(void **state) {
     (void)state;
     struct site t;
     begin(&t);
-    cl_log_set_sink(quiet, NULL);
+    cl_log_set_sink(fixture_no_log, NULL);
     assert_true(ask(&t)); /* what is kept for the next one is there now */
     uint64_t before = cl_alloc_count();
     assert_true(ask(&t));

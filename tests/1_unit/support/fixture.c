@@ -463,6 +463,12 @@ size_t fixture_used(const struct fixture *f) {
     return cl_loop_pool(f->server->worker.loop)->used;
 }
 
+void fixture_no_log(void *ctx, enum cl_log_level level, const char *line) {
+    (void)ctx;
+    (void)level;
+    (void)line;
+}
+
 /* ---- clients ---- */
 
 static struct client *client_of(const struct cl_stream *s) {

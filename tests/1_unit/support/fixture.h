@@ -14,6 +14,7 @@
 #include <cello/cello.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/mem.h"
 #include "server/server_internal.h"
 #include "support/response_check.h"
@@ -91,6 +92,9 @@ void fixture_give(struct fixture *f, struct cl_str bytes, bool last);
 void fixture_drop(struct fixture *f); /* all of held[], unanswered; no turn */
 /* Bytes in blocks that somebody holds. */
 size_t fixture_used(const struct fixture *f);
+
+/* For cl_log_set_sink: lines are dropped. */
+void fixture_no_log(void *ctx, enum cl_log_level level, const char *line);
 
 /* A client on the memory transport. */
 struct client {

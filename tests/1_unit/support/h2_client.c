@@ -257,23 +257,30 @@ static nghttp2_nv field(const char *name, const char *value) {
                         strlen(value), 0};
 }
 
-static struct h2_message *submit(struct h2_client *h, struct h2_message *m, const char *method,
-                                 const char *path, const char *const *fields, bool has_body) {
-    enum { MAX = 1200 };
-    static nghttp2_nv nv[MAX];
-    size_t n = 0;
-    nv[n++] = field(":method", method);
-    nv[n++] = field(":scheme", "http");
-    nv[n++] = field(":authority", "test:80");
-    nv[n++] = field(":path", path);
+enum { FIELDS_MAX = 1200 };
+
+static size_t put_fields(nghttp2_nv nv[FIELDS_MAX], size_t n, const char *const *fields) {
     for (; fields && fields[0]; fields += 2) {
-        assert_true(n < MAX);
+        assert_true(n < FIELDS_MAX);
         nv[n++] = field(fields[0], fields[1]);
     }
+    return n;
+}
+
+static struct h2_message *submit(struct h2_client *h, struct h2_message *m, const nghttp2_nv *nv,
+                                 size_t n, bool has_body) {
     nghttp2_data_provider body = {.source = {.ptr = m}, .read_callback = read_upload};
     m->id = nghttp2_submit_request(h->session, NULL, nv, n, has_body ? &body : NULL, NULL);
     assert_true(m->id > 0);
     return m;
+}
+
+static struct h2_message *ask(struct h2_client *h, struct h2_message *m, const char *method,
+                              const char *path, const char *const *fields, bool has_body) {
+    static nghttp2_nv nv[FIELDS_MAX];
+    const char *const pseudo[] = {":method", method,  ":scheme", "http", ":authority",
+                                  "test:80", ":path", path,      NULL};
+    return submit(h, m, nv, put_fields(nv, put_fields(nv, 0, pseudo), fields), has_body);
 }
 
 static struct h2_message *new_message(struct h2_client *h) {
@@ -286,11 +293,16 @@ static struct h2_message *new_message(struct h2_client *h) {
 
 struct h2_message *h2_request(struct h2_client *h, const char *method, const char *path,
                               const char *const *fields) {
-    return submit(h, new_message(h), method, path, fields, false);
+    return ask(h, new_message(h), method, path, fields, false);
 }
 
 struct h2_message *h2_get(struct h2_client *h, const char *path) {
     return h2_request(h, "GET", path, NULL);
+}
+
+struct h2_message *h2_bare(struct h2_client *h, const char *const *fields) {
+    static nghttp2_nv nv[FIELDS_MAX];
+    return submit(h, new_message(h), nv, put_fields(nv, 0, fields), false);
 }
 
 struct h2_message *h2_post(struct h2_client *h, const char *path, const char *const *fields,
@@ -299,14 +311,14 @@ struct h2_message *h2_post(struct h2_client *h, const char *path, const char *co
     m->upload = body;
     m->upload_left = len;
     m->upload_open = open;
-    return submit(h, m, "POST", path, fields, true);
+    return ask(h, m, "POST", path, fields, true);
 }
 
 struct h2_message *h2_tunnel(struct h2_client *h, const char *path, const char *protocol) {
     const char *fields[] = {":protocol", protocol, NULL};
     struct h2_message *m = new_message(h);
     m->upload_open = true;
-    return submit(h, m, "CONNECT", path, fields, true);
+    return ask(h, m, "CONNECT", path, fields, true);
 }
 
 void h2_upload(struct h2_client *h, struct h2_message *m, const char *body, size_t len, bool open) {
@@ -410,6 +422,12 @@ struct h2_message *h2_pair_get(struct h2_pair *p, const char *path) {
 struct h2_message *h2_pair_request(struct h2_pair *p, const char *method, const char *path,
                                    const char *const *fields) {
     struct h2_message *m = h2_request(&p->h, method, path, fields);
+    h2_turn(&p->h);
+    return m;
+}
+
+struct h2_message *h2_pair_bare(struct h2_pair *p, const char *const *fields) {
+    struct h2_message *m = h2_bare(&p->h, fields);
     h2_turn(&p->h);
     return m;
 }

@@ -75,6 +75,8 @@ void h2_gather(struct h2_client *h, struct h2_bytes *to); /* appends */
 struct h2_message *h2_request(struct h2_client *h, const char *method, const char *path,
                               const char *const *fields);
 struct h2_message *h2_get(struct h2_client *h, const char *path);
+/* One whose pseudo-header fields are the caller's, too. */
+struct h2_message *h2_bare(struct h2_client *h, const char *const *fields);
 /* With this body, which the caller keeps; `open`: and more of it, or its end, comes later. */
 struct h2_message *h2_post(struct h2_client *h, const char *path, const char *const *fields,
                            const char *body, size_t len, bool open);
@@ -116,6 +118,7 @@ void h2_pair_end(struct h2_pair *p);
 struct h2_message *h2_pair_get(struct h2_pair *p, const char *path);
 struct h2_message *h2_pair_request(struct h2_pair *p, const char *method, const char *path,
                                    const char *const *fields);
+struct h2_message *h2_pair_bare(struct h2_pair *p, const char *const *fields);
 struct h2_message *h2_pair_post(struct h2_pair *p, const char *path, const char *const *fields,
                                 const char *body, size_t len, bool open);
 /* What the fixture does with the oldest of held[], then a turn. */
