@@ -248,14 +248,9 @@ static void test_early_hints(void **state) {
 
 /* ---- windows ---- */
 
-static void open_window(struct h2_pair *p, int32_t id, int32_t n) {
-    assert_int_equal(nghttp2_submit_window_update(p->h.session, NGHTTP2_FLAG_NONE, id, n), 0);
-    h2_turn(&p->h);
-}
-
 /* The connection's windows are wide, those of streams are not. */
 static void widen_connection(struct h2_pair *p) {
-    open_window(p, 0, 1 << 28);
+    h2_pair_window(p, 0, 1 << 28);
 }
 
 static void test_nothing_beyond_the_windows(void **state) {
@@ -269,11 +264,11 @@ static void test_nothing_beyond_the_windows(void **state) {
         struct h2_message *m = h2_pair_get(&p, paths[i]);
         assert_int_equal(m->status, 200);
         assert_int_equal(m->len, 1000);
-        open_window(&p, m->id, 1);
+        h2_pair_window(&p, m->id, 1);
         assert_int_equal(m->len, 1001);
-        open_window(&p, m->id, 20000);
+        h2_pair_window(&p, m->id, 20000);
         assert_int_equal(m->len, 21001);
-        open_window(&p, m->id, 100000);
+        h2_pair_window(&p, m->id, 100000);
         h2_expect(m, 200, NULL);
         assert_int_equal(m->len, 50000);
     }
@@ -290,11 +285,11 @@ static void test_a_generator_waits_for_the_window(void **state) {
     h2_pair_give(&p, CL_STR("0123456789"), false);
     assert_int_equal(m->len, 10);
     assert_int_equal(p.f.held_count, 0);
-    open_window(&p, m->id, 5);
+    h2_pair_window(&p, m->id, 5);
     assert_int_equal(p.f.held_count, 1);
     h2_pair_give(&p, CL_STR("0123456789"), true);
     assert_int_equal(m->len, 15);
-    open_window(&p, m->id, 5);
+    h2_pair_window(&p, m->id, 5);
     h2_expect(m, 200, "01234567890123456789");
     h2_pair_end(&p);
 }
@@ -311,7 +306,7 @@ static void test_a_slow_reader_blocks_nobody(void **state) {
         h2_expect(h2_pair_get(&p, "/bytes/900"), 200, NULL);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(slow[i]->len, 1000);
-        open_window(&p, slow[i]->id, 1 << 20);
+        h2_pair_window(&p, slow[i]->id, 1 << 20);
         h2_expect(slow[i], 200, NULL);
     }
     h2_pair_end(&p);
@@ -327,12 +322,12 @@ static void test_a_window_that_never_opens(void **state) {
     struct h2_message *waits = h2_pair_get(&p, "/stream/1?wait=1"); /* for the handler */
     for (int i = 0; i < 4; i++) {
         fixture_pass(&p.f, 9 * CELLO_SECOND);
-        open_window(&p, slow->id, 1);
+        h2_pair_window(&p, slow->id, 1);
     }
     h2_expect_reset(stuck, NGHTTP2_CANCEL);
     assert_false(slow->closed);
     assert_false(waits->closed);
-    open_window(&p, slow->id, 10000);
+    h2_pair_window(&p, slow->id, 10000);
     h2_expect(slow, 200, NULL);
     h2_pair_give(&p, CL_STR("ab"), true);
     h2_expect(waits, 200, "ab");

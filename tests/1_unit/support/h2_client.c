@@ -448,3 +448,8 @@ void h2_pair_give(struct h2_pair *p, struct cl_str bytes, bool last) {
     fixture_give(&p->f, bytes, last);
     h2_turn(&p->h);
 }
+
+void h2_pair_window(struct h2_pair *p, int32_t id, int32_t n) {
+    assert_int_equal(nghttp2_submit_window_update(p->h.session, NGHTTP2_FLAG_NONE, id, n), 0);
+    h2_turn(&p->h);
+}

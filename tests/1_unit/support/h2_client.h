@@ -124,5 +124,7 @@ struct h2_message *h2_pair_post(struct h2_pair *p, const char *path, const char 
 /* What the fixture does with the oldest of held[], then a turn. */
 void h2_pair_answer(struct h2_pair *p, const char *body);
 void h2_pair_give(struct h2_pair *p, struct cl_str bytes, bool last);
+/* The client opens the window of a stream (0: of the connection), then a turn. */
+void h2_pair_window(struct h2_pair *p, int32_t id, int32_t n);
 
 #endif
