@@ -32,12 +32,27 @@ static bool is_held_up(const struct cl_h2_stream *st) {
     return nghttp2_session_get_local_window_size(st->conn->session) <= 0;
 }
 
+/* What has come of it, or could have: the bodies of a connection share the client's link, which may
+ * send them in any order, also one behind the other. Each has its part in what has come of all. */
+static uint64_t received_or_shared(const struct cl_h2_stream *st) {
+    const struct cl_h2 *c = st->conn;
+    uint64_t part = (c->received - st->received_before) / CL_MAX(c->bodies_pending, 1u);
+    return CL_MAX(st->received, part);
+}
+
+/* Some body of this client's has come within the time that one may be silent. */
+static bool is_link_busy(const struct cl_h2_stream *st) {
+    const struct cl_h2 *c = st->conn;
+    uint64_t read_body_ns = c->super.worker->timeouts.read_body_ns;
+    return !read_body_ns || cl_h2_now(c) < c->received_ns + read_body_ns;
+}
+
 /* More of the body is waited for. */
 static int progress(struct cl_h2_stream *st) {
     struct cl_h2 *c = st->conn;
     const struct cl_timeouts *t = &c->super.worker->timeouts;
-    uint64_t now = cl_h2_now(c);
-    uint64_t deadline = cl_body_watch_deadline(&st->body_watch, t, now, st->received);
+    uint64_t now = cl_h2_now(c), received = received_or_shared(st);
+    uint64_t deadline = cl_body_watch_deadline(&st->body_watch, t, now, received);
     if (deadline < now && !is_held_up(st))
         return CELLO_ETIMEOUT;
     cl_timer_set(cl_h2_timers(c), &st->timer, CL_MAX(deadline, now));
@@ -63,10 +78,11 @@ void cl_h2_body_timeout(struct cl_h2_stream *st) {
         cl_h2_stalled(st);
         return;
     }
-    if (is_held_up(st)) {
+    if (is_held_up(st))
         cl_body_watch_begin(&st->body_watch, cl_h2_now(c));
-        (void)!progress(st);
-    } else if (st->reading) {
+    if ((is_held_up(st) || is_link_busy(st)) && progress(st) == CELLO_OK)
+        return;
+    if (st->reading) {
         st->req->body_end = CELLO_ETIMEOUT;
         cl_h2_make_ready(st);
         cl_h2_run_ready(c);
@@ -236,7 +252,10 @@ static void refuse(struct cl_h2_stream *st, int err, size_t n) {
 }
 
 void cl_h2_body_data(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
+    struct cl_h2 *c = st->conn;
     st->received += bytes.len;
+    c->received += bytes.len;
+    c->received_ns = cl_h2_now(c);
     if (CL_LIKELY(!st->discard)) {
         if (!bytes.len)
             return;
@@ -251,10 +270,15 @@ void cl_h2_body_data(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
         cl_h2_reset(st, NGHTTP2_NO_ERROR);
 }
 
+static void forget_pending(struct cl_h2_stream *st) {
+    st->conn->bodies_pending -= st->body_pending;
+    st->body_pending = false;
+}
+
 void cl_h2_body_complete(struct cl_h2_stream *st) {
     struct cl_request *r = st->req;
     int err = st->in_trailers ? st->head_err : CELLO_OK;
-    st->body_pending = false;
+    forget_pending(st);
     if (st->over || st->discard)
         return;
     if (r->body_mode == CELLO_BODY_STREAM) {
@@ -281,7 +305,7 @@ void cl_h2_body_complete(struct cl_h2_stream *st) {
 void cl_h2_body_ended_early(struct cl_h2_stream *st) {
     struct cl_request *r = st->req;
     bool pending = st->body_pending;
-    st->body_pending = false;
+    forget_pending(st);
     if (pending && !r->body_end)
         r->body_end = CELLO_ECANCELED;
     if (!st->delivered && pending && !st->discard)

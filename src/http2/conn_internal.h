@@ -76,8 +76,9 @@ struct cl_h2_stream {
     bool continue_owed; /* 100 Continue goes out when the body is wanted */
     bool told, left;    /* its observer knows of the drain, of the client's end */
     uint64_t content_length;
-    uint64_t received; /* bytes of the body */
-    size_t lingered;   /* of them after the answer */
+    uint64_t received;        /* bytes of the body */
+    uint64_t received_before; /* c->received when the head was complete */
+    size_t lingered;          /* of them after the answer */
     struct cl_body_watch body_watch;
     struct cl_block *in; /* what is not read of it yet */
 
@@ -147,6 +148,10 @@ struct cl_h2 {
     int32_t forgotten_id; /* the last of those that were in reset_ids */
     unsigned reset_count;
     struct cl_h2_work work;
+    uint64_t sent_ns;        /* when some of an answer's body was sent last */
+    uint64_t received;       /* bytes of bodies */
+    uint64_t received_ns;    /* when the last of them came */
+    uint32_t bodies_pending; /* of which more may come */
     uint64_t heard_ns;
     struct cl_write_watch write_watch;
     uint64_t ping_progress;

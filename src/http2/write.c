@@ -128,7 +128,7 @@ ssize_t cl_h2_pull(nghttp2_session *session, int32_t id, uint8_t *buf, size_t ro
     }
     if (end && finish(st, flags))
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    st->sent_ns = cl_h2_now(c);
+    st->sent_ns = c->sent_ns = cl_h2_now(c);
     c->work.bytes += n;
     c->work.frames += n < room || n >= FRAME_MIN;
     return (ssize_t)n;
@@ -252,6 +252,11 @@ void cl_h2_abort(struct cl_request *r) {
         cl_h2_resume(st);
 }
 
+/* Its own window is open: it waits for that of the connection, which others' answers use first. */
+static bool is_behind_others(const struct cl_h2_stream *st) {
+    return nghttp2_session_get_stream_remote_window_size(st->conn->session, st->id) > 0;
+}
+
 void cl_h2_stalled(struct cl_h2_stream *st) {
     struct cl_h2 *c = st->conn;
     uint64_t now = cl_h2_now(c), write_ns = c->super.worker->timeouts.write_ns;
@@ -259,6 +264,8 @@ void cl_h2_stalled(struct cl_h2_stream *st) {
         return;
     bool waits_for_us = st->asked || c->sending; /* which has a time limit of its own */
     uint64_t from = waits_for_us ? now : st->sent_ns;
+    if (is_behind_others(st))
+        from = CL_MAX(from, c->sent_ns);
     if (now < from + write_ns)
         cl_timer_set(cl_h2_timers(c), &st->timer, from + write_ns);
     else

@@ -341,7 +341,7 @@ static void test_slow_bodies(void **state) {
         assert_int_equal(collected->status, 0);
         h2_upload(&p.h, collected, pattern(), 1, true);
         h2_upload(&p.h, read, pattern(), 1, true);
-        h2_upload(&p.h, brisk, pattern(), 1000, true);
+        h2_upload(&p.h, brisk, pattern(), 300, true); /* too little to excuse the others */
         fixture_pass(&p.f, CELLO_SECOND);
         h2_turn(&p.h);
     }
@@ -353,6 +353,43 @@ static void test_slow_bodies(void **state) {
     h2_expect(brisk, 200, NULL);
     h2_pair_answer(&p, "ok");
     h2_expect(unread, 200, "ok");
+    h2_pair_end(&p);
+}
+
+/* Clients may send their bodies one behind the other, and the last of them waits for long. */
+static void test_bodies_that_share_a_slow_link(void **state) {
+    (void)state;
+    enum { BODIES = 8, SECONDS = 10, EACH = 2400 };
+    struct h2_message *m[BODIES];
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    for (int i = 0; i < BODIES; i++)
+        m[i] = h2_pair_post(&p, i % 2 ? "/read" : "/echo", NULL, NULL, 0, true);
+    for (int i = 0; i < BODIES; i++) {
+        for (int s = 0; s < SECONDS; s++) {
+            h2_upload(&p.h, m[i], pattern(), EACH, s + 1 < SECONDS);
+            fixture_pass(&p.f, CELLO_SECOND);
+            h2_turn(&p.h);
+        }
+        h2_expect(m[i], 200, NULL);
+    }
+    h2_pair_end(&p);
+}
+
+/* When nothing comes any more, it is not the link. */
+static void test_bodies_that_stop(void **state) {
+    (void)state;
+    struct h2_pair p;
+    h2_pair_begin(&p);
+    struct h2_message *silent = h2_pair_post(&p, "/echo", NULL, NULL, 0, true);
+    struct h2_message *stops = h2_pair_post(&p, "/echo", NULL, pattern(), 1 << 20, true);
+    for (int s = 0; s < 62; s++) {
+        assert_true(s > 29 || !stops->status);
+        fixture_pass(&p.f, CELLO_SECOND);
+        h2_turn(&p.h);
+    }
+    h2_expect(silent, 408, NULL);
+    h2_expect(stops, 408, NULL);
     h2_pair_end(&p);
 }
 
@@ -375,6 +412,8 @@ int main(void) {
         cmocka_unit_test(test_the_client_gives_up),
         cmocka_unit_test(test_the_end_of_the_connection),
         cmocka_unit_test(test_slow_bodies),
+        cmocka_unit_test(test_bodies_that_share_a_slow_link),
+        cmocka_unit_test(test_bodies_that_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -334,6 +334,35 @@ static void test_a_window_that_never_opens(void **state) {
     h2_pair_end(&p);
 }
 
+/* The window of the connection goes to one answer after the other, and each may take its time. */
+static void test_answers_that_wait_for_others(void **state) {
+    (void)state;
+    enum { WINDOW = 65535 }; /* of the connection */
+    struct h2_pair p;
+    struct h2_message *m[3];
+    h2_pair_begin_narrow(&p, 1 << 20);
+    for (int i = 0; i < 3; i++)
+        m[i] = h2_get(&p.h, "/bytes/400000");
+    h2_turn(&p.h);
+    for (int i = 0; i < 3; i++) {
+        for (int n = 0; n < 10 && !m[i]->ended; n++) {
+            fixture_pass(&p.f, 9 * CELLO_SECOND);
+            assert_int_equal(nghttp2_session_consume_connection(p.h.session, WINDOW), 0);
+            h2_turn(&p.h);
+        }
+        h2_expect(m[i], 200, NULL);
+    }
+    /* When the window stays closed, nobody is waited for. */
+    m[0] = h2_pair_get(&p, "/bytes/400000");
+    m[1] = h2_pair_get(&p, "/bytes/400000");
+    for (int n = 0; n < 7; n++)
+        fixture_pass(&p.f, 9 * CELLO_SECOND);
+    h2_turn(&p.h);
+    h2_expect_reset(m[0], NGHTTP2_CANCEL);
+    h2_expect_reset(m[1], NGHTTP2_CANCEL);
+    h2_pair_end(&p);
+}
+
 /* ---- priorities: RFC 9218 ---- */
 
 static struct h2_message *get_with_priority(struct h2_pair *p, const char *path,
@@ -468,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_a_generator_waits_for_the_window),
         cmocka_unit_test(test_a_slow_reader_blocks_nobody),
         cmocka_unit_test(test_a_window_that_never_opens),
+        cmocka_unit_test(test_answers_that_wait_for_others),
         cmocka_unit_test(test_urgent_answers_go_first),
         cmocka_unit_test(test_incremental_answers_share),
         cmocka_unit_test(test_priority_update),
