@@ -161,7 +161,7 @@ asan_run   = env LD_PRELOAD=$(shell gcc -print-file-name=libasan.so) PYTHONMALLO
 # The interpreter is not built with ThreadSanitizer: what Python's own code reads and writes is not
 # looked at, but its locks are, the GIL among them. Objects come from malloc, so that each is new.
 threaded   = $(addprefix tests/4_http/test_,thread_pool.py background.py request_streams.py uploads.py \
-                 handler_timeouts.py serving.py) \
+                 handler_timeouts.py serving.py request_threads.py) \
              $(addprefix tests/2_api/test_,sse.py streams.py request_streams.py uploads.py \
                  multipart_stream.py connection.py guest_servers.py async_serve.py)
 tsan_build = -Ccmake.build-type=RelWithDebInfo -Ccmake.define.CELLO_SANITIZE=thread \

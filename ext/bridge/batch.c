@@ -6,6 +6,7 @@
 #include "bridge/pool.h"
 #include "plan/call.h"
 #include "types/connection.h"
+#include "types/request.h"
 
 /* The GIL is given back after this long, so that other threads get their turn, even if requests are
  * left. The clock is read every few requests; after each one where a few took that long. */
@@ -111,8 +112,11 @@ static bool leave_to_pool(struct cl_bridge *b, struct cl_entry *e, struct cl_req
 
 static void call_and_answer(struct cl_bridge *b, struct cl_call *call, struct cl_request *r) {
     PyObject *value = NULL;
-    if (cl_bridge_call(b, call, r, &value))
-        cl_bridge_answer(b, call, r, value);
+    if (!cl_bridge_call(b, call, r, &value))
+        return;
+    if (value && call->request)
+        cl_pyrequest_answered_next(call->request);
+    cl_bridge_answer(b, call, r, value);
 }
 
 static void serve(struct cl_bridge *b, struct cl_request *r) {

@@ -70,6 +70,11 @@ PyObject *cl_pyrequest_wrap_pooled(struct cl_ext *ext, struct cl_request *r, PyO
     return request;
 }
 
+void cl_pyrequest_answered_next(PyObject *request) {
+    if (!is_unique(request))
+        cl_pyrequest_read_peer(cl_pyrequest_of(request));
+}
+
 /* Whoever kept it may make a cycle with it: through the application, for one. And may ask on
  * another thread. */
 static void let_escape(PyObject *request) {

@@ -13,6 +13,9 @@
 PyObject *cl_pyrequest_wrap(struct cl_ext *ext, struct cl_request *r, PyObject *app);
 /* The same for a handler on a thread of the pool, made ready for it. */
 PyObject *cl_pyrequest_wrap_pooled(struct cl_ext *ext, struct cl_request *r, PyObject *app);
+/* Its handler has returned, and is answered now: whoever else holds it may ask for the client when
+ * the connection has forgotten the request, and on another thread. No exception is set. */
+void cl_pyrequest_answered_next(PyObject *request);
 /* Drops the caller's reference; recycles the object when it was the last. */
 void cl_pyrequest_release_object(struct cl_ext *ext, PyObject *request);
 

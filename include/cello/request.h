@@ -33,7 +33,8 @@ CELLO_API struct cl_str cello_request_body(const struct cl_request *r);
 /* Of the protocol that carried it. */
 enum cello_http_version { CELLO_HTTP_1_0, CELLO_HTTP_1_1, CELLO_HTTP_2 };
 CELLO_API enum cello_http_version cello_request_version(const struct cl_request *r);
-/* The peer's address, numeric, in the request's memory; empty when it is not known any more. */
+/* The peer's address, numeric, in the request's memory; empty when it is not known any more. The
+ * first call asks the connection, on the thread of the turns; those behind it may be anywhere. */
 CELLO_API struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port);
 /* The process at the other end of a unix socket, as the kernel knows it: when it connected, and in
  * this process's namespaces (0: not in this one). */

@@ -101,6 +101,7 @@ struct cl_request {
     bool secure;     /* its stream is, or was; from on_head on */
     bool left;       /* the client has gone, or ended its side; other threads may look */
     bool has_rest;   /* there is a body_rest */
+    bool peer_known; /* the connection was asked for the peer, and is not again */
     struct cl_str method_name;
     struct cl_str target; /* as received */
     struct cl_str path;   /* raw: dot segments removed, still percent-encoded */

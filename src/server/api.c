@@ -52,7 +52,8 @@ enum cello_http_version cello_request_version(const struct cl_request *r) {
 }
 
 struct cl_str cello_request_peer(struct cl_request *r, uint16_t *port) {
-    if (!r->peer_host.len && r->stream) {
+    if (!r->peer_known && r->stream) {
+        r->peer_known = true;
         char host[CL_ADDR_TEXT_MAX];
         size_t n = cl_addr_host(&r->stream->peer, host);
         struct cl_str copy = cl_arena_dup(&r->arena, cl_str(host, n));

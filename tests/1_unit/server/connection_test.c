@@ -122,6 +122,36 @@ static void test_the_client_has_an_address(void **state) {
     fixture_free(&f);
 }
 
+/* Whatever came of the first time, the connection is not asked again: other threads may be at it.
+ */
+static void test_the_address_is_asked_for_once(void **state) {
+    (void)state;
+    struct fixture f;
+    struct cl_connection *c;
+    size_t sent;
+    uint16_t port;
+    fixture_init(&f, NULL);
+    assert_int_equal(cello_server_connect(f.server, "192.0.2.7", 4711, &c), CELLO_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cello_connection_send(c, CL_STR(GET("/hold")), &sent), CELLO_OK);
+        fixture_turn(&f);
+        struct cl_request *r = fixture_take(&f);
+        for (bool room = i == 0; room; cl_alloc_fail_nth(1)) {
+            cl_alloc_fail_nth(1);
+            room = cl_arena_alloc(&r->arena, 8) != NULL;
+        }
+        size_t known = cello_request_peer(r, &port).len;
+        cl_alloc_fail_nth(0);
+        assert_int_equal(known, i ? strlen("192.0.2.7") : 0);
+        assert_int_equal(cello_request_peer(r, &port).len, known);
+        cello_respond_empty(r);
+        cello_request_unref(r);
+        fixture_turn(&f);
+    }
+    cello_connection_close(c);
+    fixture_free(&f);
+}
+
 static void test_several_at_once(void **state) {
     (void)state;
     struct fixture f;
@@ -372,6 +402,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_and_its_answer),
         cmocka_unit_test(test_the_client_has_an_address),
+        cmocka_unit_test(test_the_address_is_asked_for_once),
         cmocka_unit_test(test_several_at_once),
         cmocka_unit_test(test_answers_wait_for_the_client),
         cmocka_unit_test(test_requests_wait_for_the_server),
