@@ -24,6 +24,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.fixture(autouse=True)
+def left_to_cello(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AddressSanitizer would have the last word, where the tests run under it."""
+    options = os.environ.get("ASAN_OPTIONS", "")
+    monkeypatch.setenv("ASAN_OPTIONS", f"{options}:handle_segv=0")
+
+
 def crashed(backend: str, library: str, target: str, *words: str) -> tuple[int, str]:
     """The exit code and what was written, of a server that a request has ended."""
     server = ServerProcess(backend, library, *words, app=APP)
