@@ -55,3 +55,9 @@ def async_server(backend: str) -> Iterator[ServerProcess]:
     """wire_app.make_async_app(): asyncio is a guest."""
     with server_process(backend, "async") as process:
         yield process
+
+
+@pytest.fixture
+def crashes_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AddressSanitizer would have the last word, where the tests run under it."""
+    monkeypatch.setenv("ASAN_OPTIONS", f"{os.environ.get('ASAN_OPTIONS', '')}:handle_segv=0")

@@ -192,6 +192,7 @@ def test_a_worker_without_descriptors_cannot_help(backend: str, tmp_path: Path) 
         assert program.stop() == 0
 
 
+@pytest.mark.skipif(PRELOADS, reason="a sanitizer has memory of its own")
 def test_without_memory(backend: str, tmp_path: Path) -> None:
     """A request that cannot be served is answered so; nobody else knows of it."""
     with faulty(tmp_path, backend) as program:

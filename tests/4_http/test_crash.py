@@ -15,6 +15,8 @@ from wire_process import Process, ServerProcess
 HERE = Path(__file__).parent
 APP = HERE / "crash_app.py"
 
+pytestmark = pytest.mark.usefixtures("crashes_are_ours")
+
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -22,13 +24,6 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> str:
     source = str(HERE / "crash_library.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O0", source, "-o", str(path)], check=True)
     return str(path)
-
-
-@pytest.fixture(autouse=True)
-def left_to_cello(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AddressSanitizer would have the last word, where the tests run under it."""
-    options = os.environ.get("ASAN_OPTIONS", "")
-    monkeypatch.setenv("ASAN_OPTIONS", f"{options}:handle_segv=0")
 
 
 def crashed(backend: str, library: str, target: str, *words: str) -> tuple[int, str]:

@@ -387,6 +387,7 @@ def test_the_access_log(backend: str, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("crashes_are_ours")
 def test_a_crash_names_the_route(backend: str, tmp_path: Path) -> None:
     library = tmp_path / "library.so"
     source = str(HERE / "crash_library.c")

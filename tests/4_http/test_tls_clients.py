@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import services
 from cello import App, Request, Server, TlsConfig
 from wire import Client, connect_plain, request, speak
 from wire_tls import Certificates, TlsSocket
@@ -180,7 +181,8 @@ def test_over_http2(start: Start, files: Files, alice: tuple[Path, Path]) -> Non
     command = ["curl", "-sS", "--http2", "--cacert", files.authority, "-w", "%{http_version} "]
     command += ["--cert", alice[0], "--key", alice[1]]
     targets = [f"{url}/{name}" for name in ("who", "later", "pool")]
-    done = subprocess.run([*command, *targets], capture_output=True, text=True, timeout=30)
+    env = services.unsanitized()
+    done = subprocess.run([*command, *targets], env=env, capture_output=True, text=True, timeout=30)
     assert done.stdout.count('"subject":"CN=alice"') == 3, done
     assert done.stdout.count("}2 ") == 3, done
 

@@ -250,7 +250,7 @@ def check_steady(first: dict[str, Any], last: dict[str, Any], objects: int = 200
     # A type and a coroutine function are referred to by what is alive just now.
     grown = [b - a for a, b in zip(first["refs"], last["refs"], strict=True)]
     assert all(abs(n) <= 20 for n in grown), grown
-    assert last["fds"] == first["fds"]
+    assert last["fds"] == first["fds"], (first["fds"], last["fds"])
     assert last["buffered"] <= first["buffered"] + 65536
     for name, count in last["objects"].items():
         assert count <= first["objects"][name] + objects, (name, first["objects"], last["objects"])
