@@ -17,22 +17,31 @@ static void expect_no_goaway(struct h2_pair *p) {
 
 /* ---- cancelling ---- */
 
+/* So many requests that are not answered. */
+static void hold(struct h2_pair *p, int n) {
+    for (int i = 0; i < n; i++)
+        (void)h2_get(&p->h, "/hold");
+    h2_turn(&p->h);
+}
+
+static void cancel_all(struct h2_pair *p) {
+    for (unsigned i = 0; i < p->h.count; i++)
+        if (!p->h.messages[i]->closed)
+            h2_reset(&p->h, p->h.messages[i], NGHTTP2_CANCEL);
+    h2_turn(&p->h);
+    fixture_drop(&p->f);
+    h2_forget(&p->h);
+}
+
 /* Whoever waits for a while before it gives up: its time limit, or a page that is left. */
 static void test_time_limits_of_a_client(void **state) {
     (void)state;
     struct h2_pair p;
     begin(&p);
     for (int round = 0; round < MANY / 50; round++) {
-        struct h2_message *m[50];
-        for (int i = 0; i < 50; i++)
-            m[i] = h2_get(&p.h, "/hold");
-        h2_turn(&p.h);
+        hold(&p, 50);
         fixture_pass(&p.f, 10 * CL_NS_PER_MS);
-        for (int i = 0; i < 50; i++)
-            h2_reset(&p.h, m[i], NGHTTP2_CANCEL);
-        h2_turn(&p.h);
-        fixture_drop(&p.f);
-        h2_forget(&p.h);
+        cancel_all(&p);
     }
     expect_no_goaway(&p);
     h2_pair_end(&p);
@@ -44,15 +53,9 @@ static void test_races(void **state) {
     struct h2_pair p;
     begin(&p);
     for (int round = 0; round < MANY / 4; round++) {
-        struct h2_message *m[4];
-        for (int i = 0; i < 4; i++)
-            m[i] = h2_get(&p.h, "/hold");
+        hold(&p, 4);
         h2_expect(h2_pair_get(&p, "/"), 200, "hello");
-        for (int i = 0; i < 4; i++)
-            h2_reset(&p.h, m[i], NGHTTP2_CANCEL);
-        h2_turn(&p.h);
-        fixture_drop(&p.f);
-        h2_forget(&p.h);
+        cancel_all(&p);
     }
     expect_no_goaway(&p);
     h2_pair_end(&p);
