@@ -83,6 +83,7 @@ int cl_loop_new(struct cl_loop **out, const struct cl_loop_config *cfg) {
     atomic_init(&l->notify_fd, -1);
     cl_block_pool_init(&l->pool, cfg->max_buffered_bytes);
     cl_timer_wheel_init(&l->timers, l->now_ns);
+    cl_tails_init(&l->tails);
     *out = l;
     return CELLO_OK;
 }
@@ -120,6 +121,7 @@ void cl_loop_stop(struct cl_loop *l) {
     l->stopped = true;
     l->ops->stop(l);
     report_rest(l);
+    cl_tails_stop(l);
     l->ready = NULL;
     l->closed = NULL;
     l->closed_listeners = NULL;

@@ -64,6 +64,7 @@ struct cl_io {
     struct cl_io *next;                /* the loop's lists: ready again, closed */
     struct cl_block *held, *held_last; /* received, not reported yet: paused, or in is full */
     int end_errno;                     /* of the end behind the held blocks; 0: an orderly one */
+    unsigned char record;              /* of cl_io_push */
     struct msghdr msg;                 /* of a send with several parts */
     struct cl_io *all_next, *all_prev; /* every open io, for shutdown */
 };
@@ -200,6 +201,11 @@ int cl_io_send(struct cl_io *io, struct iovec *iov, int count) CL_MUST_USE;
  * cl_io_send: CELLO_EOF, the file has become shorter. */
 int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count,
                    struct cl_file_part *file) CL_MUST_USE;
+/* The same without the back end's own way to send, and with or without a file (NULL): for a socket
+ * whose bytes the kernel seals (TLS). `record`: the bytes are one record of that type, there is no
+ * file, and none of them leave unless all do; 0: data. */
+int cl_io_push(struct cl_io *io, struct iovec *iov, int count, struct cl_file_part *file,
+               unsigned char record) CL_MUST_USE;
 /* Back-pressure: no on_recv until resume. Bytes that had arrived before are reported then. */
 void cl_io_recv_pause(struct cl_io *io);
 void cl_io_recv_resume(struct cl_io *io);

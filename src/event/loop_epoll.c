@@ -109,7 +109,7 @@ static int epoll_io_sendfile(struct cl_io *io) {
 }
 
 static void go_on_sending(struct cl_io *io) {
-    int err = io->file ? epoll_io_sendfile(io) : send_all(io);
+    int err = cl_io_pushes(io) ? epoll_io_sendfile(io) : send_all(io);
     if (err != CELLO_EAGAIN)
         cl_io_finish_send(io, err);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "event/loop.h"
+#include "event/tail.h"
 
 /* Most events, and most ios that are served again, in one turn. */
 enum { CL_LOOP_EVENTS_MAX = 256 };
@@ -31,6 +32,7 @@ enum { CL_FILE_BURST = 1 << 20 };
 #define CL_IO_SHUTDOWN (1u << 4) /* half-close when the send is finished */
 #define CL_IO_DONE (1u << 5)     /* the end of the peer's bytes or an error was reported */
 #define CL_IO_BY_HAND (1u << 6)  /* bytes are not received but told of */
+#define CL_IO_PUSH (1u << 7)     /* the send in progress is cl_io_push */
 #define CL_IO_READABLE (1u << 8) /* cl_io_receive has not drained it */
 /* epoll */
 #define CL_IO_WRITABLE (1u << 9) /* an edge came, or the send has not met a full buffer yet */
@@ -103,6 +105,7 @@ struct cl_loop {
     size_t spare_count, spare_size;
     struct cl_block_pool pool;
     struct cl_timer_wheel timers;
+    struct cl_tails tails;
 };
 
 /* Each makes a zeroed loop of its own type with .ops set, watching wake_fd.
@@ -137,9 +140,14 @@ CL_INLINE bool cl_io_wants_recv(const struct cl_io *io) {
 void cl_io_report_stop(struct cl_io *io, int why);
 /* Drop `n` sent bytes from io->iov. True: nothing is left. */
 bool cl_io_advance(struct cl_io *io, size_t n);
-/* Send io->iov, then io->file, on a socket that does not block. CELLO_OK: all of it. CELLO_EAGAIN:
- * the socket is `*full`, or this turn's burst is spent. Other: as cl_io_sendfile. */
+/* Send io->iov, then io->file if there is one, on a socket that does not block. CELLO_OK: all of
+ * it. CELLO_EAGAIN: the socket is `*full`, or this turn's burst is spent. Other: as cl_io_sendfile.
+ */
 int cl_io_push_file(struct cl_io *io, bool *full) CL_MUST_USE;
+/* The send in progress goes on with cl_io_push_file. */
+CL_INLINE bool cl_io_pushes(const struct cl_io *io) {
+    return io->file || io->state & CL_IO_PUSH;
+}
 /* on_sent, and a half-close that waited for it. */
 void cl_io_finish_send(struct cl_io *io, int err);
 

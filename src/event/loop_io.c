@@ -2,10 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/tls.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "event/loop_internal.h"
+
+/* Calls for one connection's bytes before others get their turn. */
+enum { PUSH_BURST = 64 };
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
@@ -41,8 +45,8 @@ int cl_io_send(struct cl_io *io, struct iovec *iov, int count) {
     return io->loop->ops->io_send(io);
 }
 
-int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count, struct cl_file_part *file) {
-    assert(!(io->state & CL_IO_SENDING) && file->left);
+static int push(struct cl_io *io, struct iovec *iov, int count, struct cl_file_part *file) {
+    assert(!(io->state & CL_IO_SENDING));
     if (CL_UNLIKELY(io->state & CL_IO_CLOSED)) {
         errno = EPIPE;
         return CELLO_ESYS;
@@ -55,6 +59,21 @@ int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count, struct cl_fil
         io->state |= CL_IO_SENDING;
     else
         io->file = NULL;
+    return err;
+}
+
+int cl_io_sendfile(struct cl_io *io, struct iovec *iov, int count, struct cl_file_part *file) {
+    assert(file->left);
+    return push(io, iov, count, file);
+}
+
+int cl_io_push(struct cl_io *io, struct iovec *iov, int count, struct cl_file_part *file,
+               unsigned char record) {
+    io->record = record;
+    io->state |= CL_IO_PUSH;
+    int err = push(io, iov, count, file && file->left ? file : NULL);
+    if (err != CELLO_EAGAIN)
+        io->state &= ~CL_IO_PUSH;
     return err;
 }
 
@@ -177,26 +196,44 @@ bool cl_io_advance(struct cl_io *io, size_t n) {
     return false;
 }
 
-/* The head of an answer leaves in one packet with the file's first bytes: MSG_MORE. */
-static int push_iov(struct cl_io *io) {
-    while (!cl_io_advance(io, 0)) {
-        struct msghdr m = {
-            .msg_iov = io->iov,
-            .msg_iovlen = CL_MIN((size_t)io->iov_count, (size_t)CL_IOV_MAX),
-        };
-        ssize_t n = sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+/* The head of an answer leaves in one packet, or record, with the file's first bytes: MSG_MORE. */
+static ssize_t push_some(const struct cl_io *io) {
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(1)];
+    } control = {0};
+    struct msghdr m = {
+        .msg_iov = io->iov,
+        .msg_iovlen = CL_MIN((size_t)io->iov_count, (size_t)CL_IOV_MAX),
+    };
+    if (io->state & CL_IO_PUSH && io->record) {
+        control.head = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(1), .cmsg_level = SOL_TLS, .cmsg_type = TLS_SET_RECORD_TYPE};
+        *CMSG_DATA(&control.head) = io->record;
+        m.msg_control = &control;
+        m.msg_controllen = CMSG_LEN(1);
+    }
+    return sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | (io->file ? MSG_MORE : 0));
+}
+
+static int push_iov(struct cl_io *io, bool *full) {
+    *full = false;
+    for (int i = 0; !cl_io_advance(io, 0); i++) {
+        if (i >= PUSH_BURST)
+            return CELLO_EAGAIN;
+        ssize_t n = push_some(io);
+        *full = n < 0 && errno == EAGAIN;
         if (n >= 0)
             cl_io_advance(io, (size_t)n);
         else if (errno != EINTR)
-            return errno == EAGAIN ? CELLO_EAGAIN : CELLO_ESYS;
+            return *full ? CELLO_EAGAIN : CELLO_ESYS;
     }
     return CELLO_OK;
 }
 
 int cl_io_push_file(struct cl_io *io, bool *full) {
-    int err = push_iov(io);
-    *full = err == CELLO_EAGAIN;
-    if (err)
+    int err = push_iov(io, full);
+    if (err || !io->file)
         return err;
     for (size_t burst = CL_FILE_BURST; burst;) {
         int64_t n = cl_file_part_send(io->file, io->fd, burst);
@@ -214,7 +251,7 @@ void cl_io_finish_send(struct cl_io *io, int err) {
     io->file = NULL;
     if (io->state & CL_IO_SHUTDOWN)
         shutdown(io->fd, SHUT_WR);
-    io->state &= ~(CL_IO_SENDING | CL_IO_SHUTDOWN);
+    io->state &= ~(CL_IO_SENDING | CL_IO_SHUTDOWN | CL_IO_PUSH);
     io->ops->on_sent(io, err);
 }
 

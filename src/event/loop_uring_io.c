@@ -294,11 +294,13 @@ static void await_room(struct cl_io *io) {
  * three interleaved rounds of 1,000): this 232; splice(2) through a pipe 248; io_uring's splice,
  * which hands every piece to a thread, 268; read and send through the ring 482. */
 int cl_uring_io_sendfile(struct cl_io *io) {
-    bool full = false;
-    fcntl(io->fd, F_SETFL, O_NONBLOCK);
+    bool full = false, has_file = io->file; /* other calls say themselves that they do not wait */
+    if (has_file)
+        fcntl(io->fd, F_SETFL, O_NONBLOCK);
     int err = cl_io_push_file(io, &full);
     int saved = errno;
-    fcntl(io->fd, F_SETFL, 0);
+    if (has_file)
+        fcntl(io->fd, F_SETFL, 0);
     errno = saved;
     if (err != CELLO_EAGAIN)
         return err;
@@ -380,7 +382,7 @@ void cl_uring_io_serve(struct cl_io *io) {
     }
     if (io->state & CL_IO_SEND_READY) {
         io->state &= ~CL_IO_SEND_READY;
-        if (io->file)
+        if (cl_io_pushes(io))
             go_on_file(io);
         else
             start_send(io);

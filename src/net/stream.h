@@ -16,6 +16,9 @@ struct cl_stream_ops {
     int (*send)(struct cl_stream *s, struct iovec *iov, int count);
     /* As cl_io_sendfile. A transport that must see the bytes reads them. */
     int (*sendfile)(struct cl_stream *s, struct iovec *iov, int count, struct cl_file_part *file);
+    /* cl_stream_seal; NULL: the transport cannot. */
+    int (*seal)(struct cl_stream *s, struct iovec *first, const void *key, size_t n);
+    int (*send_record)(struct cl_stream *s, unsigned char type, struct iovec *iov, int count);
     void (*pause)(struct cl_stream *s);
     void (*resume)(struct cl_stream *s);
     /* Bytes that are fewer than `least` need not be reported yet; 1: all are, also those that wait.
@@ -60,6 +63,20 @@ CL_INLINE CL_MUST_USE int cl_stream_send(struct cl_stream *s, struct iovec *iov,
 CL_INLINE CL_MUST_USE int cl_stream_sendfile(struct cl_stream *s, struct iovec *iov, int count,
                                              struct cl_file_part *file) {
     return s->ops->sendfile(s, iov, count, file);
+}
+/* Have the kernel make records of TLS from all that is sent from here on, with `key`, a struct
+ * tls12_crypto_info_* of linux/tls.h. `first`, sealed already, goes before that, and is advanced in
+ * place as far as it went. Not while a send is in progress. CELLO_OK: what is sent later never
+ * leaves in clear. CELLO_ENOTSUP: the stream is as it was, and what is left of `first` is to be
+ * sent. */
+CL_INLINE CL_MUST_USE int cl_stream_seal(struct cl_stream *s, struct iovec *first, const void *key,
+                                         size_t n) {
+    return s->ops->seal ? s->ops->seal(s, first, key, n) : CELLO_ENOTSUP;
+}
+/* After that: one record of another type than data (an alert, a ticket). As cl_stream_send. */
+CL_INLINE CL_MUST_USE int cl_stream_send_record(struct cl_stream *s, unsigned char type,
+                                                struct iovec *iov, int count) {
+    return s->ops->send_record(s, type, iov, count);
 }
 CL_INLINE void cl_stream_pause(struct cl_stream *s) {
     s->ops->pause(s);

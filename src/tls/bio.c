@@ -5,8 +5,14 @@
 
 #include "tls/tls_internal.h"
 
-/* Most that a handshake, or a batch of records, makes. */
-enum { OUT_MAX = 1 << 20 };
+/* What OpenSSL says to the BIO of a socket about a kernel that seals. bio.h lists the numbers as
+ * taken, and names but one of them. */
+enum kernel_talk {
+    TAKE_KEY = 72, /* number: 0 for reading; pointer: the key */
+    SEALS_WRITES = 73,
+    RECORD_TYPE = 74, /* of the write that follows */
+    NO_RECORD_TYPE = 75,
+};
 
 /* Made when it is needed first, and kept. */
 static _Atomic(BIO_METHOD *) method;
@@ -33,10 +39,15 @@ static int bio_write(BIO *b, const char *from, size_t n, size_t *written) {
     struct cl_tls *t = BIO_get_data(b);
     *written = 0;
     BIO_clear_retry_flags(b);
+    if (CL_UNLIKELY(t->kernel)) {
+        if (!cl_tls_kernel_write(t, from, n))
+            return -1;
+        *written = n;
+        return 1;
+    }
     if (!t->fill)
         t->fill = cl_block_new(cl_loop_pool(t->super.loop), n);
-    size_t most = t->sealing || t->state < CL_TLS_OPEN ? (size_t)OUT_MAX : CL_TLS_CONTROL_MAX;
-    if (!t->fill || cl_block_reserve(&t->fill, n, most) != CELLO_OK) {
+    if (!t->fill || cl_block_reserve(&t->fill, n, cl_tls_fill_max(t)) != CELLO_OK) {
         t->broken = true;
         return -1;
     }
@@ -47,10 +58,17 @@ static int bio_write(BIO *b, const char *from, size_t n, size_t *written) {
 }
 
 static long bio_ctrl(BIO *b, int command, long number, void *pointer) {
-    (void)b;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH;
+    struct cl_tls *t = BIO_get_data(b);
+    switch (command) {
+    case BIO_CTRL_FLUSH: return 1;
+#ifndef OPENSSL_NO_KTLS
+    case TAKE_KEY: return number && cl_tls_kernel_take_key(t, pointer);
+    case SEALS_WRITES: return t->kernel;
+    case RECORD_TYPE: t->record = (unsigned char)number; return 0;
+    case NO_RECORD_TYPE: t->record = 0; return 0;
+#endif
+    default: return 0;
+    }
 }
 
 static BIO_METHOD *get_method(void) {

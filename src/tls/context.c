@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "tls/kernel.h"
+#include "net/ktls.h"
 #include "tls/tls_internal.h"
 
 enum { ALL_MODES = 07777 };
@@ -31,7 +31,7 @@ struct cl_tls_context {
     char *memory;
     struct cl_tls_setup *setup;
     struct cl_tls_keys *keys;
-    bool h2;
+    bool h2, kernel;
     bool warned; /* of these files, by the process that checked them for its workers */
     size_t file_count;
     struct watched *files;
@@ -187,6 +187,7 @@ static int load(struct cl_tls_context *c, char why[CELLO_TLS_WHY]) {
     if (err)
         return err;
     setup->h2 = c->h2;
+    setup->kernel = c->kernel;
     cl_tls_setup_unref(c->setup);
     c->setup = setup;
     return CELLO_OK;
@@ -201,6 +202,13 @@ int cl_tls_context_reload(struct cl_tls_context *c, bool always, char why[CELLO_
 }
 
 /* ---- its life ------------------------------------------------------------------------------- */
+
+static void ask_kernel(struct cl_tls_context *c) {
+    cl_tls_context_use_kernel(c, cl_ktls_can());
+    cl_log(CL_LOG_DEBUG, "TLS by the kernel (kTLS): %s",
+           c->kernel ? "of TLS 1.3 with AES-GCM it seals the records"
+                     : "it has none; records are sealed in the process");
+}
 
 int cl_tls_context_new(struct cl_tls_context **out, const struct cello_tls_config *cfg,
                        struct cl_ticket_area *area, char why[CELLO_TLS_WHY]) {
@@ -222,8 +230,7 @@ int cl_tls_context_new(struct cl_tls_context **out, const struct cello_tls_confi
         return err;
     }
     if (cfg->ktls)
-        cl_log(CL_LOG_DEBUG, "the kernel %s TLS (kTLS); records are encrypted in the process",
-               cl_tls_kernel_can() ? "has" : "does not have");
+        ask_kernel(c);
     *why = '\0';
     *out = c;
     return CELLO_OK;
@@ -243,6 +250,10 @@ void cl_tls_context_del(struct cl_tls_context *c) {
 
 void cl_tls_context_offer_h2(struct cl_tls_context *c, bool on) {
     c->h2 = c->setup->h2 = on;
+}
+
+void cl_tls_context_use_kernel(struct cl_tls_context *c, bool on) {
+    c->kernel = c->setup->kernel = on;
 }
 
 struct cl_tls_setup *cl_tls_context_setup(struct cl_tls_context *c) {

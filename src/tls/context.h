@@ -36,6 +36,9 @@ int cl_tls_context_new(struct cl_tls_context **out, const struct cello_tls_confi
 void cl_tls_context_del(struct cl_tls_context *c);
 /* Whether ALPN offers h2 before http/1.1; not, at first. For handshakes from now on. */
 void cl_tls_context_offer_h2(struct cl_tls_context *c, bool on);
+/* Whether the kernel makes the records where it can; cl_tls_context_new has asked it. For
+ * handshakes from now on. */
+void cl_tls_context_use_kernel(struct cl_tls_context *c, bool on);
 /* Load the files again: if `always`, or when they have changed and then been left alone since the
  * call before, so that half of a new pair is not taken for one (call it once a second or so).
  * CELLO_OK: new connections get what was loaded. CELLO_EAGAIN: nothing to do, or not yet. Errors as

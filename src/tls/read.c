@@ -9,7 +9,7 @@ bool cl_tls_has_input(const struct cl_tls *t) {
     return (in && cl_block_len(in)) || SSL_pending(t->ssl) > 0;
 }
 
-static void end_with(struct cl_tls *t, int end, int why) {
+void cl_tls_end_with(struct cl_tls *t, int end, int why) {
     if (t->end)
         return;
     t->end = end;
@@ -21,10 +21,10 @@ static void take_end(struct cl_tls *t) {
     switch (SSL_get_error(t->ssl, 0)) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE: break;
-    case SSL_ERROR_ZERO_RETURN: end_with(t, CELLO_EOF, 0); break;
+    case SSL_ERROR_ZERO_RETURN: cl_tls_end_with(t, CELLO_EOF, 0); break;
     default:
         t->broken = true;
-        end_with(t, CELLO_ESYS, t->fill ? EPROTO : ENOMEM);
+        cl_tls_end_with(t, CELLO_ESYS, t->fill ? EPROTO : ENOMEM);
         break;
     }
     ERR_clear_error();
@@ -42,6 +42,8 @@ static size_t read_some(struct cl_tls *t, char *to, size_t n) {
         }
         got += part;
     }
+    if (CL_UNLIKELY(t->kernel && SSL_get_key_update_type(t->ssl) != SSL_KEY_UPDATE_NONE))
+        cl_tls_kernel_refuse_update(t);
     return got;
 }
 

@@ -94,6 +94,8 @@ static int make_ssl(struct cl_tls *t) {
         return CELLO_ENOMEM;
     }
     SSL_set_bio(t->ssl, bio, bio);
+    if (t->setup->kernel)
+        SSL_set_options(t->ssl, SSL_OP_ENABLE_KTLS);
     SSL_set_accept_state(t->ssl);
     return CELLO_OK;
 }

@@ -13,7 +13,8 @@
 /* What one load of the files gave: read-only, and kept by the connections that began with it. */
 struct cl_tls_setup {
     uint32_t refs;
-    bool h2; /* offered by ALPN */
+    bool h2;     /* offered by ALPN */
+    bool kernel; /* seals where it can */
     SSL_CTX *main;
     struct cl_tls_names names; /* each with its own SSL_CTX */
     struct cl_tls_keys *keys;
@@ -53,6 +54,8 @@ CL_INLINE void cl_tls_forget_errors(void) {
 
 /* Of a record: its head, tag or MAC, padding, the nonce of TLS 1.2. */
 enum { CL_TLS_RECORD = SSL3_RT_MAX_PLAIN_LENGTH, CL_TLS_RECORD_MORE = 96 };
+/* Most that a handshake, or a batch of records, makes. */
+enum { CL_TLS_OUT_MAX = 1 << 20 };
 
 enum cl_tls_state {
     CL_TLS_HELLO,     /* the first bytes are looked at */
@@ -92,6 +95,10 @@ struct cl_tls {
     bool shut, quiet;  /* cl_stream_shutdown was called; no close_notify */
     bool broken;       /* OpenSSL must not be asked any more */
     bool lower_shut;   /* half-closed */
+    /* kernel.c: it seals what is sent. `fill` has records in clear then, but no data. */
+    bool kernel;
+    bool lent;            /* the transport has the protocol's bytes */
+    unsigned char record; /* the type of what OpenSSL writes next; 0: nothing is expected */
 };
 
 /* The BIO of a connection: reads from t->lower->in, writes to t->fill. NULL: out of memory. */
@@ -106,6 +113,7 @@ int cl_tls_sendfile(struct cl_stream *s, struct iovec *iov, int count, struct cl
 int cl_tls_push(struct cl_tls *t);
 /* The transport is done with t->fly, or some time has passed: on with what is left. */
 void cl_tls_go_on_sending(struct cl_tls *t);
+bool cl_tls_has_plaintext(const struct cl_tls *t);
 void cl_tls_on_sent(struct cl_stream *lower, int err);
 void cl_tls_shutdown(struct cl_stream *s);
 /* If t->shut: close_notify unless it is broken, then the end, behind all that is being sent. */
@@ -120,10 +128,35 @@ int cl_tls_say_goodbye(struct cl_tls *t) CL_MUST_USE;
 /* The protocol has closed, and now the transport is. */
 void cl_tls_leave(struct cl_tls *t);
 
+/* Bytes of records that do not wait for a send of the protocol's: at most, in t->fill. */
+CL_INLINE size_t cl_tls_fill_max(const struct cl_tls *t) {
+    return t->sealing || t->state < CL_TLS_OPEN ? (size_t)CL_TLS_OUT_MAX : CL_TLS_CONTROL_MAX;
+}
+
+/* ---- kernel.c: records are made by the kernel (kTLS) ----
+ *
+ * Only of TLS 1.3 with AES-GCM, on a transport that can. OpenSSL offers the key when it has written
+ * its Finished; what it sealed itself is sent first, and then all that leaves is sealed below: data
+ * goes to the transport as it comes from the protocol, and OpenSSL writes the other records, which
+ * are few, in clear. Declined, it goes on sealing, and nothing has changed. */
+
+/* What OpenSSL says to a BIO that can do this (bio_ctrl of bio.c). `info` begins with a
+ * struct tls_crypto_info. */
+bool cl_tls_kernel_take_key(struct cl_tls *t, const void *info);
+/* A record of t->record in clear, from OpenSSL. False: it must not leave, and t is broken. */
+bool cl_tls_kernel_write(struct cl_tls *t, const char *from, size_t n) CL_MUST_USE;
+/* As cl_tls_push, and the protocol's send in progress behind it. */
+int cl_tls_kernel_push(struct cl_tls *t);
+int cl_tls_kernel_go_on(struct cl_tls *t);
+/* The client wants other keys, which the kernel cannot change: the connection ends. */
+void cl_tls_kernel_refuse_update(struct cl_tls *t);
+
 /* ---- read.c ---- */
 
 /* Report what has come, until the protocol pauses or nothing is left. */
 void cl_tls_receive(struct cl_tls *t);
+/* Nothing more is read: CELLO_EOF or CELLO_ESYS, with the errno `why`. The first end counts. */
+void cl_tls_end_with(struct cl_tls *t, int end, int why);
 int cl_tls_recv_now(struct cl_stream *s, char *to, size_t n);
 /* There is something for OpenSSL to read, or in it. */
 bool cl_tls_has_input(const struct cl_tls *t);

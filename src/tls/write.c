@@ -106,6 +106,8 @@ static int seal_batch(struct cl_tls *t) {
 }
 
 int cl_tls_push(struct cl_tls *t) {
+    if (CL_UNLIKELY(t->kernel))
+        return cl_tls_kernel_push(t);
     if (t->fly)
         return CELLO_EAGAIN;
     if (!t->fill)
@@ -121,21 +123,23 @@ int cl_tls_push(struct cl_tls *t) {
     return err;
 }
 
-static bool has_plaintext(const struct cl_tls *t) {
+bool cl_tls_has_plaintext(const struct cl_tls *t) {
     return t->iov_count || (t->file && t->file->left);
 }
 
 /* CELLO_EAGAIN: the transport is at it, or others come first. */
 static int go_on(struct cl_tls *t) {
+    if (CL_UNLIKELY(t->kernel))
+        return cl_tls_kernel_go_on(t);
     for (size_t sent = 0;; sent += BATCH) {
         int err = CELLO_OK;
-        if (has_plaintext(t) && (!t->fill || cl_block_len(t->fill) < CL_TLS_RECORD))
+        if (cl_tls_has_plaintext(t) && (!t->fill || cl_block_len(t->fill) < CL_TLS_RECORD))
             err = seal_batch(t);
         if (!err)
             err = cl_tls_push(t);
         if (err)
             return err;
-        if (!has_plaintext(t))
+        if (!cl_tls_has_plaintext(t))
             return CELLO_OK;
         if (sent >= BURST) {
             cl_loop_flush_later(t->super.loop, &t->later);
@@ -159,7 +163,10 @@ void cl_tls_half_close(struct cl_tls *t) {
     say_close(t);
     if (t->fly && t->fill)
         return; /* when that is over */
-    if (cl_tls_push(t) != CELLO_ESYS)
+    int err = cl_tls_push(t);
+    if (t->kernel && err == CELLO_EAGAIN)
+        return; /* a record is sent by itself, and there may be more */
+    if (err != CELLO_ESYS)
         cl_stream_shutdown(t->lower);
     t->lower_shut = true;
 }
@@ -203,6 +210,7 @@ int cl_tls_send(struct cl_stream *s, struct iovec *iov, int count) {
 void cl_tls_on_sent(struct cl_stream *lower, int err) {
     struct cl_tls *t = lower->protocol;
     cl_block_drop(&t->fly);
+    t->lent = false;
     if (CL_UNLIKELY(t->state == CL_TLS_CLOSED)) {
         if (err || cl_tls_push(t) != CELLO_EAGAIN)
             cl_tls_leave(t);
@@ -226,7 +234,7 @@ void cl_tls_shutdown(struct cl_stream *s) {
 }
 
 int cl_tls_say_goodbye(struct cl_tls *t) {
-    if (t->quiet || (t->sending && has_plaintext(t)))
+    if (t->quiet || (t->sending && (t->lent || cl_tls_has_plaintext(t))))
         return CELLO_OK;
     say_close(t);
     return cl_tls_push(t);

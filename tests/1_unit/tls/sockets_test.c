@@ -52,21 +52,28 @@ struct server {
     int opened, closed, ready_err, ends, last_recv, fd;
     size_t taken;
     bool sending, bulk;
+    char then; /* what is done when the answer is sent: 'K', 'H' */
+    int send_buffer;
     struct iovec iov[2];
     struct cl_file_part part;
 };
 
 static void sent(struct server *s, int err) {
     s->sending = err == CELLO_EAGAIN;
-    if (err && err != CELLO_EAGAIN)
+    if ((err && err != CELLO_EAGAIN) || (!err && s->then == 'K'))
         cl_stream_close(s->stream);
+    else if (!err && s->then == 'H')
+        cl_stream_shutdown(s->stream);
 }
 
 /* "L": the large bytes; "F": as a file, behind five bytes; "C": close; "S": say the end; "B": a few
- * bytes, and close. */
+ * bytes, and close; "K", "H": the large bytes, and close or say the end when they are sent. */
 static void answer(struct server *s, char letter) {
     switch (letter) {
+    case 'K':
+    case 'H':
     case 'L':
+        s->then = letter;
         s->iov[0] = (struct iovec){large, 5};
         s->iov[1] = (struct iovec){large + 5, LARGE - 5};
         sent(s, cl_stream_send(s->stream, s->iov, 2));
@@ -136,6 +143,8 @@ static void on_ready(struct cl_stream *stream, int err) {
 
 static void on_accept(struct cl_listener *l, int fd) {
     struct server *s = CL_CONTAINER_OF(l, struct server, listener);
+    if (s->send_buffer)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &s->send_buffer, sizeof s->send_buffer);
     assert_int_equal(cl_tcp_open(site.loop, fd, &handler, s, &s->lower), CELLO_OK);
     assert_int_equal(
         cl_tls_accept(site.context, s->lower, 20 * CL_NS_PER_S, on_ready, s, &s->stream), CELLO_OK);
@@ -153,6 +162,7 @@ struct talker {
     struct sockaddr_in address;
     const char *script; /* letters to send; see below */
     bool no_roots;      /* it refuses the server */
+    bool slow;          /* it has little room, and always less than there is to read */
     bool has_stranger;  /* it shows a certificate that nobody knows */
     size_t got;         /* bytes, the right ones */
     bool shaken, got_close_notify, done;
@@ -166,6 +176,8 @@ static void read_large(struct talker *c, SSL *ssl) {
         if (memcmp(bytes, large + (c->got - from), n) != 0)
             abort();
         c->got += n;
+        if (c->slow)
+            usleep(1000);
     }
 }
 
@@ -196,7 +208,7 @@ static void talk(struct talker *c, SSL *ssl, int fd) {
             shutdown(fd, SHUT_WR);
         else
             (void)SSL_write_ex(ssl, p, 1, &n);
-        if (*p == 'L' || *p == 'F')
+        if (*p == 'L' || *p == 'F' || *p == 'K' || *p == 'H')
             read_large(c, ssl);
         if (*p == 'B')
             read_bye(c, ssl);
@@ -207,6 +219,8 @@ static void talk(struct talker *c, SSL *ssl, int fd) {
 static void *run_client(void *arg) {
     struct talker *c = arg;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->slow)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
     if (connect(fd, (struct sockaddr *)&c->address, sizeof c->address) != 0)
         abort();
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -268,6 +282,22 @@ static void test_large_answers(void **state) {
     assert_int_equal(c.got, (size_t)4 * LARGE);
     assert_int_equal(s.last_recv, CELLO_EOF);
     close(s.fd);
+}
+
+/* What was sent is not cut by the end behind it, however full the socket is. */
+static void test_end_behind_a_full_socket(void **state) {
+    (void)state;
+    if (!site.loop)
+        skip();
+    for (const char *how = "KH"; *how; how++) {
+        struct server s = {.send_buffer = 30000};
+        struct talker c = {.script = *how == 'K' ? "K" : "H.", .slow = true};
+        run(&s, &c);
+        assert_true(c.shaken);
+        assert_int_equal(c.got, LARGE);
+        assert_int_equal(s.ends, *how == 'H');
+        assert_true(c.got_close_notify || *how == 'K');
+    }
 }
 
 static void test_large_upload(void **state) {
@@ -346,9 +376,13 @@ int main(void) {
 #name " (io_uring)", name, setup_uring, teardown, NULL                                     \
     }
     const struct CMUnitTest tests[] = {
-        TEST(test_large_answers),     TEST(test_large_upload),
-        TEST(test_server_ends),       TEST(test_client_ends),
-        TEST(test_failed_handshakes), TEST(test_server_ends_behind_a_send),
+        TEST(test_large_answers),
+        TEST(test_large_upload),
+        TEST(test_server_ends),
+        TEST(test_client_ends),
+        TEST(test_failed_handshakes),
+        TEST(test_server_ends_behind_a_send),
+        TEST(test_end_behind_a_full_socket),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("tls sockets", tests, NULL, NULL);
