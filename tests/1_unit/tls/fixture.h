@@ -259,6 +259,15 @@ CL_UNUSED static void pair_write(struct pair *p, const void *bytes, size_t n) {
     pair_move(p);
 }
 
+/* A record that is changed on its way. */
+CL_UNUSED static void pair_write_damaged(struct pair *p) {
+    char *bytes;
+    assert_int_equal(SSL_write(p->client, "ping", 4), 4);
+    long n = BIO_get_mem_data(p->from_client, &bytes);
+    bytes[n - 1] ^= 1;
+    pair_move(p);
+}
+
 /* What the client can read now, at most n bytes. */
 CL_UNUSED static size_t pair_read(struct pair *p, char *to, size_t n) {
     size_t got = 0, part;
@@ -272,6 +281,19 @@ CL_UNUSED static size_t pair_read(struct pair *p, char *to, size_t n) {
 CL_UNUSED static int pair_send(struct pair *p, const char *text) {
     struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
     return cl_stream_send(p->stream, &iov, 1);
+}
+
+/* What was sent before pair_move sees that it is closed reaches the client. */
+CL_UNUSED static void pair_last_words(struct pair *p) {
+    struct cl_str out = cl_mem_output(p->lower);
+    assert_int_equal(BIO_write(p->to_client, out.ptr, (int)out.len), (int)out.len);
+    cl_mem_output_clear(p->lower);
+}
+
+CL_UNUSED static bool pair_got_close_notify(struct pair *p) {
+    char got[10];
+    (void)pair_read(p, got, sizeof got);
+    return SSL_get_shutdown(p->client) & SSL_RECEIVED_SHUTDOWN;
 }
 
 /* The alert that the client was sent; -1: none. */

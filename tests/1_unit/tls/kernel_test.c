@@ -204,18 +204,6 @@ static char *make_bytes(size_t n) {
     return bytes;
 }
 
-static void last_words(struct pair *p) {
-    struct cl_str out = cl_mem_output(p->lower);
-    assert_int_equal(BIO_write(p->to_client, out.ptr, (int)out.len), (int)out.len);
-    cl_mem_output_clear(p->lower);
-}
-
-static bool got_close_notify(struct pair *p) {
-    char got[10];
-    (void)pair_read(p, got, sizeof got);
-    return SSL_get_shutdown(p->client) & SSL_RECEIVED_SHUTDOWN;
-}
-
 /* ---- it seals -------------------------------------------------------------------------------- */
 
 static void exchange(struct pair *p) {
@@ -312,7 +300,7 @@ static void test_order(void **state) {
     assert_true(cl_mem_was_shutdown(p.lower));
     assert_int_equal(p.sents, 1);
     expect_read(&p, "SECRET", 6);
-    assert_true(got_close_notify(&p));
+    assert_true(pair_got_close_notify(&p));
     pair_free(&p);
 }
 
@@ -345,8 +333,8 @@ static void test_files(void **state) {
     head = (struct iovec){bytes, 6};
     assert_int_equal(cl_stream_sendfile(p.stream, &head, 1, &part), CELLO_EOF);
     cl_stream_close(p.stream);
-    last_words(&p);
-    assert_false(got_close_notify(&p));
+    pair_last_words(&p);
+    assert_false(pair_got_close_notify(&p));
     close(fd);
     pair_free(&p);
     free(bytes);
@@ -357,8 +345,8 @@ static void test_close_says_so(void **state) {
     struct pair p;
     open_pair(&p);
     cl_stream_close(p.stream);
-    last_words(&p);
-    assert_true(got_close_notify(&p));
+    pair_last_words(&p);
+    assert_true(pair_got_close_notify(&p));
     assert_int_equal(kernel.of_type[21], 1);
     pair_free(&p);
 }
@@ -382,8 +370,8 @@ static void test_close_in_a_send(void **state) {
         cl_stream_close(p.stream);
         assert_int_equal(cl_mem_finish_send(p.lower, CELLO_OK), !data);
         assert_int_equal(cl_mem_finish_send(p.lower, CELLO_OK), !data);
-        last_words(&p);
-        assert_int_equal(got_close_notify(&p), !data);
+        pair_last_words(&p);
+        assert_int_equal(pair_got_close_notify(&p), !data);
         pair_free(&p);
     }
 }
@@ -394,8 +382,8 @@ static void test_close_like_a_failure(void **state) {
     open_pair(&p);
     cl_stream_reset_on_close(p.stream);
     cl_stream_close(p.stream);
-    last_words(&p);
-    assert_false(got_close_notify(&p));
+    pair_last_words(&p);
+    assert_false(pair_got_close_notify(&p));
     assert_int_equal(kernel.of_type[21], 0);
     pair_free(&p);
 }
@@ -404,12 +392,9 @@ static void test_close_like_a_failure(void **state) {
 static void test_damaged_record(void **state) {
     (void)state;
     struct pair p;
-    char *bytes, got[10];
+    char got[10];
     open_pair(&p);
-    assert_int_equal(SSL_write(p.client, "ping", 4), 4);
-    long n = BIO_get_mem_data(p.from_client, &bytes);
-    bytes[n - 1] ^= 1;
-    pair_move(&p);
+    pair_write_damaged(&p);
     assert_int_equal(p.last_recv, CELLO_ESYS);
     assert_int_equal(pair_read(&p, got, sizeof got), 0);
     assert_int_equal(alert_of_last_error(), SSL_AD_BAD_RECORD_MAC);
@@ -490,8 +475,8 @@ static void expect_declined(struct pair *p, int offers) {
     exchange(p);
     assert_int_equal(kernel.records, 0);
     cl_stream_close(p->stream);
-    last_words(p);
-    assert_true(got_close_notify(p));
+    pair_last_words(p);
+    assert_true(pair_got_close_notify(p));
     pair_free(p);
 }
 

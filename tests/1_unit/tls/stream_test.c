@@ -28,13 +28,6 @@ static char *make_bytes(size_t n) {
 
 /* ---- to the client -------------------------------------------------------------------------- */
 
-/* What was sent before pair_move sees that it is closed. */
-static void last_words(struct pair *p) {
-    struct cl_str out = cl_mem_output(p->lower);
-    assert_int_equal(BIO_write(p->to_client, out.ptr, (int)out.len), (int)out.len);
-    cl_mem_output_clear(p->lower);
-}
-
 static void expect_read(struct pair *p, const char *bytes, size_t n) {
     char *got = malloc(n + 1);
     assert_non_null(got);
@@ -211,7 +204,7 @@ static void test_file_that_became_shorter(void **state) {
     struct iovec head = {"head", 4};
     assert_int_equal(cl_stream_sendfile(p.stream, &head, 1, &part), CELLO_EOF);
     cl_stream_close(p.stream);
-    last_words(&p);
+    pair_last_words(&p);
     (void)pair_read(&p, got, sizeof got);
     assert_false(SSL_get_shutdown(p.client) & SSL_RECEIVED_SHUTDOWN);
     close(part.fd);
@@ -344,12 +337,9 @@ static void test_gather(void **state) {
 static void test_damaged_record(void **state) {
     (void)state;
     struct pair p;
-    char *bytes, got[10];
+    char got[10];
     open_pair(&p);
-    assert_int_equal(SSL_write(p.client, "ping", 4), 4);
-    long n = BIO_get_mem_data(p.from_client, &bytes);
-    bytes[n - 1] ^= 1;
-    pair_move(&p);
+    pair_write_damaged(&p);
     assert_int_equal(p.last_recv, CELLO_ESYS);
     assert_int_equal(p.ends, 1);
     assert_int_equal(p.taken_len, 0);
@@ -361,19 +351,13 @@ static void test_damaged_record(void **state) {
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
-static bool got_close_notify(struct pair *p) {
-    char got[10];
-    (void)pair_read(p, got, sizeof got);
-    return SSL_get_shutdown(p->client) & SSL_RECEIVED_SHUTDOWN;
-}
-
 static void test_close_says_so(void **state) {
     (void)state;
     struct pair p;
     open_pair(&p);
     cl_stream_close(p.stream);
-    last_words(&p);
-    assert_true(got_close_notify(&p));
+    pair_last_words(&p);
+    assert_true(pair_got_close_notify(&p));
     pair_free(&p);
 }
 
@@ -405,10 +389,10 @@ static void test_close_in_a_send(void **state) {
     assert_int_equal(cl_stream_send(p.stream, &iov, 1), CELLO_EAGAIN);
     assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
     cl_stream_close(p.stream);
-    last_words(&p);
+    pair_last_words(&p);
     turns(2);
     assert_true(p.closed);
-    assert_false(got_close_notify(&p));
+    assert_false(pair_got_close_notify(&p));
     pair_free(&p);
     free(bytes);
     assert_int_equal(blocks_used(), 0);
@@ -430,12 +414,12 @@ static void test_close_behind_a_send(void **state) {
     turns(5);
     assert_false(p.closed);
     assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
-    last_words(&p);
+    pair_last_words(&p);
     turns(2);
     assert_true(p.closed);
     assert_int_equal(p.sents, 0);
     expect_read(&p, "last", 4);
-    assert_true(got_close_notify(&p));
+    assert_true(pair_got_close_notify(&p));
     pair_free(&p);
     assert_int_equal(blocks_used(), 0);
 }
@@ -462,10 +446,10 @@ static void test_close_behind_tickets(void **state) {
     assert_int_equal(p.recvs, 0);
     cl_mem_hold_sends(p.lower, false);
     assert_true(cl_mem_finish_send(p.lower, CELLO_OK));
-    last_words(&p);
+    pair_last_words(&p);
     turns(2);
     assert_true(p.closed);
-    assert_true(got_close_notify(&p));
+    assert_true(pair_got_close_notify(&p));
     pair_free(&p);
     assert_int_equal(blocks_used(), 0);
 }
@@ -515,7 +499,7 @@ static void test_shutdown(void **state) {
     assert_true(cl_mem_was_shutdown(p.lower));
     char got[10];
     assert_int_equal(pair_read(&p, got, sizeof got), 4);
-    assert_true(got_close_notify(&p));
+    assert_true(pair_got_close_notify(&p));
     pair_write(&p, "still", 5);
     assert_int_equal(p.taken_len, 5);
     assert_int_equal(pair_send(&p, "no"), CELLO_ESYS);
