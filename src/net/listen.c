@@ -87,6 +87,10 @@ int cl_listen_unix(const char *path, unsigned mode, int backlog, int *fd) {
     return CELLO_OK;
 }
 
+void cl_listen_tune(int fd) {
+    (void)!set_flag(fd, IPPROTO_TCP, TCP_NODELAY); /* a unix socket has none */
+}
+
 int cl_listen_addr(int fd, struct cl_addr *addr) {
     *addr = (struct cl_addr){0};
     socklen_t len = sizeof addr->un;

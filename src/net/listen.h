@@ -19,6 +19,11 @@ int cl_bind_tcp(const struct cl_addr *addr, bool reuseport, int *fd) CL_MUST_USE
  * Errors: CELLO_EINVAL (empty or too long), CELLO_ESYS (errno EADDRINUSE, ENOTSOCK, ...). */
 int cl_listen_unix(const char *path, unsigned mode, int backlog, int *fd) CL_MUST_USE;
 
+/* What accepted connections are to inherit, of a socket that was made elsewhere (systemd's have no
+ * TCP_NODELAY unless asked): or an answer in small pieces waits for acknowledgements that clients
+ * hold back. Unix sockets stay as they are. */
+void cl_listen_tune(int fd);
+
 /* The address a socket is bound to: port 0 becomes the real one. Errors: CELLO_ESYS. */
 int cl_listen_addr(int fd, struct cl_addr *addr) CL_MUST_USE;
 

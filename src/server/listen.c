@@ -105,6 +105,7 @@ static int listen_on(struct cl_server *s, int fd, bool shared) {
         return CELLO_ELIMIT;
     struct cl_server_listener *l = &s->listeners[s->listener_count];
     *l = (struct cl_server_listener){.super.shared = shared};
+    cl_listen_tune(fd);
     int err = open_listener(s, l, fd);
     if (!err)
         s->listener_count++;

@@ -48,6 +48,22 @@ static void tcp_on_a_free_port(void **state) {
     close(fd);
 }
 
+static void sockets_made_elsewhere_are_tuned(void **state) {
+    (void)state;
+    struct cl_addr a;
+    assert_int_equal(cl_addr_parse(&a, "127.0.0.1", 0), CELLO_OK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0 && !bind(fd, &a.sa, a.len) && !listen(fd, 16));
+    cl_listen_tune(fd);
+    assert_int_equal(cl_listen_addr(fd, &a), CELLO_OK);
+    int c = connect_to(&a), s = accept(fd, NULL, NULL);
+    assert_true(c >= 0 && s >= 0);
+    assert_true(flag_of(s, IPPROTO_TCP, TCP_NODELAY));
+    close(c);
+    close(s);
+    close(fd);
+}
+
 static void a_busy_port_is_an_error(void **state) {
     (void)state;
     struct cl_addr a;
@@ -192,11 +208,17 @@ static void bad_paths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tcp_on_a_free_port),  cmocka_unit_test(a_busy_port_is_an_error),
-        cmocka_unit_test(reuseport_shares),    cmocka_unit_test(ipv6_is_ipv6_only),
-        cmocka_unit_test(only_ip_addresses),   IN_FOLDER(unix_socket_with_permissions),
-        IN_FOLDER(a_stale_socket_is_replaced), IN_FOLDER(a_live_socket_is_not_stolen),
-        IN_FOLDER(a_file_is_not_removed),      cmocka_unit_test(bad_paths),
+        cmocka_unit_test(tcp_on_a_free_port),
+        cmocka_unit_test(a_busy_port_is_an_error),
+        cmocka_unit_test(sockets_made_elsewhere_are_tuned),
+        cmocka_unit_test(reuseport_shares),
+        cmocka_unit_test(ipv6_is_ipv6_only),
+        cmocka_unit_test(only_ip_addresses),
+        IN_FOLDER(unix_socket_with_permissions),
+        IN_FOLDER(a_stale_socket_is_replaced),
+        IN_FOLDER(a_live_socket_is_not_stolen),
+        IN_FOLDER(a_file_is_not_removed),
+        cmocka_unit_test(bad_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
