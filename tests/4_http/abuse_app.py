@@ -46,6 +46,13 @@ async def endless() -> AsyncIterator[bytes]:
         yield BIG[:50_000]
 
 
+@app.get("/chunks")
+async def chunks() -> AsyncIterator[bytes]:
+    """5 MB in pieces that are joined in frames."""
+    for _ in range(5000):
+        yield BIG[:1000]
+
+
 @app.get("/named")
 def named(req: Request) -> Response:
     response = Response("named")

@@ -1,0 +1,3 @@
+module cello/honest_client
+
+go 1.24
