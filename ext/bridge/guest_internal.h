@@ -65,6 +65,7 @@ struct cl_runner {
     bool unwatched;      /* the observer is to be set in a turn */
     bool left, overdue;  /* told; overdue: answered with 504, once the note has run */
     bool answered;
+    bool cancelled;   /* because of either, which happens once */
     bool brief, slow; /* what the deadline tells next is that it waits for long; it was told */
     struct cl_runner *next, *prev; /* active ones; or next: idle, parked */
     bool listed;                   /* in the list of active ones, which holds a reference */

@@ -49,9 +49,11 @@ static void shrink(struct cl_runner *r, struct cl_bridge *b) {
     cello_request_set_deadline(r->request, timeout_ns ? timeout_ns - LONG_NS : 0);
 }
 
-/* A task that swallows this goes on; its answer may still reach a client that has only ended its
- * side, but not one that got a 504. */
+/* Once: what the handler does then, its clean-up above all, is not interrupted by whatever is told
+ * later. A task that swallows this goes on; its answer may still reach a client that has only ended
+ * its side, but not one that got a 504. */
 static void cancel(struct cl_runner *r) {
+    r->cancelled = true;
     PyObject *done = PyObject_CallMethodNoArgs(r->task, r->ext_state->str_cancel);
     if (!done)
         PyErr_WriteUnraisable(r->task);
@@ -71,7 +73,7 @@ static void on_note(struct cl_note *n, struct cl_bridge *b) {
         r->answered = true;
         cl_bridge_answer_overdue(b, r->entry, r->request);
     }
-    if (r->task)
+    if (r->task && !r->cancelled)
         cancel(r);
     Py_DECREF(r);
 }
@@ -80,7 +82,7 @@ void cl_runner_watch(struct cl_runner *r) {
     struct cl_bridge *b = r->guest->bridge;
     r->observer.on_event = on_event;
     r->note.run = on_note;
-    r->left = r->overdue = r->answered = r->slow = false;
+    r->left = r->overdue = r->answered = r->cancelled = r->slow = false;
     if (b->turning)
         watch(r, b);
     else

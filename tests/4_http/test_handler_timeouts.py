@@ -33,6 +33,33 @@ def overdue_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 # ---- timeouts ----
 
 
+def test_clean_up_is_not_cancelled(backend: str) -> None:
+    """A handler is cancelled once, whatever happens while it cleans up: its time is over, its
+    client leaves, it waits for long."""
+    app, cleaned = App(), threading.Event()
+
+    @app.get("/")
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(3 * SHORT)
+            cleaned.set()
+
+    app.route("/short", timeout=SHORT)(wait)
+    with app.start(backend=backend) as server:
+        for target in ("/", "/short"):
+            for late in (False, True):
+                cleaned.clear()
+                with Client(server.addresses[0]) as client:
+                    client.send(request(target))
+                    if late and target == "/short":
+                        assert_504(client)
+                    elif late:
+                        time.sleep(2 * SHORT)
+                assert cleaned.wait(10), (target, late)
+
+
 def test_an_async_handler_is_cancelled(backend: str, caplog: pytest.LogCaptureFixture) -> None:
     app, ran = App(), []
 
