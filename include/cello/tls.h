@@ -47,7 +47,7 @@ struct cello_tls_config {
 };
 
 #define CELLO_TLS_CONFIG_DEFAULT                                                                   \
-    { .min_version = CELLO_TLS_1_2, .max_version = CELLO_TLS_1_3, .ktls = true }
+    { .min_version = CELLO_TLS_1_2, .max_version = CELLO_TLS_1_3 }
 
 /* Another name that a certificate is for: "DNS", "IP", "EMAIL", "URI" (RFC 5280, 4.2.1.6). */
 struct cello_cert_name {

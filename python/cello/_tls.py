@@ -30,7 +30,7 @@ class TlsConfig(_Numbers):
     ocsp_response: a file with what the certificate's authority says of it (DER), sent along.
     ticket_keys: secrets of 32 bytes that several machines share, so that a session that began on
     one resumes on another; the first one is used for new ones. None: keys of this server and its
-    workers, replaced every few hours. ktls: "auto": the kernel encrypts what is sent where it can
+    workers, replaced every few hours. ktls: "auto": the kernel encrypts what is sent, where it can
     (TLS 1.3 with AES-GCM on TCP, and the module `tls` is there); "off": the process does.
     redirect_http: a port for plain HTTP that answers with a redirect to HTTPS, and does nothing
     else.
@@ -51,7 +51,7 @@ class TlsConfig(_Numbers):
         "sni": None,
         "ocsp_response": None,
         "ticket_keys": None,
-        "ktls": "auto",
+        "ktls": "off",
         "redirect_http": None,
     }
 

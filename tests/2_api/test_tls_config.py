@@ -20,7 +20,7 @@ DEFAULTS = {
     "sni": None,
     "ocsp_response": None,
     "ticket_keys": None,
-    "ktls": "auto",
+    "ktls": "off",
     "redirect_http": None,
 }
 FILES = ("site.pem", "site.key")
@@ -101,7 +101,7 @@ VARIABLES = {
     ),
     "OCSP_RESPONSE": ("a.ocsp", "a.ocsp"),
     "TICKET_KEYS": (f"{KEY.hex()},{KEY[::-1].hex()}", [KEY, KEY[::-1]]),
-    "KTLS": ("off", "off"),
+    "KTLS": ("auto", "auto"),
     "REDIRECT_HTTP": ("8080", 8080),
 }
 

@@ -33,6 +33,7 @@ for name in {MODULES}:
 
 SCRIPT = f"""
 ip link set lo up
+export CELLO_TLS_KTLS=auto
 mkdir -p /dev/shm && mount -t tmpfs -o mode=1777 shm /dev/shm
 $PYTHON - <<'END' || exit
 {LOAD}

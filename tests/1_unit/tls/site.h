@@ -46,6 +46,7 @@ CL_UNUSED static void site_load(struct site *s) {
 /* cert.pem and key.pem for a.example and *.b.example, signed by ca.pem. */
 CL_UNUSED static void site_begin(struct site *s) {
     *s = (struct site){.cfg = CELLO_TLS_CONFIG_DEFAULT};
+    s->cfg.ktls = true; /* where the kernel can */
     folder_init(&s->folder);
     assert_int_equal(cl_loop_new(&s->loop, &(struct cl_loop_config){CL_BACKEND_EPOLL, 0}), 0);
     s->ca = cert_make(&(struct cert_wish){.cn = "Test CA", .ca = true});
