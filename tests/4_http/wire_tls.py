@@ -152,10 +152,15 @@ class Certificates:
         root_key = self.folder / "authority.key"
         if not self.authority.exists():
             _openssl("req", "-x509", *curve, "-keyout", root_key, "-out", self.authority,
-                     "-subj", "/CN=Authority of the tests", "-days", "2")  # fmt: skip
+                     "-subj", "/CN=Authority of the tests", "-days", "2",
+                     "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
         _openssl("req", *curve, "-keyout", key, "-out", asked, "-subj", f"/CN={name}")
         extensions = self.folder / "extensions"
-        extensions.write_text(f"subjectAltName={alternatives}\n")
+        # As RFC 5280 wants it, and Python from 3.13 on.
+        extensions.write_text(
+            f"subjectAltName={alternatives}\nkeyUsage=critical,digitalSignature\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        )
         _openssl("x509", "-req", "-in", asked, "-CA", self.authority, "-CAkey", root_key,
                  "-CAcreateserial", "-extfile", extensions, "-days", "2", "-out", made)  # fmt: skip
         return made, key

@@ -162,10 +162,13 @@ class Load:
     def quiet_report(self) -> dict[str, Any]:
         """When the connections that were given up are gone, and what their handlers had open is
         closed: that may take a moment longer. What never ends fails by the test's time limit."""
+        fds = 0
         while True:
             report = self.ask("/report")
-            if report["connections"] == 1 and not report.get("opened", {}).get("now"):
+            opened = report.get("opened", {}).get("now")
+            if report["connections"] == 1 and not opened and report["fds"] == fds:
                 return report
+            fds = report["fds"]  # io_uring closes a little later
 
     def census(self) -> dict[str, Any]:
         self.quiet_report()
