@@ -217,10 +217,13 @@ static void change_byte(uint8_t where, uint8_t how) {
         bytes[(long)where * n / 256] ^= (char)how;
 }
 
-/* Before it is ready nobody hears of it. */
+/* Before it is ready nobody hears of it. Its last words wait for the transport. */
 static void close_stream(void) {
     cl_stream_close(run.stream);
     turns(2);
+    while (run.stream && run.ready == 1 &&
+           cl_mem_finish_send(run.lower, run.wrote % 2 ? CELLO_ESYS : CELLO_OK))
+        turns(2);
     CHECK(!run.stream || run.ready == 0);
     run.stream = NULL;
 }
