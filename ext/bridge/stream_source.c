@@ -73,7 +73,8 @@ int cl_stream_put(struct cl_stream *s, PyObject *item) {
     }
     bool is_str = PyUnicode_Check(item), is_buffer = !is_str && PyObject_CheckBuffer(item);
     if (Py_IS_TYPE(item, s->bridge->ext->sse_event_type) || (s->sse && !is_buffer)) {
-        s->sse = s->sse || !s->typed;
+        if (!s->typed) /* not once it has begun: the engine's thread looks then */
+            s->sse = true;
         take_type(s, CL_LITERAL("text/event-stream"));
         return put_event(s, item);
     }
