@@ -36,10 +36,11 @@ def overdue_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_clean_up_is_not_cancelled(backend: str) -> None:
     """A handler is cancelled once, whatever happens while it cleans up: its time is over, its
     client leaves, it waits for long."""
-    app, cleaned = App(), threading.Event()
+    app, started, cleaned = App(), threading.Event(), threading.Event()
 
     @app.get("/")
     async def wait() -> None:
+        started.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -50,9 +51,11 @@ def test_clean_up_is_not_cancelled(backend: str) -> None:
     with app.start(backend=backend) as server:
         for target in ("/", "/short"):
             for late in (False, True):
+                started.clear()
                 cleaned.clear()
                 with Client(server.addresses[0]) as client:
                     client.send(request(target))
+                    assert started.wait(10)
                     if late and target == "/short":
                         assert_504(client)
                     elif late:
