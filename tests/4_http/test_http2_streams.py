@@ -170,7 +170,9 @@ def test_many_clients_of_httpx(serve: Serve) -> None:
 
     async def ask() -> None:
         async with httpx.AsyncClient(http1=False, http2=True, base_url=server.url) as client:
-            paths = [f"/{kind}/{i}" for i in range(50) for kind in ("plain", "wait", "pool")]
+            # No more than streams at once: httpcore looks at answers only when others come, too.
+            paths = [f"/wait/{i}" for i in range(50)]
+            paths += [f"/{kind}/{i}" for i in range(25) for kind in ("plain", "pool")]
             answers = await asyncio.gather(*(client.get(path) for path in paths))
             for path, answer in zip(paths, answers, strict=True):
                 assert (answer.status_code, answer.text) == (200, path.rpartition("/")[2])
