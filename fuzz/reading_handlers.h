@@ -142,10 +142,8 @@ static void on_later(const struct cello_handler *h, struct cl_request *r) {
     later[later_count++] = (struct later){.super.on_ready = later_ready, .r = r};
 }
 
-static void read_later(bool wait) {
-    if (!later_count)
-        return;
-    struct later *l = &later[later_count - 1];
+/* One read, with what must hold of the end. */
+static void later_read(struct later *l, bool wait) {
     l->waiting = false;
     int err = read_one(l->r, wait ? &l->super : NULL, &l->bytes);
     CHECK(!l->end || err == l->end);
@@ -154,11 +152,19 @@ static void read_later(bool wait) {
         l->end = err;
 }
 
+static void later_unread(struct later *l) {
+    l->waiting = false;
+    cello_request_unread(l->r);
+}
+
+static void read_later(bool wait) {
+    if (later_count)
+        later_read(&later[later_count - 1], wait);
+}
+
 static void unread_later(void) {
-    if (!later_count)
-        return;
-    later[later_count - 1].waiting = false;
-    cello_request_unread(later[later_count - 1].r);
+    if (later_count)
+        later_unread(&later[later_count - 1]);
 }
 
 static void answer_later(void) {
