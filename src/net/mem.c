@@ -136,7 +136,7 @@ static void deliver(struct mem_stream *m) {
 
 int cl_mem_push(struct cl_stream *s, const void *bytes, size_t n) {
     struct mem_stream *m = of_stream(s);
-    if (m->closed)
+    if (m->closed || m->write_ended)
         return CELLO_OK;
     int err = cl_sink_write(&m->input.sink, bytes, n);
     if (!err)
@@ -146,6 +146,9 @@ int cl_mem_push(struct cl_stream *s, const void *bytes, size_t n) {
 
 void cl_mem_eof(struct cl_stream *s) {
     struct mem_stream *m = of_stream(s);
+    if (m->write_ended)
+        return;
+    m->write_ended = true;
     m->end = CELLO_EOF;
     deliver(m);
 }
@@ -154,6 +157,7 @@ void cl_mem_reset(struct cl_stream *s) {
     struct mem_stream *m = of_stream(s);
     m->reported = 0;
     m->input.sink.p = m->input.sink.base;
+    m->write_ended = true;
     m->end = CELLO_ESYS;
     deliver(m);
 }

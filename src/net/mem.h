@@ -18,8 +18,9 @@
 int cl_mem_stream_new(struct cl_loop *l, const struct cl_stream_handler *handler, void *protocol,
                       struct cl_stream **out) CL_MUST_USE;
 
-/* What the peer does. Ignored when the stream is closed. push reports in pieces of at most
- * `chunk` bytes (cl_mem_set_chunk), and stops reporting when the protocol pauses or closes.
+/* What the peer does. Ignored when the stream is closed; nothing comes behind an end but a reset.
+ * push reports in pieces of at most `chunk` bytes (cl_mem_set_chunk), and stops reporting when the
+ * protocol pauses or closes.
  * Errors of push: CELLO_ENOMEM; CELLO_ELIMIT: far too many bytes wait. */
 int cl_mem_push(struct cl_stream *s, const void *bytes, size_t n) CL_MUST_USE;
 void cl_mem_eof(struct cl_stream *s);

@@ -154,6 +154,23 @@ static void a_reset_drops_what_was_not_reported(void **state) {
     assert_int_equal(p->last, CELLO_ESYS);
 }
 
+static void nothing_comes_behind_the_end(void **state) {
+    struct probe *p = *state;
+    push(p, "ab");
+    cl_mem_eof(p->stream);
+    push(p, "late");
+    cl_mem_eof(p->stream);
+    assert_got(p, "ab");
+    assert_int_equal(p->last, CELLO_EOF);
+    assert_int_equal(p->recvs, 2);
+    cl_mem_reset(p->stream);
+    assert_int_equal(p->last, CELLO_ESYS);
+    push(p, "later");
+    cl_mem_eof(p->stream);
+    assert_got(p, "ab");
+    assert_int_equal(p->recvs, 3);
+}
+
 static void close_comes_later(void **state) {
     struct probe *p = *state;
     p->close = true;
@@ -293,6 +310,7 @@ int main(void) {
         WITH_STREAM(pause_holds_back),
         WITH_STREAM(a_full_buffer_is_reported),
         WITH_STREAM(a_reset_drops_what_was_not_reported),
+        WITH_STREAM(nothing_comes_behind_the_end),
         WITH_STREAM(close_comes_later),
         WITH_STREAM(output_is_captured),
         WITH_STREAM(sends_can_be_held),
