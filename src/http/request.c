@@ -181,13 +181,13 @@ void cl_request_leave_rest(struct cl_request *r, struct cl_block *b) {
         r->body_block = b;
 }
 
-/* The connection has done with it. */
+/* The connection has done with it, and has said what was lost. */
 static int read_rest(struct cl_request *r, struct cl_str *bytes) {
     *bytes = r->body;
     r->body = cl_str(NULL, 0);
     if (bytes->len)
         return CELLO_OK;
-    return r->body_end ? r->body_end : CELLO_ECANCELED;
+    return r->body_end ? r->body_end : CELLO_EOF;
 }
 
 int cl_request_read(struct cl_request *r, struct cello_reader *reader, struct cl_str *bytes) {

@@ -131,8 +131,11 @@ void cl_h1_close(struct cl_h1 *c) {
     if (c->state == CL_H1_STREAM)
         cut_body(c);
     c->state = CL_H1_CLOSED;
-    if (c->req)
+    if (c->req) {
+        if (CL_UNLIKELY(c->body_pending))
+            (void)cl_h1_skip_body(c);
         cl_h1_end_request(c);
+    }
     cl_timer_stop(cl_loop_timers(w->loop), &c->timer);
     if (c->fill)
         cl_out_del(c->fill);

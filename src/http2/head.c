@@ -75,7 +75,7 @@ void cl_h2_end_request(struct cl_h2_stream *st) {
     st->reading = false;
     cl_timer_stop(cl_h2_timers(st->conn), &st->timer);
     cl_conn_leave_request(r);
-    if (!r->body_end && st->body_pending)
+    if (!r->body_end && (st->body_pending || (st->in && cl_block_len(st->in))))
         r->body_end = CELLO_ECANCELED;
     if (!st->lent)
         cl_response_end_body(r);

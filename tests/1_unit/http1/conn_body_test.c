@@ -116,10 +116,45 @@ static void test_piece_stays(void **state) {
     cl_mem_reset(p.c.stream); /* also when the client has gone */
     fixture_turn(&p.f);
     assert_true(cl_str_eq(piece, CL_STR("abcdefghij")));
-    assert_int_equal(cello_request_read(r, NULL, &again), CELLO_ECANCELED);
+    assert_int_equal(cello_request_read(r, NULL, &again), CELLO_EOF);
     cello_respond_bytes(r, CL_STR("late"));
     cello_request_unref(r);
     h1_pair_end(&p);
+}
+
+/* Read, then left alone by the connection, then read again. */
+static void test_an_end_stays(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int reads[2], end; /* before, and behind */
+    } cases[] = {
+        {POST("/later", ""), {CELLO_EOF, CELLO_EOF}, CELLO_EOF},
+        {POST("/later", "Content-Length: 3\r\n") "abc", {CELLO_OK, CELLO_EOF}, CELLO_EOF},
+        {POST("/later", CHUNKED) "3\r\nabc\r\n0\r\n\r\n", {CELLO_OK, CELLO_EOF}, CELLO_EOF},
+        {POST("/later", CHUNKED) "3\r\nabc\r\n", {CELLO_OK, CELLO_EAGAIN}, CELLO_ECANCELED},
+    };
+    for (size_t i = 0; i < CL_ARRAY_LEN(cases); i++) {
+        for (unsigned kind = 0; kind < 6; kind++) {
+            struct h1_pair p;
+            struct cl_str piece;
+            h1_pair_begin(&p, NULL);
+            client_send(&p.c, cases[i].text);
+            struct cl_request *r = fixture_take(&p.f);
+            unsigned reads = kind / 2;
+            for (unsigned n = 0; n < reads; n++)
+                assert_int_equal(cello_request_read(r, NULL, &piece), cases[i].reads[n]);
+            if (kind % 2)
+                cl_mem_reset(p.c.stream);
+            cello_respond_bytes(r, CL_STR("read"));
+            fixture_turn(&p.f);
+            int end = !reads && cases[i].reads[0] == CELLO_OK ? CELLO_ECANCELED : cases[i].end;
+            for (int n = 0; n < 2; n++)
+                assert_int_equal(cello_request_read(r, NULL, &piece), end);
+            cello_request_unref(r);
+            h1_pair_end(&p);
+        }
+    }
 }
 
 static void test_answers_before_the_body(void **state) {
@@ -437,6 +472,7 @@ int main(void) {
         T(tee),
         T(sender_waits),
         T(piece_stays),
+        T(an_end_stays),
         T(answers_before_the_body),
         T(continue_when_read),
         T(bad_bodies_that_are_read),
