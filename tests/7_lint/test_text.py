@@ -1,4 +1,4 @@
-"""Every tracked file: no path of one machine, no registry, nothing left undone, nothing left over."""
+"""Tracked files: no path of one machine, no registry, nothing left undone, nothing left over."""
 
 import re
 
