@@ -271,8 +271,8 @@ void cl_h2_body_data(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
 }
 
 static void forget_pending(struct cl_h2_stream *st) {
-    st->conn->bodies_pending -= st->body_pending;
-    st->body_pending = false;
+    st->conn->bodies_pending -= st->shares;
+    st->body_pending = st->shares = false;
 }
 
 void cl_h2_body_complete(struct cl_h2_stream *st) {

@@ -69,6 +69,7 @@ struct cl_h2_stream {
 
     /* the body */
     bool body_pending;  /* more of it may come */
+    bool shares;        /* the client's link with other bodies: it counts in c->bodies_pending */
     bool discard;       /* nobody wants it */
     bool delivered;     /* the handler has the request */
     bool reading;       /* req->reader waits */
@@ -151,7 +152,7 @@ struct cl_h2 {
     uint64_t sent_ns;        /* when some of an answer's body was sent last */
     uint64_t received;       /* bytes of bodies */
     uint64_t received_ns;    /* when the last of them came */
-    uint32_t bodies_pending; /* of which more may come */
+    uint32_t bodies_pending; /* of which more is waited for; not what goes through tunnels */
     uint64_t heard_ns;
     struct cl_write_watch write_watch;
     uint64_t ping_progress;

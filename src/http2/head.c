@@ -112,7 +112,7 @@ void cl_h2_stream_closed(struct cl_h2_stream *st) {
     if (st->ready)
         forget_ready(st);
     cl_h2_end_request(st);
-    c->bodies_pending -= st->body_pending;
+    c->bodies_pending -= st->shares;
     if (!st->lent)
         cl_h2_stream_free(st);
 }
@@ -354,7 +354,8 @@ void cl_h2_head_complete(struct cl_h2_stream *st, bool has_body) {
         cl_h2_go_gracefully(c);
     st->body_pending = has_body;
     st->received_before = c->received;
-    c->bodies_pending += has_body;
+    st->shares = has_body && !st->tunnel;
+    c->bodies_pending += st->shares;
     int err = st->head_err ? st->head_err : read_target(st);
     if (CL_UNLIKELY(err)) {
         cl_h2_fail_err(st, err);

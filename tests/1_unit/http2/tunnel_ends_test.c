@@ -323,6 +323,29 @@ static void test_a_silent_one_stays(void **state) {
     talk_end(&p);
 }
 
+/* Each body has its part in what comes of all; tunnels, which stay open, have none. */
+static void test_silent_ones_do_not_slow_bodies(void **state) {
+    (void)state;
+    enum { TUNNELS = 40, SECONDS = 10, EACH = 2400 };
+    static const char bytes[EACH];
+    struct h2_message *m[2];
+    struct h2_pair p;
+    talk_begin(&p);
+    for (int i = 0; i < TUNNELS; i++)
+        (void)h2_tunnel(&p.h, "/tunnel", "websocket");
+    for (size_t i = 0; i < CL_ARRAY_LEN(m); i++)
+        m[i] = h2_pair_post(&p, "/echo", NULL, NULL, 0, true);
+    for (size_t i = 0; i < CL_ARRAY_LEN(m); i++) {
+        for (int s = 0; s < SECONDS; s++) {
+            h2_upload(&p.h, m[i], bytes, EACH, s + 1 < SECONDS);
+            fixture_pass(&p.f, CELLO_SECOND);
+            h2_turn(&p.h);
+        }
+        h2_expect(m[i], 200, NULL);
+    }
+    talk_end(&p);
+}
+
 /* Before it is answered, too; by when that is, the handler's deadline says. */
 static void test_silent_before_the_answer(void **state) {
     (void)state;
@@ -464,6 +487,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_but_data),
         cmocka_unit_test(test_resets_are_counted),
         cmocka_unit_test(test_a_silent_one_stays),
+        cmocka_unit_test(test_silent_ones_do_not_slow_bodies),
         cmocka_unit_test(test_silent_before_the_answer),
         cmocka_unit_test(test_a_client_that_does_not_answer),
         cmocka_unit_test(test_a_client_that_does_not_read),
