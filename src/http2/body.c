@@ -108,6 +108,8 @@ static void stop_waiting(struct cl_h2_stream *st) {
     cl_body_watch_rest(&st->body_watch, cl_h2_now(st->conn));
     if (!st->tunnel) /* whose clock is that of what it says */
         stop_clock(st);
+    if (st->submitted) /* the answer has the clock from now on */
+        cl_h2_flush_later(st->conn);
 }
 
 void cl_h2_run_ready(struct cl_h2 *c) {
@@ -265,8 +267,10 @@ void cl_h2_body_data(struct cl_h2_stream *st, struct cl_str bytes, bool whole) {
         return;
     }
     give_back(st, bytes.len);
+    if (!st->over)
+        return;
     st->lingered += bytes.len;
-    if (st->over && st->lingered > CL_LINGER_BYTES)
+    if (st->lingered > CL_LINGER_BYTES)
         cl_h2_reset(st, NGHTTP2_NO_ERROR);
 }
 

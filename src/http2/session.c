@@ -14,7 +14,8 @@ enum { CONTINUATIONS = 6, FRAME_USUAL = 16384 };
 #define STREAM_HELD_NS (10 * CL_NS_PER_MS)
 
 /* The window of a connection is this many times that of a stream: handlers that do not read their
- * bodies hold up theirs, and not the others'. */
+ * bodies hold up theirs, and not the others', unless more than half of it is held like that (the
+ * session gives it back by halves). */
 enum { WINDOW_STREAMS = 4 };
 #define WINDOW_MAX ((uint64_t)INT32_MAX)
 

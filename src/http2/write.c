@@ -224,15 +224,26 @@ int cl_h2_put_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t
 
 /* ---- generators ---- */
 
+/* The body cannot be completed. Behind what there is of it the client learns that from cl_h2_pull,
+ * which is not called while its windows are shut. */
+static void cut_body(struct cl_h2_stream *st) {
+    st->cut = true;
+    if (st->out.len)
+        cl_h2_resume(st);
+    else if (!st->pulling)
+        cl_h2_reset(st, NGHTTP2_INTERNAL_ERROR);
+}
+
 void cl_h2_chunk(struct cl_request *r, struct cl_str bytes, bool last) {
     struct cl_h2_stream *st = r->exchange;
     assert(st->asked);
     st->asked = false;
-    st->cut = !cl_response_keeps_length(&r->response, bytes.len, last);
-    if (!st->cut) {
-        st->out = bytes;
-        st->last = last;
+    if (!cl_response_keeps_length(&r->response, bytes.len, last)) {
+        cut_body(st);
+        return;
     }
+    st->out = bytes;
+    st->last = last;
     if (!st->pulling)
         cl_h2_resume(st);
 }
@@ -246,10 +257,8 @@ void cl_h2_abort(struct cl_request *r) {
         st->blameless = st->submitted;
         return;
     }
-    st->cut = true;
     st->asked = false;
-    if (!st->pulling)
-        cl_h2_resume(st);
+    cut_body(st);
 }
 
 /* Its own window is open: it waits for that of the connection, which others' answers use first. */

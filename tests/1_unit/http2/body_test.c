@@ -318,6 +318,25 @@ static void test_an_early_answer(void **state) {
     h2_pair_end(&p);
 }
 
+/* What was dropped before the answer is not what goes on behind it. */
+static void test_an_answer_behind_what_was_dropped(void **state) {
+    (void)state;
+    struct cello_http2_config cfg = CELLO_HTTP2_CONFIG_DEFAULT;
+    cfg.initial_window_size = 16 << 20;
+    struct h2_pair p;
+    h2_pair_begin_with(&p, NULL, &cfg);
+    struct h2_message *m = h2_pair_post(&p, "/later", NULL, pattern(), LARGE, true);
+    h2_pair_answer(&p, "too much");
+    h2_expect(m, 200, "too much");
+    h2_upload(&p.h, m, pattern(), 10, true);
+    h2_turn(&p.h);
+    assert_false(m->closed);
+    h2_upload(&p.h, m, pattern(), CL_LINGER_BYTES, true);
+    h2_turn(&p.h);
+    h2_expect_reset(m, NGHTTP2_NO_ERROR);
+    h2_pair_end(&p);
+}
+
 static void test_the_client_gives_up(void **state) {
     (void)state;
     static const char *const paths[] = {"/echo", "/read", "/tee", "/later", "/hold"};
@@ -428,6 +447,63 @@ static void test_bodies_that_stop(void **state) {
     h2_pair_end(&p);
 }
 
+/* ---- read while it is answered ---- */
+
+static unsigned told, stopped;
+
+static void on_told(struct cello_reader *reader, struct cl_request *r) {
+    (void)reader, (void)r;
+    told++;
+}
+
+static void on_proceed(struct cl_generator *g, struct cl_request *r) {
+    (void)g, (void)r;
+}
+
+static void on_stop(struct cl_generator *g, struct cl_request *r) {
+    (void)g;
+    stopped++;
+    cello_request_unref(r);
+}
+
+/* Body and answer share a clock: who has done with the body has not done with the answer, which the
+ * client does not read. */
+static void test_the_clock_of_the_answer(void **state) {
+    (void)state;
+    for (int ended = 0; ended < 2; ended++) {
+        struct cello_reader reader = {.on_ready = on_told};
+        struct cl_generator generator = {on_proceed, on_stop};
+        struct h2_pair p;
+        struct cl_str piece;
+        told = stopped = 0;
+        h2_pair_begin_narrow(&p, 10);
+        struct h2_message *m = h2_pair_post(&p, "/later", NULL, "ab", 2, true);
+        struct cl_request *r = fixture_take(&p.f);
+        cello_respond_stream(r, &generator, false, 0);
+        h2_turn(&p.h);
+        assert_int_equal(cello_request_read(r, &reader, &piece), CELLO_OK);
+        assert_int_equal(cello_request_read(r, &reader, &piece), CELLO_EAGAIN);
+        cello_response_chunk(r, cl_str(pattern(), 1000), false);
+        h2_turn(&p.h);
+        assert_int_equal(m->len, 10);
+        if (ended) {
+            h2_upload(&p.h, m, NULL, 0, false);
+            assert_int_equal(told, 1);
+            assert_int_equal(cello_request_read(r, &reader, &piece), CELLO_EOF);
+        } else {
+            cello_request_unread(r);
+        }
+        for (int s = 0; s < 60 && !m->closed; s += 5) {
+            h2_raw(&p.h, 0xfa, 0, 0, "x", 1); /* of no known type: it is alive */
+            fixture_pass(&p.f, 5 * CELLO_SECOND);
+            h2_turn(&p.h);
+        }
+        h2_expect_reset(m, NGHTTP2_CANCEL);
+        assert_int_equal(stopped, 1);
+        h2_pair_end(&p);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_collected),
@@ -445,8 +521,10 @@ int main(void) {
         cmocka_unit_test(test_windows_come_back),
         cmocka_unit_test(test_an_end_stays),
         cmocka_unit_test(test_an_early_answer),
+        cmocka_unit_test(test_an_answer_behind_what_was_dropped),
         cmocka_unit_test(test_the_client_gives_up),
         cmocka_unit_test(test_the_end_of_the_connection),
+        cmocka_unit_test(test_the_clock_of_the_answer),
         cmocka_unit_test(test_slow_bodies),
         cmocka_unit_test(test_bodies_that_share_a_slow_link),
         cmocka_unit_test(test_bodies_that_stop),

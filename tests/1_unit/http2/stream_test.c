@@ -125,6 +125,29 @@ static void test_a_generator_that_fails(void **state) {
     h2_pair_end(&p);
 }
 
+/* The client learns it where it lets nothing else come, too. */
+static void test_a_generator_that_fails_behind_a_window(void **state) {
+    (void)state;
+    for (int too_much = 0; too_much < 2; too_much++) {
+        struct h2_pair p;
+        h2_pair_begin_narrow(&p, 65535);
+        struct h2_message *m =
+            h2_pair_get(&p, too_much ? "/stream/1?wait=1&length=3" : "/stream/1?wait=1");
+        (void)h2_pair_get(&p, "/bytes/100000"); /* has all of the connection's window */
+        if (too_much) {
+            h2_pair_give(&p, CL_STR("much"), false);
+        } else {
+            struct cl_request *r = fixture_take(&p.f);
+            cello_response_abort(r);
+            cello_request_unref(r);
+            h2_turn(&p.h);
+        }
+        assert_int_equal(p.f.stopped, 1);
+        h2_expect_reset(m, NGHTTP2_INTERNAL_ERROR);
+        h2_pair_end(&p);
+    }
+}
+
 static void test_the_client_cancels(void **state) {
     (void)state;
     struct h2_pair p;
@@ -488,6 +511,7 @@ int main(void) {
         cmocka_unit_test(test_large_chunks_are_not_copied),
         cmocka_unit_test(test_pieces_of_both_kinds_fill_a_send),
         cmocka_unit_test(test_a_generator_that_fails),
+        cmocka_unit_test(test_a_generator_that_fails_behind_a_window),
         cmocka_unit_test(test_the_client_cancels),
         cmocka_unit_test(test_a_cancel_while_it_is_being_sent),
         cmocka_unit_test(test_a_mistake_while_a_generator_waits),
