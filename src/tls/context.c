@@ -22,7 +22,7 @@ struct stamp {
 struct watched {
     const char *path;
     bool is_key;
-    struct stamp known; /* of what was loaded, or could not be */
+    struct stamp known; /* of what was loaded, or is wrong */
     struct stamp seen;  /* by the last call of reload */
 };
 
@@ -33,6 +33,7 @@ struct cl_tls_context {
     struct cl_tls_keys *keys;
     bool h2, kernel;
     bool warned; /* of these files, by the process that checked them for its workers */
+    int trouble; /* why they could not be read, which may pass; CELLO_OK: they could */
     size_t file_count;
     struct watched *files;
 };
@@ -178,14 +179,16 @@ static void warn_of_keys(const struct cl_tls_context *c) {
 /* Files that change while they are read are met again by the next look. */
 static int load(struct cl_tls_context *c, char why[CELLO_TLS_WHY]) {
     struct cl_tls_setup *setup;
-    if (!c->warned)
+    int before = c->trouble;
+    if (!c->warned && !before)
         warn_of_keys(c);
     c->warned = false;
-    for (size_t i = 0; i < c->file_count; i++)
-        c->files[i].known = c->files[i].seen;
     int err = cl_tls_setup_new(&setup, &c->cfg, c->keys, why);
+    c->trouble = err == CELLO_ENOMEM || err == CELLO_ESYS ? err : CELLO_OK;
+    for (size_t i = 0; i < c->file_count && !c->trouble; i++)
+        c->files[i].known = c->files[i].seen;
     if (err)
-        return err;
+        return err == before ? CELLO_EAGAIN : err;
     setup->h2 = c->h2;
     setup->kernel = c->kernel;
     cl_tls_setup_unref(c->setup);
@@ -196,6 +199,8 @@ static int load(struct cl_tls_context *c, char why[CELLO_TLS_WHY]) {
 int cl_tls_context_reload(struct cl_tls_context *c, bool always, char why[CELLO_TLS_WHY]) {
     bool as_loaded, as_seen;
     look_at_files(c, &as_loaded, &as_seen);
+    if (always || !as_seen)
+        c->trouble = CELLO_OK;
     if (!always && (as_loaded || !as_seen))
         return CELLO_EAGAIN;
     return load(c, why);

@@ -43,7 +43,8 @@ void cl_tls_context_use_kernel(struct cl_tls_context *c, bool on);
 /* Load the files again: if `always`, or when they have changed and then been left alone since the
  * call before, so that half of a new pair is not taken for one (call it once a second or so).
  * CELLO_OK: new connections get what was loaded. CELLO_EAGAIN: nothing to do, or not yet. Errors as
- * cl_tls_context_new, told once for what lies there: what was in use stays. */
+ * cl_tls_context_new, told once for what lies there: what was in use stays. Files that could not be
+ * read (CELLO_ESYS, CELLO_ENOMEM) are tried again by each call. */
 int cl_tls_context_reload(struct cl_tls_context *c, bool always,
                           char why[CELLO_TLS_WHY]) CL_MUST_USE;
 

@@ -1,5 +1,6 @@
 /* Configurations: what is wrong with them, in a sentence; reloads; stapled OCSP responses. */
 #include <openssl/ocsp.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -293,6 +294,30 @@ static void test_broken_reload(void **state) {
     cert_free(&next);
 }
 
+/* What passes by itself does not cost a renewal: it is told once, and tried until it is over. */
+static void test_reload_without_descriptors(void **state) {
+    (void)state;
+    struct rlimit usual, none;
+    struct cert next = cert_make(&(struct cert_wish){.cn = "next"});
+    site_load(&site);
+    write_certs(site.cert_path, &next, NULL);
+    write_key(site.key_path, &next, NULL);
+    assert_int_equal(reload(false), CELLO_EAGAIN);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = usual.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int first = reload(false), again = reload(false), asked = reload(true);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_int_equal(first, CELLO_ESYS);
+    assert_int_equal(again, CELLO_EAGAIN);
+    assert_int_equal(asked, CELLO_ESYS);
+    assert_string_equal(served(), "a.example");
+    assert_int_equal(reload(false), CELLO_OK);
+    assert_string_equal(served(), "next");
+    assert_int_equal(reload(false), CELLO_EAGAIN);
+    cert_free(&next);
+}
+
 /* ---- keys that are not secret --------------------------------------------------------------- */
 
 static int warnings;
@@ -483,6 +508,7 @@ int main(void) {
         TEST(test_kernel),
         TEST(test_reload),
         TEST(test_broken_reload),
+        TEST(test_reload_without_descriptors),
         TEST(test_modes_of_keys),
         TEST(test_a_key_is_warned_of_once),
         TEST(test_a_key_of_workers),
