@@ -321,7 +321,7 @@ static void run_later(struct cl_flush *f) {
     }
     if (t->state != CL_TLS_OPEN)
         return;
-    if (!t->fly)
+    if (!t->fly && !t->lent)
         cl_tls_go_on_sending(t);
     if (t->state == CL_TLS_OPEN) {
         cl_tls_receive(t);

@@ -429,6 +429,37 @@ static void test_key_updates(void **state) {
     pair_free(&p);
 }
 
+static void take_and_pause(struct pair *p, int result) {
+    if (result > 0) {
+        pair_take(p);
+        cl_stream_pause(p->stream);
+    }
+}
+
+/* The transport reads the protocol's bytes until it says that it has done with them. */
+static void test_key_update_in_a_send(void **state) {
+    (void)state;
+    struct pair p;
+    open_pair(&p);
+    exchange(&p);
+    cl_mem_hold_sends(p.lower, true);
+    assert_int_equal(pair_send(&p, "SECRET"), CELLO_EAGAIN);
+    p.on_recv = take_and_pause;
+    assert_int_equal(SSL_write(p.client, "data", 4), 4);
+    assert_int_equal(SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(p.client), 1);
+    (void)pair_up(&p);
+    cl_stream_resume(p.stream);
+    for (int i = 0; i < 3; i++)
+        (void)cl_loop_turn(site.loop, 0);
+    struct cl_tls *t = p.stream->tls;
+    assert_true(!t->lent || !p.sents);
+    (void)cl_mem_finish_send(p.lower, CELLO_OK);
+    (void)cl_loop_turn(site.loop, 0);
+    assert_int_equal(p.sents, 1);
+    pair_free(&p);
+}
+
 /* Nothing of what OpenSSL might write as data, or a record of no type that we know, gets out. */
 static void test_no_data_of_openssl(void **state) {
     (void)state;
@@ -567,6 +598,7 @@ int main(void) {
         TEST(test_close_like_a_failure),
         TEST(test_damaged_record),
         TEST(test_key_updates),
+        TEST(test_key_update_in_a_send),
         TEST(test_no_data_of_openssl),
         TEST(test_second_key),
         TEST(test_refusals),
