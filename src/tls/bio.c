@@ -23,6 +23,8 @@ static int bio_read(BIO *b, char *to, size_t n, size_t *got) {
     size_t here = in ? cl_block_len(in) : 0;
     *got = 0;
     BIO_clear_retry_flags(b);
+    if (CL_UNLIKELY(t->broken))
+        return -1;
     if (!here) {
         BIO_set_retry_read(b);
         return -1;

@@ -2,6 +2,7 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "tls/tls_internal.h"
 
 bool cl_tls_has_input(const struct cl_tls *t) {
@@ -14,6 +15,23 @@ void cl_tls_end_with(struct cl_tls *t, int end, int why) {
         return;
     t->end = end;
     t->end_errno = why;
+}
+
+/* One read may go through any number of KeyUpdates: the BIO gives nothing more to it. */
+void cl_tls_on_message(int written, int version, int type, const void *bytes, size_t n, SSL *ssl,
+                       void *arg) {
+    (void)version;
+    (void)arg;
+    if (written || type != SSL3_RT_HANDSHAKE || !n ||
+        *(const unsigned char *)bytes != SSL3_MT_KEY_UPDATE)
+        return;
+    struct cl_tls *t = SSL_get_app_data(ssl);
+    uint64_t now = cl_loop_now_ns(t->super.loop);
+    t->updated_ns = CL_MAX(t->updated_ns, now) + CL_NS_PER_S;
+    if (t->updated_ns <= now + CL_TLS_KEY_UPDATES * CL_NS_PER_S)
+        return;
+    t->broken = true;
+    cl_tls_end_with(t, CELLO_ESYS, EPROTO);
 }
 
 /* What SSL_read did not read. An alert that it wrote leaves at the end of cl_tls_receive. */

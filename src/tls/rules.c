@@ -178,6 +178,7 @@ int cl_tls_rules_make(const struct cl_tls_rules *r, SSL_CTX **out, char why[CELL
     SSL_CTX_set_num_tickets(ctx, 1);
     SSL_CTX_set_max_cert_list(ctx, CL_TLS_CLIENT_CHAIN_MAX);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, cl_tls_ticket);
+    SSL_CTX_set_msg_callback(ctx, cl_tls_on_message);
     SSL_CTX_set_session_id_context(ctx, r->sessions, sizeof r->sessions);
     int err = use_versions(ctx, r->cfg, why);
     if (!err)

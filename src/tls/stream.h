@@ -29,6 +29,9 @@ _Static_assert(2 * CL_TLS_HELLO_MAX + CL_TLS_CLIENT_CHAIN_MAX < CL_TLS_HANDSHAKE
                "what is allowed has room");
 /* Answers of TLS itself (to KeyUpdate) that may wait for a client who does not read. */
 enum { CL_TLS_CONTROL_MAX = 16384 };
+/* KeyUpdates of a client at once, and one more for each second: each costs as much as a request,
+ * and honest ones come behind gigabytes. */
+enum { CL_TLS_KEY_UPDATES = 64 };
 /* After a failed handshake the client has this long to read the alert. */
 #define CL_TLS_ALERT_NS (1000 * 1000 * 1000ull)
 /* So long the last words of a connection that is closed wait for a client who does not read. */

@@ -81,6 +81,7 @@ struct cl_tls {
     struct cl_file_part *file;
     uint64_t batches;    /* sealed */
     size_t taken;        /* bytes read by OpenSSL; a handshake has its limit */
+    uint64_t updated_ns; /* when all KeyUpdates are paid for; in the past: they are */
     const char *failure; /* of the handshake; static */
     struct cl_tls_identity *identity;
     enum cl_tls_state state;
@@ -157,6 +158,9 @@ void cl_tls_kernel_refuse_update(struct cl_tls *t);
 void cl_tls_receive(struct cl_tls *t);
 /* Nothing more is read: CELLO_EOF or CELLO_ESYS, with the errno `why`. The first end counts. */
 void cl_tls_end_with(struct cl_tls *t, int end, int why);
+/* OpenSSL's callback for messages of connections whose application data is a struct cl_tls. */
+void cl_tls_on_message(int written, int version, int type, const void *bytes, size_t n, SSL *ssl,
+                       void *arg);
 int cl_tls_recv_now(struct cl_stream *s, char *to, size_t n);
 /* There is something for OpenSSL to read, or in it. */
 bool cl_tls_has_input(const struct cl_tls *t);

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include "tls/fixture.h"
+#include "tls/tls_internal.h"
 
 static void open_pair(struct pair *p) {
     pair_init(p, &site, 0);
@@ -589,6 +590,51 @@ static void test_key_updates(void **state) {
     pair_free(&p);
 }
 
+/* At once; of as many bytes on the wire each. */
+enum { KEY_UPDATE_LEN = 5 + 5 + 1 + 16 };
+
+static void update_keys(struct pair *p, int kind, size_t times) {
+    for (size_t i = 0; i < times; i++) {
+        assert_int_equal(SSL_key_update(p->client, kind), 1);
+        assert_int_equal(SSL_do_handshake(p->client), 1);
+    }
+    (void)pair_up(p);
+    (void)pair_down(p);
+}
+
+/* So long ago all that the client did. */
+static void as_if_past(struct pair *p, unsigned seconds) {
+    p->stream->tls->updated_ns -= seconds * CELLO_SECOND;
+}
+
+static void expect_end(const struct pair *p) {
+    assert_int_equal(p->ends, 1);
+    assert_int_equal(p->last_recv, CELLO_ESYS);
+}
+
+/* With an answer and without one, one by one and at once: only so many are looked at. */
+static void test_a_flood_of_key_updates(void **state) {
+    (void)state;
+    static const int kinds[] = {SSL_KEY_UPDATE_REQUESTED, SSL_KEY_UPDATE_NOT_REQUESTED};
+    for (size_t kind = 0; kind < 4; kind++) {
+        struct pair p;
+        size_t one = kind < 2 ? 1 : 500;
+        open_pair(&p);
+        for (int i = 0; i < CL_TLS_KEY_UPDATES; i++)
+            update_keys(&p, kinds[kind % 2], 1);
+        pair_write(&p, "ping", 4);
+        assert_int_equal(p.taken_len, 4);
+        as_if_past(&p, 10);
+        update_keys(&p, kinds[kind % 2], 9);
+        assert_int_equal(p.ends, 0);
+        size_t taken = p.stream->tls->taken;
+        update_keys(&p, kinds[kind % 2], one + 1);
+        expect_end(&p);
+        assert_true(p.stream->tls->taken <= taken + 2 * KEY_UPDATE_LEN);
+        pair_free(&p);
+    }
+}
+
 /* Who asks for new keys and never reads the answers: only so many are kept. */
 static void test_key_updates_that_nobody_reads(void **state) {
     (void)state;
@@ -596,13 +642,13 @@ static void test_key_updates_that_nobody_reads(void **state) {
     open_pair(&p);
     cl_mem_hold_sends(p.lower, true);
     for (int i = 0; i < 5000 && !p.ends; i++) {
+        as_if_past(&p, 1);
         assert_int_equal(SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED), 1);
         assert_int_equal(SSL_do_handshake(p.client), 1);
         (void)pair_up(&p);
         assert_true(blocks_used() <= 64 << 10);
     }
-    assert_int_equal(p.ends, 1);
-    assert_int_equal(p.last_recv, CELLO_ESYS);
+    expect_end(&p);
     pair_free(&p);
 }
 
@@ -674,6 +720,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_behind_the_end),
         cmocka_unit_test(test_close_inside_a_report),
         cmocka_unit_test(test_key_updates),
+        cmocka_unit_test(test_a_flood_of_key_updates),
         cmocka_unit_test(test_key_updates_that_nobody_reads),
         cmocka_unit_test(test_no_renegotiation),
         cmocka_unit_test(test_errors_stay_at_home),
