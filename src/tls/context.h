@@ -2,9 +2,9 @@
  *
  * What was loaded is a set: connections keep the one that they began with, and a reload makes
  * another beside it, which takes its place only when nothing is wrong with it. A name that clients
- * ask for (SNI) chooses the certificate, among those configured and those in the certificates: exact
- * ones first, then those with "*" for one label, and of equal ones the configured. A name that nobody
- * knows gets the main certificate, as RFC 6066 allows.
+ * ask for (SNI) chooses the certificate, among those configured and those in the certificates:
+ * exact ones first, then those with "*" for one label, and of equal ones the configured. A name
+ * that nobody knows gets the main certificate, as RFC 6066 allows.
  *
  * Thread: that of the server; cl_tls_context_new and cl_tls_context_del: any, while nothing else
  * has it. */
