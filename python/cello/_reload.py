@@ -109,6 +109,7 @@ def _serve_error(error: BaseException, *, told: bool = False) -> None:
     for path in ("/", "/{path:path}"):
         app.add_route(path, show, methods=methods)
     _serve_in_clear_if_needed()
+    os.environ.pop("CELLO_TLS_REDIRECT_HTTP", None)  # that port may be what is wrong
     app.run(argv=["--reload", "--no-logs"])
 
 

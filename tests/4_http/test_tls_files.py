@@ -371,6 +371,29 @@ def test_dev(tmp_path: Path) -> None:
         os.chdir(here)
 
 
+def test_dev_whose_redirect_port_is_taken(tmp_path: Path, files: Certificates) -> None:
+    """The page about it is there, and waits for a change."""
+    pytest.importorskip("watchfiles")
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    argv = ["-m", "cello", "dev", str(script), "--port=0", f"--reload-dir={tmp_path}"]
+    argv += [f"--tls-cert={files.certificate}", f"--tls-key={files.key}"]
+    with listening() as taken:
+        port = str(taken.getsockname()[1])
+        with program(argv, CELLO_TLS_REDIRECT_HTTP=port, PYTHONUNBUFFERED="1") as process:
+            eventually(lambda: "https://127.0.0.1:" in process.stderr(), "where it is")
+            place = process.stderr().split("https://127.0.0.1:")[1].split(",")[0].split()[0]
+            context = ssl.create_default_context(cafile=str(files.authority))
+            for _ in range(3):
+                secure = TlsSocket(connect_plain(("127.0.0.1", int(place))), context, "localhost")
+                secure.sendall(request("/who", "Connection: close"))
+                assert secure.recv(65536).startswith(b"HTTP/1.1 500 ")
+                secure.close()
+            assert process.stderr().count("waiting for a change") == 1
+            process.send_signal(signal.SIGINT)
+            assert process.wait() == 0
+
+
 def test_the_redirects_of_a_program(tmp_path: Path, files: Certificates, backend: str) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
