@@ -15,12 +15,8 @@ static void give_back(struct cl_h2_stream *st, size_t n) {
         cl_h2_flush_later(c);
 }
 
-static size_t unread(const struct cl_h2_stream *st) {
-    return st->in ? cl_block_len(st->in) : 0;
-}
-
 static void drop_unread(struct cl_h2_stream *st) {
-    size_t n = unread(st);
+    size_t n = cl_h2_body_waiting(st);
     cl_block_drop(&st->in);
     give_back(st, n);
 }
@@ -164,7 +160,7 @@ int cl_h2_read(struct cl_request *r, struct cl_str *bytes) {
     struct cl_h2_stream *st = r->exchange;
     stop_waiting(st);
     cl_block_drop(&r->body_block);
-    if (unread(st)) {
+    if (cl_h2_body_waiting(st)) {
         *bytes = take_piece(st);
         return CELLO_OK;
     }
@@ -346,7 +342,7 @@ void cl_h2_body_discard(struct cl_h2_stream *st) {
         return;
     st->discard = true;
     stop_clock(st);
-    if (st->body_pending || unread(st)) {
+    if (st->body_pending || cl_h2_body_waiting(st)) {
         if (!st->req->body_end || st->req->body_end == CELLO_EOF)
             st->req->body_end = CELLO_ECANCELED;
         drop_unread(st);

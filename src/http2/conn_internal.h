@@ -242,6 +242,10 @@ void cl_h2_body_complete(struct cl_h2_stream *st);
 /* No more of it will come. */
 void cl_h2_body_ended_early(struct cl_h2_stream *st);
 /* Nobody wants the rest. */
+/* Bytes of the body that nobody has read. */
+CL_INLINE size_t cl_h2_body_waiting(const struct cl_h2_stream *st) {
+    return st->in ? cl_block_len(st->in) : 0;
+}
 void cl_h2_body_discard(struct cl_h2_stream *st);
 /* Our side of the stream is closed, and the client still sends. */
 void cl_h2_body_linger(struct cl_h2_stream *st);

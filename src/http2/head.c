@@ -75,7 +75,7 @@ void cl_h2_end_request(struct cl_h2_stream *st) {
     st->reading = false;
     cl_timer_stop(cl_h2_timers(st->conn), &st->timer);
     cl_conn_leave_request(r);
-    if (!r->body_end && (st->body_pending || (st->in && cl_block_len(st->in))))
+    if (!r->body_end && (st->body_pending || cl_h2_body_waiting(st)))
         r->body_end = CELLO_ECANCELED;
     if (!st->lent)
         cl_response_end_body(r);
@@ -106,8 +106,9 @@ static void forget_ready(struct cl_h2_stream *st) {
 void cl_h2_stream_closed(struct cl_h2_stream *st) {
     struct cl_h2 *c = st->conn;
     st->closed = true;
-    if (st->in && cl_block_len(st->in) && c->state == CL_H2_OPEN &&
-        nghttp2_session_consume_connection(c->session, cl_block_len(st->in)))
+    size_t waiting = cl_h2_body_waiting(st);
+    if (waiting && c->state == CL_H2_OPEN &&
+        nghttp2_session_consume_connection(c->session, waiting))
         c->doom = NGHTTP2_INTERNAL_ERROR;
     if (st->ready)
         forget_ready(st);

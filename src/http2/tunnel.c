@@ -49,8 +49,9 @@ void cl_h2_tunnel_complete(struct cl_h2_stream *st) {
     struct cl_request *r = st->req;
     if (!r->body_end)
         r->body_end = CELLO_EOF;
-    if (st->in && cl_block_len(st->in)) {
-        if (nghttp2_session_consume_connection(c->session, cl_block_len(st->in)))
+    size_t waiting = cl_h2_body_waiting(st);
+    if (waiting) {
+        if (nghttp2_session_consume_connection(c->session, waiting))
             c->doom = NGHTTP2_INTERNAL_ERROR;
         cl_request_leave_rest(r, st->in);
         st->in = NULL;
