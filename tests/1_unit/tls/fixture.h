@@ -183,6 +183,19 @@ CL_UNUSED static void pair_write_damaged(struct pair *p) {
     pair_move(p);
 }
 
+/* For p->on_recv: takes what has come, and wants no more until cl_stream_resume. */
+CL_UNUSED static void pair_pause(struct pair *p, int result) {
+    if (result > 0)
+        pair_take(p);
+    cl_stream_pause(p->stream);
+}
+
+/* The client's KeyUpdate, of one of OpenSSL's kinds; pair_up takes it along. */
+CL_UNUSED static void pair_update_keys(struct pair *p, int kind) {
+    assert_int_equal(SSL_key_update(p->client, kind), 1);
+    assert_int_equal(SSL_do_handshake(p->client), 1);
+}
+
 /* What the client can read now, at most n bytes. */
 CL_UNUSED static size_t pair_read(struct pair *p, char *to, size_t n) {
     size_t got = 0, part;

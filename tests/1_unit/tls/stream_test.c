@@ -231,18 +231,12 @@ static void test_every_cut(void **state) {
     free(bytes);
 }
 
-static void pause_it(struct pair *p, int result) {
-    if (result > 0)
-        pair_take(p);
-    cl_stream_pause(p->stream);
-}
-
 /* While it is paused nothing is reported; afterwards all is, and not inside the call. */
 static void test_pause(void **state) {
     (void)state;
     struct pair p;
     open_pair(&p);
-    p.on_recv = pause_it;
+    p.on_recv = pair_pause;
     p.cut = 60;
     for (int i = 0; i < 3; i++)
         pair_write(&p, "0123456789", 10);
@@ -594,10 +588,8 @@ static void test_key_updates(void **state) {
 enum { KEY_UPDATE_LEN = 5 + 5 + 1 + 16 };
 
 static void update_keys(struct pair *p, int kind, size_t times) {
-    for (size_t i = 0; i < times; i++) {
-        assert_int_equal(SSL_key_update(p->client, kind), 1);
-        assert_int_equal(SSL_do_handshake(p->client), 1);
-    }
+    for (size_t i = 0; i < times; i++)
+        pair_update_keys(p, kind);
     (void)pair_up(p);
     (void)pair_down(p);
 }
@@ -643,8 +635,7 @@ static void test_key_updates_that_nobody_reads(void **state) {
     cl_mem_hold_sends(p.lower, true);
     for (int i = 0; i < 5000 && !p.ends; i++) {
         as_if_past(&p, 1);
-        assert_int_equal(SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED), 1);
-        assert_int_equal(SSL_do_handshake(p.client), 1);
+        pair_update_keys(&p, SSL_KEY_UPDATE_REQUESTED);
         (void)pair_up(&p);
         assert_true(blocks_used() <= 64 << 10);
     }
